@@ -1,0 +1,144 @@
+"""The course's figures: each function draws on the axes it is given and returns them.
+
+For: notebooks. Colour is never the only sign: lines differ in dash, bars in hatch,
+and both are labelled. Not for: computing what is drawn.
+
+    figure, ax = plt.subplots()
+    loss_curves(ax, steps_table)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.evaluation import Interval, Report, interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+COLOURS = ("#3b6fb6", "#c2571a", "#3c8d5a", "#8a4f9e", "#6b6b6b", "#b03a5b")
+HATCHES = ("", "//", "..", "xx", "\\\\", "++")
+
+
+def quiet(ax: Axes) -> Axes:
+    """Remove what carries no information: upper and right frame, heavy grid."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", color="#dddddd", linewidth=0.8)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def loss_curves(ax: Axes, steps: pd.DataFrame) -> Axes:
+    """Training and validation loss against the step, from a job's metrics table.
+
+    `steps` has the columns step, train_loss and, where it was measured, valid_loss.
+    """
+    quiet(ax)
+    ax.plot(steps["step"], steps["train_loss"], color=COLOURS[0], label="training")
+    valid = steps.dropna(subset=["valid_loss"]) if "valid_loss" in steps else steps.iloc[:0]
+    if len(valid):
+        ax.plot(
+            valid["step"],
+            valid["valid_loss"],
+            color=COLOURS[1],
+            linestyle="--",
+            marker="o",
+            markersize=4,
+            label="validation",
+        )
+    ax.set(xlabel="step", ylabel="loss (nats per token)")
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False)
+    return ax
+
+
+def grouped_bars(
+    ax: Axes,
+    values: Mapping[str, Mapping[str, Interval]],
+    *,
+    ylabel: str,
+    top: float | None = 1.0,
+) -> Axes:
+    """One group for each outer key, one bar with its 95% interval for each inner key."""
+    quiet(ax)
+    groups = list(values)
+    series = list(dict.fromkeys(name for inner in values.values() for name in inner))
+    width = 0.8 / max(len(series), 1)
+    for index, name in enumerate(series):
+        present = [
+            (place, values[group][name])
+            for place, group in enumerate(groups)
+            if name in values[group]
+        ]
+        means = np.array([value.mean for _, value in present])
+        spread = np.array([[v.mean - v.low, v.high - v.mean] for _, v in present]).T
+        ax.bar(
+            [place + (index - (len(series) - 1) / 2) * width for place, _ in present],
+            means,
+            width * 0.92,
+            yerr=np.clip(spread, 0, None),
+            label=name,
+            color=COLOURS[index % len(COLOURS)],
+            hatch=HATCHES[index % len(HATCHES)],
+            edgecolor="white",
+            error_kw={"elinewidth": 1.2, "capsize": 2},
+        )
+    ax.set_xticks(range(len(groups)), [group.replace(" ", "\n") for group in groups])
+    ax.set_ylabel(ylabel)
+    if top is not None:
+        ax.set_ylim(0, top * 1.05)
+    ax.legend(frameon=False, ncols=len(series), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return ax
+
+
+def scores_by_kind(
+    ax: Axes,
+    reports: Mapping[str, Report],
+    scorer: str,
+    *,
+    kinds: Sequence[str] | None = None,
+) -> Axes:
+    """One scorer of several systems by kind of question, with intervals."""
+    first = next(iter(reports.values()))
+    shown = kinds or list(dict.fromkeys(row["kind"] for row in first.rows))
+    values = {
+        kind: {name: interval(report.column(scorer, kind=kind)) for name, report in reports.items()}
+        for kind in shown
+    }
+    return grouped_bars(ax, values, ylabel=scorer.replace("_", " "))
+
+
+def histogram(ax: Axes, values: Sequence[float], *, xlabel: str, bins: int = 30) -> Axes:
+    """Distribution of one number, with its median marked and labelled."""
+    quiet(ax)
+    ax.hist(values, bins=bins, color=COLOURS[0], edgecolor="white")
+    middle = float(np.median(values))
+    ax.axvline(middle, color=COLOURS[1], linestyle="--", label=f"median {middle:.0f}")
+    ax.set(xlabel=xlabel, ylabel="examples")
+    ax.legend(frameon=False)
+    return ax
+
+
+def counts(ax: Axes, table: pd.Series, *, xlabel: str = "examples") -> Axes:
+    """Horizontal bars of a count by label, the largest on top."""
+    quiet(ax)
+    ordered = table.sort_values()
+    ax.barh([str(label) for label in ordered.index], ordered.to_numpy(), color=COLOURS[0])
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel(xlabel)
+    return ax
+
+
+def learning_curve(ax: Axes, sizes: Sequence[int], scores: Sequence[Interval], *, ylabel: str) -> Axes:
+    """A score against the number of training examples, with intervals."""
+    quiet(ax)
+    means = [score.mean for score in scores]
+    low = [score.mean - score.low for score in scores]
+    high = [score.high - score.mean for score in scores]
+    ax.errorbar(sizes, means, yerr=[low, high], color=COLOURS[0], marker="o", capsize=3)
+    ax.set(xlabel="training examples", ylabel=ylabel, ylim=(0, 1.05))
+    return ax
