@@ -36,6 +36,8 @@ class Settings:
     """`OPENAI_BASE_URL`; None means the embedded server or OpenAI."""
     extra_models: Path | None
     """`WORKBOOK_MODELS`: a folder of further GGUF base models."""
+    strict: bool = False
+    """`WORKBOOK_STRICT`: a wrong answer to an exercise raises. For tests."""
 
     def __repr__(self) -> str:
         key = "set" if self.api_key else "not set"
@@ -54,6 +56,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         api_key=env.get("OPENAI_API_KEY") or None,
         base_url=env.get("OPENAI_BASE_URL") or None,
         extra_models=Path(extra) if extra else None,
+        strict=bool(env.get("WORKBOOK_STRICT")),
     )
 
 

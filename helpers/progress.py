@@ -1,0 +1,151 @@
+"""What a learner has done, in one file that is always whole.
+
+For: the course map, exercises and quiz to record in, and for a workshop leader to
+gather exported files. Not for: results of models, see `helpers.evaluation`.
+
+    record_exercise("02-mask", solved=True)
+    read().exercises["02-mask"]["solved"]      # True
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers import settings
+from helpers.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERSION = 1
+_LOCK = threading.Lock()
+
+
+@dataclass
+class Progress:
+    """Notebooks, exercises and questions by their ids."""
+
+    version: int = VERSION
+    notebooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """{"02": {"runs": 1, "last": "2026-…", "seconds": 431.0}}"""
+    exercises: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """{"02-mask": {"solved": True, "tries": 2}}"""
+    questions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """{"lora-rank": {"right": True, "tries": 1}}"""
+
+
+def path() -> Path:
+    """Where the progress file stands."""
+    return settings.load().state / "progress.json"
+
+
+def read(source: Path | None = None) -> Progress:
+    """The stored progress; an empty one if there is none.
+
+    A damaged file is put aside as `progress.json.damaged`, so that nothing is lost.
+    """
+    file = source or path()
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data["version"] != VERSION:
+            raise DataError(f"{file} has version {data['version']}", fix="export it anew")
+        return Progress(**data)
+    except FileNotFoundError:
+        return Progress()
+    except (ValueError, KeyError, TypeError) as error:
+        if source:
+            raise DataError(f"{source.name} is not a progress file: {error}") from error
+        os.replace(file, file.with_name(file.name + ".damaged"))
+        return Progress()
+
+
+def write(progress: Progress, target: Path | None = None) -> Path:
+    """Write the whole file beside the old one, then swap: a crash leaves one of the two."""
+    file = target or path()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".partial")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(asdict(progress), stream, indent=1)
+    os.replace(name, file)
+    return file
+
+
+def update(change: Callable[[Progress], None]) -> Progress:
+    """Read, change and write as one step."""
+    with _LOCK:
+        progress = read()
+        change(progress)
+        write(progress)
+        return progress
+
+
+def record_exercise(name: str, *, solved: bool) -> None:
+    """Count a try; once solved, an exercise stays solved."""
+
+    def change(progress: Progress) -> None:
+        row = progress.exercises.setdefault(name, {"solved": False, "tries": 0})
+        row["tries"] += 1
+        row["solved"] = row["solved"] or solved
+
+    update(change)
+
+
+def record_question(name: str, *, right: bool, **state: Any) -> None:
+    """Count a try at a question and keep `state` for the view; the last answer counts."""
+
+    def change(progress: Progress) -> None:
+        row = progress.questions.setdefault(name, {"right": False, "tries": 0})
+        row.update(state, right=right, tries=row["tries"] + 1)
+
+    update(change)
+
+
+def record_notebook(name: str, seconds: float, *, now: datetime | None = None) -> None:
+    """Note that a notebook was run to its end, and how long it took."""
+
+    def change(progress: Progress) -> None:
+        row = progress.notebooks.setdefault(name, {"runs": 0, "seconds": 0.0})
+        row["runs"] += 1
+        row["seconds"] = round(row["seconds"] + seconds, 1)
+        row["last"] = (now or datetime.now(UTC)).isoformat(timespec="seconds")
+
+    update(change)
+
+
+def export(target: Path) -> Path:
+    """Copy the progress to a file that can be handed in."""
+    return write(read(), target)
+
+
+def reset() -> None:
+    """Forget everything. The models and results of jobs stay."""
+    path().unlink(missing_ok=True)
+
+
+def gather(files: Iterable[Path]) -> pd.DataFrame:
+    """One row for each exported file: notebooks run, exercises solved, questions right."""
+    import pandas as pd
+
+    rows = []
+    for file in files:
+        progress = read(file)
+        rows.append(
+            {
+                "file": file.stem,
+                "notebooks run": len(progress.notebooks),
+                "exercises solved": sum(row["solved"] for row in progress.exercises.values()),
+                "exercises tried": len(progress.exercises),
+                "questions right": sum(row["right"] for row in progress.questions.values()),
+                "questions tried": len(progress.questions),
+                "minutes": round(sum(r["seconds"] for r in progress.notebooks.values()) / 60, 1),
+            }
+        )
+    return pd.DataFrame(rows)
