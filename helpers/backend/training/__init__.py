@@ -1,0 +1,1 @@
+"""Fine-tuning with LoRA: no HTTP in here, only files and tensors."""

@@ -1,0 +1,108 @@
+"""Lay a batch out without padding, with the tokens that all examples share only once.
+
+For: the forward pass. A batch of n examples of lengths l_i that begin with the same
+P tokens takes P + sum(l_i - P) rows, instead of n * max(l_i).
+
+    batch = pack(examples)
+    batch.ids.shape        # (rows,)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from helpers.backend.training.examples import Example
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One batch as one long row of tokens. N rows, of which the first P are shared."""
+
+    ids: torch.Tensor
+    """Token ids, shape (N,)."""
+    positions: torch.Tensor
+    """Place of each token in its own example, shape (N,)."""
+    prefix: int
+    """P: how many first tokens all examples share; at least 1."""
+    gather: torch.Tensor
+    """Row of each (example, place), shape (n, L); padding points at row P."""
+    real: torch.Tensor
+    """Which of `gather` are not padding, shape (n, L)."""
+    predict: torch.Tensor
+    """Rows whose next token is a target, shape (T,)."""
+    labels: torch.Tensor
+    """The tokens to predict there, shape (T,)."""
+    owner: torch.Tensor
+    """Place in the batch of the example that each target belongs to, shape (T,)."""
+
+    def __len__(self) -> int:
+        return int(self.gather.shape[0])
+
+
+def shared_prefix(examples: Sequence[Example]) -> int:
+    """How many first tokens all examples share, leaving each at least one of its own.
+
+    Targets are never shared: a token to predict belongs to one example.
+    """
+    first = examples[0]
+    limit = min(min(len(e.ids) - 1, e.targets.index(True) - 1) for e in examples)
+    same = 0
+    while same < limit and all(e.ids[same] == first.ids[same] for e in examples):
+        same += 1
+    return same
+
+
+def pack(examples: Sequence[Example]) -> Packed:
+    """The layout of one batch. Each example needs a target after its second token."""
+    prefix = max(shared_prefix(examples), 0)
+    ids = list(examples[0].ids[:prefix])
+    positions = list(range(prefix))
+    longest = max(len(example.ids) for example in examples) - prefix
+    gather = torch.full((len(examples), longest), prefix, dtype=torch.long)
+    real = torch.zeros((len(examples), longest), dtype=torch.bool)
+    predict: list[int] = []
+    labels: list[int] = []
+    owner: list[int] = []
+    for place, example in enumerate(examples):
+        start, own = len(ids), len(example.ids) - prefix
+        gather[place, :own] = torch.arange(start, start + own)
+        real[place, :own] = True
+        ids += example.ids[prefix:]
+        positions += range(prefix, len(example.ids))
+        for index in range(1, len(example.ids)):
+            if example.targets[index]:
+                # The token before a target predicts it; it stands in the shared part
+                # only for the first own token.
+                before = index - 1
+                predict.append(before if before < prefix else start + before - prefix)
+                labels.append(example.ids[index])
+                owner.append(place)
+    return Packed(
+        torch.tensor(ids),
+        torch.tensor(positions),
+        prefix,
+        gather,
+        real,
+        torch.tensor(predict),
+        torch.tensor(labels),
+        torch.tensor(owner),
+    )
+
+
+def split_by_rows(examples: Sequence[Example], limit: int) -> list[list[Example]]:
+    """Cut a batch into parts of at most `limit` tokens each, to bound the memory.
+
+    An example longer than the limit makes a part of its own.
+    """
+    parts: list[list[Example]] = []
+    held = 0
+    for example in examples:
+        if not parts or held + len(example.ids) > limit:
+            parts.append([])
+            held = 0
+        parts[-1].append(example)
+        held += len(example.ids)
+    return parts
