@@ -84,6 +84,36 @@ class Network:
         self.norm = inner.norm.weight.data
         self.frequencies = inner.rotary_emb.inv_freq
         self.blocks = [self._block(layer) for layer in inner.layers]
+        self._start: list[torch.Tensor] | None = None
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """All LoRA matrices, in one fixed order."""
+        return [
+            matrix
+            for block in self.blocks
+            for joined in (block.qkv, block.out, block.gate_up, block.down)
+            for a, b, _ in joined.pairs
+            for matrix in (a, b)
+        ]
+
+    def keep_start(self) -> None:
+        """Remember the present matrices as the reference, for preferences after a parent."""
+        self._start = [matrix.detach().clone() for matrix in self.parameters()]
+
+    @torch.no_grad()
+    def reference_losses(self, batch: Packed) -> torch.Tensor:
+        """Losses of the model that training started from: the base, or what was kept."""
+        if self._start is None:
+            return self.token_losses(batch, adapted=False)
+        present = [matrix.detach().clone() for matrix in self.parameters()]
+        self._load(self._start)
+        losses = self.token_losses(batch)
+        self._load(present)
+        return losses
+
+    def _load(self, values: Sequence[torch.Tensor]) -> None:
+        for matrix, value in zip(self.parameters(), values, strict=True):
+            matrix.data.copy_(value)
 
     def _block(self, layer: Any) -> Block:
         attention, mlp = layer.self_attn, layer.mlp

@@ -1,0 +1,58 @@
+"""Save and restore everything that a run needs to go on as if nothing had happened.
+
+For: the trainer. There is no random state to keep: the order of the examples follows
+from seed and epoch, and nothing is dropped at random.
+
+    save_state(path, run_state)
+    restore(path, model, optimizer)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+
+def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
+    """The LoRA matrices by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def save_state(
+    path: Path,
+    *,
+    step: int,
+    model: PeftModel,
+    optimizer: torch.optim.Optimizer,
+    extra: dict[str, Any],
+) -> None:
+    """Write the state after `step` steps, then swap it in, so that a kill leaves one whole."""
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {
+            "step": step,
+            "weights": {name: p.data for name, p in trainable(model).items()},
+            "optimizer": optimizer.state_dict(),
+            "extra": extra,
+        },
+        partial,
+    )
+    os.replace(partial, path)
+
+
+def restore(
+    path: Path, model: PeftModel, optimizer: torch.optim.Optimizer
+) -> tuple[int, dict[str, Any]]:
+    """Load a state into model and optimizer; returns its step and extra. (0, {}) without one."""
+    if not path.is_file():
+        return 0, {}
+    state = torch.load(path, weights_only=True)
+    with torch.no_grad():
+        for name, parameter in trainable(model).items():
+            parameter.copy_(state["weights"][name])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"]), dict(state["extra"])

@@ -1,0 +1,103 @@
+"""What a step minimises: the loss of the answers, or of preferences between answers.
+
+For: the training loop. Both objectives report a loss in nats and an accuracy.
+
+    loss, stats = supervised(net, batch_of_examples)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+
+from helpers.backend.training.examples import Example, Pair
+from helpers.backend.training.forward import Network
+from helpers.backend.training.packing import pack, split_by_rows
+
+MAX_ROWS = 1024
+"""Tokens in one forward pass; more are done in parts, which bounds the memory."""
+
+
+@dataclass
+class Stats:
+    """Sums over a batch or a whole set."""
+
+    loss: float = 0.0
+    hits: float = 0.0
+    count: int = 0
+    by_line: dict[int, float] = field(default_factory=dict)
+    """Mean loss of each example, by its line in the file."""
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / max(self.count, 1)
+
+    @property
+    def accuracy(self) -> float:
+        return self.hits / max(self.count, 1)
+
+    def add(self, other: Stats) -> None:
+        self.loss += other.loss
+        self.hits += other.hits
+        self.count += other.count
+        self.by_line.update(other.by_line)
+
+
+Backward = Callable[[torch.Tensor], None]
+
+
+def supervised(net: Network, examples: Sequence[Example], backward: Backward | None) -> Stats:
+    """Mean cross-entropy over all target tokens of the batch; accuracy per token.
+
+    `backward` receives each part's share of the loss; None only measures.
+    """
+    total = sum(example.n_targets for example in examples)
+    stats = Stats(count=total)
+    for part in split_by_rows(examples, MAX_ROWS):
+        batch = pack(part)
+        losses, hits = net.losses_and_hits(batch)
+        if backward:
+            backward(losses.sum() / total)
+        stats.loss += float(losses.detach().sum())
+        stats.hits += float(hits.sum())
+        means = sums_by_owner(losses.detach(), batch.owner, len(part)) / torch.tensor(
+            [example.n_targets for example in part]
+        )
+        stats.by_line.update(
+            {e.line: float(mean) for e, mean in zip(part, means, strict=True)}
+        )
+    return stats
+
+
+def dpo(net: Network, pairs: Sequence[Pair], backward: Backward | None, *, beta: float) -> Stats:
+    """Direct preference optimisation (Rafailov et al. 2023); accuracy: the better answer wins.
+
+    The reference is the model without the new matrices, or the parent it started from,
+    as `net.reference` says.
+    """
+    stats = Stats(count=len(pairs))
+    for pair in pairs:
+        batch = pack([pair.preferred, pair.other])
+        with torch.no_grad():
+            anchor = _log_likelihoods(net.reference_losses(batch), batch.owner)
+        now = _log_likelihoods(net.token_losses(batch), batch.owner)
+        margin = beta * ((now - anchor)[0] - (now - anchor)[1])
+        loss = -F.logsigmoid(margin)
+        if backward:
+            backward(loss / len(pairs))
+        stats.loss += float(loss.detach())
+        stats.hits += float(margin.detach() > 0)
+        stats.by_line[pair.line] = float(loss.detach())
+    return stats
+
+
+def _log_likelihoods(losses: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+    return -sums_by_owner(losses, owner, 2)
+
+
+def sums_by_owner(values: torch.Tensor, owner: torch.Tensor, n: int) -> torch.Tensor:
+    """Sum of the values that belong to each of n examples, shape (n,)."""
+    return torch.zeros(n, dtype=values.dtype).index_add(0, owner, values)

@@ -1,0 +1,68 @@
+"""What a training process is told, and what it tells back: plain JSON in files.
+
+For: both sides of the process boundary, so it imports nothing heavy.
+
+    spec = TrainSpec(base_gguf="…/base.gguf", training_file="…/train.jsonl", ...)
+    spec.write(job_dir)
+    read_progress(job_dir)      # [{"type": "started", ...}, {"type": "step", ...}]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+SPEC, PROGRESS, STOP, RESUME = "spec.json", "progress.jsonl", "stop", "resume.pt"
+LOSSES = "example_losses.csv"
+PAUSED = 75
+"""Exit code of a process that saved its state and stopped as asked (EX_TEMPFAIL)."""
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """One training run. Equal specs on one machine give equal adapters."""
+
+    base_gguf: str
+    training_file: str
+    validation_file: str | None = None
+    parent_adapter: str | None = None
+    """PEFT folder of the fine-tuned model to go on from."""
+    method: Literal["supervised", "dpo"] = "supervised"
+    n_epochs: int = 3
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    """Peak; it falls to zero along a cosine."""
+    beta: float = 0.1
+    """DPO only: how strongly the model is held to where it started."""
+    seed: int = 42
+    threads: int = 2
+    rank: int = 16
+    alpha: int = 32
+    max_tokens: int = 2048
+    """Longer examples are cut at the end."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def write(self, job_dir: Path) -> None:
+        """Store it in the job's folder."""
+        job_dir.mkdir(parents=True, exist_ok=True)
+        partial = job_dir / f"{SPEC}.partial"
+        partial.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        os.replace(partial, job_dir / SPEC)
+
+    @classmethod
+    def read(cls, job_dir: Path) -> TrainSpec:
+        """Load it from the job's folder."""
+        return cls(**json.loads((job_dir / SPEC).read_text(encoding="utf-8")))
+
+
+def read_progress(job_dir: Path) -> list[dict[str, Any]]:
+    """All complete lines of the progress file; a half-written last line is left out."""
+    try:
+        text = (job_dir / PROGRESS).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    complete = text[: text.rfind("\n") + 1]
+    return [json.loads(line) for line in complete.splitlines() if line]
