@@ -1,0 +1,65 @@
+"""Pytest plugin: tests never touch the learner's .workbook, a key or a paid endpoint.
+
+The environment is changed when this module is imported, before any test or kernel starts,
+so that notebooks, servers and trainers started by tests inherit it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from helpers import settings as settings_module
+from helpers.settings import Settings
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+    from helpers.backend.daemon import Address
+
+STATE = Path(tempfile.mkdtemp(prefix="workbook-tests-"))
+
+for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "WORKBOOK_MODELS"):
+    os.environ.pop(name, None)
+os.environ["WORKBOOK_STATE"] = str(STATE)
+os.environ["MPLBACKEND"] = "agg"
+
+
+def pytest_unconfigure() -> None:
+    """Stop the server that tests or notebooks started, then remove what they left."""
+    if (STATE / "server.json").exists():
+        from helpers.backend import daemon
+
+        daemon.stop(settings_module.load())
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with an empty state folder, for one test."""
+    return replace(settings_module.load(), state=tmp_path / "workbook")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Address]:
+    """The real server with the real model, shared by all tests and notebooks of the run."""
+    from helpers.backend import daemon
+
+    config = settings_module.load()
+    yield daemon.ensure_running(config)
+    daemon.stop(config)
+
+
+@pytest.fixture(scope="session")
+def client(server: Address) -> OpenAI:
+    """The real openai client, connected to the shared server."""
+    from openai import OpenAI
+
+    return OpenAI(base_url=server.url.rstrip("/") + "/v1", api_key=server.token, max_retries=0)
