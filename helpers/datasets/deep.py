@@ -1,0 +1,216 @@
+"""Problems that show only across examples or inside their texts.
+
+For: duplicates, contradictory answers, class balance, damaged letters, personal data,
+and leakage between two files. Keeps fingerprints and signatures, about 1 KB an example,
+never the texts. Not for: the form of an example, see `checks`.
+
+    for found in leakage("train.jsonl", "test.jsonl"):
+        print(found)        # line 12: leakage: …
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ftfy.badness
+import numpy as np
+
+from helpers import jsonl
+from helpers.datasets import dedup, personal
+from helpers.datasets.checks import Kind, kind_of, short
+from helpers.datasets.codes import problem
+from helpers.datasets.facts import contradict, facts
+from helpers.datasets.measure import messages_of, text_of
+from helpers.records import Problem
+
+NEAR = 0.8
+"""Similarity from which two whole examples count as near duplicates."""
+CLASSES = 50
+"""Most distinct answers for which a file is taken for a classification task."""
+IMBALANCE = 10
+"""How many times more frequent than the rarest the most frequent class may be."""
+_BATCH = 2000
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a model is asked in an example, and what it should say."""
+
+    system: str
+    question: str
+    answer: str
+
+
+def sides(kind: Kind, example: dict[str, Any]) -> Sides:
+    """The question (all that stands before the last answer) and the answer, as text."""
+    if kind == "completion":
+        texts = [example.get(key) for key in ("prompt", "completion")]
+        prompt, completion = (text if isinstance(text, str) else "" for text in texts)
+        return Sides("", prompt, completion)
+    preferred = example.get("preferred_output")
+    known = {key: value for key, value in example.items() if key != "non_preferred_output"}
+    if kind == "dpo" and not isinstance(preferred, list):
+        known["preferred_output"] = [{}]
+    *before, last = [*messages_of(kind, known)] or [{}]
+    spoken = [m for m in before if m.get("role") not in ("system", "developer")]
+    system = [text_of(m) for m in before if m not in spoken]
+    return Sides("\n".join(system), "\n".join(map(text_of, spoken)), text_of(last))
+
+
+class Looker:
+    """Looks at the examples of one file in turn, then at what they have in common."""
+
+    def __init__(self, *, label: str | None = None) -> None:
+        self.label = label
+        self._lines = array("q")
+        self._whole = array("Q")
+        self._signed: list[dedup.Signatures] = []
+        self._waiting: list[str] = []
+        self._first_facts: dict[int, tuple[int, frozenset[str]]] = {}
+        self._classes: Counter[str] = Counter()
+        self._many_classes = False
+
+    def look(self, line: int, kind: Kind, example: dict[str, Any]) -> Iterator[Problem]:
+        """Problems of one example, and contradictions to earlier ones."""
+        seen = sides(kind, example)
+        everything = f"{seen.system}\n{seen.question}\n{seen.answer}"
+        yield from _text_problems(line, everything)
+        self._lines.append(line)
+        self._whole.append(dedup.fingerprint(everything))
+        self._waiting.append(dedup.normalise(f"{seen.question}\n{seen.answer}"))
+        if len(self._waiting) == _BATCH:
+            self._sign()
+        self._count_class(example, seen.answer)
+        asked = dedup.fingerprint(f"{seen.system}\n{seen.question}")
+        stated = facts(seen.answer)
+        first, known = self._first_facts.setdefault(asked, (line, stated))
+        if contradict(known, stated):
+            text = f"Line {line} answers the question of line {first} with other facts"
+            here, there = sorted(stated - known), sorted(known - stated)
+            detail = f"{short(', '.join(here))} against {short(', '.join(there))}"
+            yield problem("contradictory_answers", line, f"{text}: {detail}")
+
+    def finish(self) -> Iterator[Problem]:
+        """Problems of the file as a whole."""
+        whole = np.frombuffer(self._whole, np.uint64) if self._whole else np.empty(0, np.uint64)
+        _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
+        original = first[inverse] if len(whole) else np.empty(0, np.int64)
+        for row in np.flatnonzero(original != np.arange(len(whole))).tolist():
+            there = self._lines[int(original[row])]
+            text = f"Line {self._lines[row]} is the example of line {there} again"
+            yield problem("duplicate_example", self._lines[row], text)
+        yield from self._near(np.flatnonzero(original == np.arange(len(whole))))
+        yield from self._balance()
+
+    def _sign(self) -> None:
+        self._signed.append(dedup.signatures(self._waiting))
+        self._waiting = []
+
+    def _near(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[Problem]:
+        self._sign()
+        signed = np.concatenate(self._signed)[rows]
+        labels = dedup.signature_groups(signed, threshold=NEAR).labels
+        for place in np.flatnonzero(labels != np.arange(len(labels))).tolist():
+            line, there = (self._lines[int(rows[i])] for i in (place, int(labels[place])))
+            text = f"Line {line} is nearly the example of line {there}"
+            yield problem("near_duplicate", line, text)
+
+    def _count_class(self, example: dict[str, Any], answer: str) -> None:
+        if self._many_classes:
+            return
+        held = example.get("metadata")
+        for place in (example, held if isinstance(held, dict) else {}):
+            if self.label in place:
+                answer = str(place[self.label])
+        self._classes[dedup.normalise(answer)[:100]] += 1
+        if self.label is None and len(self._classes) > CLASSES:
+            self._many_classes = True
+            self._classes.clear()
+
+    def _balance(self) -> Iterator[Problem]:
+        counts = self._classes.most_common()
+        total = sum(self._classes.values())
+        repeated = self.label is not None or total >= 3 * len(counts)
+        if len(counts) < 2 or not repeated:
+            return
+        (most, often), (least, rarely) = counts[0], counts[-1]
+        if often >= IMBALANCE * rarely:
+            text = f'"{short(most)}" is the class of {often} examples, "{short(least)}" of {rarely}'
+            yield problem("class_imbalance", 0, text)
+
+
+def _text_problems(line: int, text: str) -> Iterator[Problem]:
+    if "\ufffd" in text or ftfy.badness.is_bad(text):
+        yield problem("damaged_text", line, f"Line {line} holds wrongly decoded letters")
+    for finding in personal.find(text):
+        code = "secret_key" if finding.kind == "key" else "personal_data"
+        message = f"Line {line} holds a value that looks like {_NAMES[finding.kind]}"
+        yield problem(code, line, f"{message}: {finding.masked}")
+
+
+_NAMES = {
+    "key": "an API key",
+    "email": "an e-mail address",
+    "card": "a payment card",
+    "phone": "a phone number",
+}
+
+
+@dataclass(frozen=True)
+class _Questions:
+    """The questions of one file: line, fingerprint and signature of each."""
+
+    lines: list[int]
+    prints: list[int]
+    signed: dedup.Signatures
+
+
+def leakage(
+    train: jsonl.Source, other: jsonl.Source, *, threshold: float = dedup.THRESHOLD
+) -> list[Problem]:
+    """Questions of `other` that stand, equal or nearly, in `train`; lines are those of `other`.
+
+    Two files with the same questions give the single problem `same_file`. Lines that
+    cannot be read are passed over: `validate_file` reports those.
+    """
+    learnt, asked = _questions(train), _questions(other)
+    if asked.prints and set(asked.prints) == set(learnt.prints):
+        return [problem("same_file", 0, "Both files hold the same questions")]
+    places = dict(zip(reversed(learnt.prints), reversed(learnt.lines), strict=True))
+    best, similarity = dedup.most_similar(learnt.signed, asked.signed)
+    found = []
+    for row, (line, mark) in enumerate(zip(asked.lines, asked.prints, strict=True)):
+        if mark in places:
+            text = f"The question of line {line} is that of line {places[mark]} in training"
+            found.append(problem("leakage", line, text))
+        elif similarity[row] >= threshold:
+            there = learnt.lines[int(best[row])]
+            text = f"The question of line {line} is nearly that of line {there} in training"
+            found.append(problem("near_leakage", line, f"{text} ({similarity[row]:.0%} alike)"))
+    return found
+
+
+def _questions(source: jsonl.Source) -> _Questions:
+    lines, prints, plain = [], [], []
+    parts = [dedup.signatures([])]
+    for line in jsonl.lines(source):
+        try:
+            example = None if line.over_long else jsonl.parse(line.raw)
+        except ValueError:
+            continue
+        kind = kind_of(example) if isinstance(example, dict) else None
+        if kind is None:
+            continue
+        question = sides(kind, example).question
+        lines.append(line.number)
+        prints.append(dedup.fingerprint(question))
+        plain.append(dedup.normalise(question))
+        if len(plain) == _BATCH:
+            parts.append(dedup.signatures(plain))
+            plain = []
+    parts.append(dedup.signatures(plain))
+    return _Questions(lines, prints, np.concatenate(parts))
