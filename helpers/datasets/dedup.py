@@ -111,8 +111,7 @@ def near_duplicates(texts: Sequence[str], *, threshold: float = THRESHOLD) -> Gr
         for row in group[1:]:
             union.join(group[0], row)
     rows = np.flatnonzero(exact.labels == np.arange(len(texts)))
-    plain = [normalise(texts[row]) for row in rows]
-    _join_similar([normalise(texts[row]) for row in rows], rows, union, threshold)
+    _join_similar([normalise(texts[row]) for row in rows.tolist()], rows, union, threshold)
     return union.groups()
 
 
@@ -120,7 +119,11 @@ def _join_similar(
     plain: Sequence[str], rows: npt.NDArray[np.int64], union: Union, threshold: float
 ) -> None:
     """Join those of `rows` whose normalised texts are similar."""
-    pieces_of = lru_cache(maxsize=1024)(lambda place: pieces(plain[place]))
+
+    @lru_cache(maxsize=1024)
+    def pieces_of(place: int) -> frozenset[str]:
+        return pieces(plain[place])
+
     signed = signatures(plain)
     for pairs in candidates(signed):
         roots = union.groups().labels[rows]

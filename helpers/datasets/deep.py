@@ -124,7 +124,7 @@ class Looker:
             return
         held = example.get("metadata")
         for place in (example, held if isinstance(held, dict) else {}):
-            if self.label in place:
+            if self.label is not None and self.label in place:
                 answer = str(place[self.label])
         self._classes[dedup.normalise(answer)[:100]] += 1
         if self.label is None and len(self._classes) > CLASSES:
@@ -203,7 +203,7 @@ def _questions(source: jsonl.Source) -> _Questions:
         except ValueError:
             continue
         kind = kind_of(example) if isinstance(example, dict) else None
-        if kind is None:
+        if kind is None or not isinstance(example, dict):
             continue
         question = sides(kind, example).question
         lines.append(line.number)

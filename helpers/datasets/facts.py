@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 
-_WORDS = (
+_SPELT = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
     "fifteen sixteen seventeen eighteen nineteen twenty"
-).split()
-_NUMBERS = {word: str(value) for value, word in enumerate(_WORDS)} | {
+)
+_NUMBERS = {word: str(value) for value, word in enumerate(_SPELT.split())} | {
     "thirty": "30",
     "forty": "40",
     "fifty": "50",

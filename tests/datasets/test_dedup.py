@@ -37,7 +37,23 @@ def test_near_duplicates_are_found_and_others_are_not() -> None:
 
 
 def test_rows_that_are_alike_through_a_third_form_one_group() -> None:
-    words = "we will send the engineer to your flat on the tenth of march at noon".split()
+    words = [
+        "we",
+        "will",
+        "send",
+        "the",
+        "engineer",
+        "to",
+        "your",
+        "flat",
+        "on",
+        "the",
+        "tenth",
+        "of",
+        "march",
+        "at",
+        "noon",
+    ]
     chain = [" ".join(words[i : i + 11]) for i in range(4)]
     ends = (dedup.pieces(dedup.normalise(chain[i])) for i in (0, -1))
     assert dedup.jaccard(*ends) < dedup.THRESHOLD
@@ -46,7 +62,7 @@ def test_rows_that_are_alike_through_a_third_form_one_group() -> None:
 
 def test_nearly_all_planted_pairs_are_found_and_no_false_one() -> None:
     texts = random_texts(1000)
-    copies = [" ".join(text.split()[:-1] + ["changed"]) for text in texts[:300]]
+    copies = [" ".join([*text.split()[:-1], "changed"]) for text in texts[:300]]
     groups = dedup.near_duplicates(texts + copies)
     assert [m for m in groups.members() if m[1] - m[0] != 1000] == []
     assert groups.repeated >= 295

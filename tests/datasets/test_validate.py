@@ -267,15 +267,41 @@ def test_memory_does_not_grow_with_the_file() -> None:
     assert peak(5000) < peak(100) + 20_000
 
 
+MESSAGE_KEYS = "role content name weight tool_calls function_call tool_call_id"
+KEYS = (
+    "messages tools function id type arguments functions prompt completion input "
+    "preferred_output non_preferred_output text refusal parallel_tool_calls " + MESSAGE_KEYS
+)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                "messages role content name weight tools tool_calls function id type arguments "
-                "tool_call_id function_call functions prompt completion input preferred_output "
-                "non_preferred_output text refusal parallel_tool_calls".split()
+                [
+                    "messages",
+                    "role",
+                    "content",
+                    "name",
+                    "weight",
+                    "tools",
+                    "tool_calls",
+                    "function",
+                    "id",
+                    "type",
+                    "arguments",
+                    "tool_call_id",
+                    "function_call",
+                    "functions",
+                    "prompt",
+                    "completion",
+                    "input",
+                    "preferred_output",
+                    "non_preferred_output",
+                    "text",
+                    "refusal",
+                    "parallel_tool_calls",
+                ]
             )
             | st.text(max_size=4),
             inner | st.sampled_from(["user", "assistant", "tool", "function", "text", "system"]),
@@ -303,7 +329,9 @@ def test_any_json_gives_a_report(rows: list[Any], deep: bool) -> None:
 
 message_lists = st.lists(
     st.dictionaries(
-        st.sampled_from("role content name weight tool_calls function_call tool_call_id".split()),
+        st.sampled_from(
+            ["role", "content", "name", "weight", "tool_calls", "function_call", "tool_call_id"]
+        ),
         json_values | st.sampled_from(["user", "assistant", "tool", "function", "system"]),
     )
     | json_values,
