@@ -1,0 +1,183 @@
+"""The web application: routes, the door, and errors in OpenAI's envelope.
+
+For: `daemon` and tests. Not for: deciding (see `service`).
+
+    app = create_app(settings, token="…")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from helpers.backend.routes import chat, embeddings, files, fine_tuning, models, responses
+from helpers.backend.schemas import ApiError, new_id
+from helpers.backend.serve import ContextTooLong, Engine
+from helpers.backend.service import Limits, Service
+from helpers.backend.store import Store
+from helpers.errors import CourseError
+from helpers.settings import Settings
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+THREADS = 128
+"""Requests that may wait in a thread; the service sheds load before these run out."""
+
+
+class Door:
+    """Who may come in: a local host name, no foreign page, and the right token."""
+
+    def __init__(self, app: ASGIApp, *, token: str, hosts: tuple[str, ...]) -> None:
+        self.app, self.hosts = app, hosts
+        self.expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, request_id = time.monotonic(), new_id("req_")
+
+        async def send_stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                headers["openai-processing-ms"] = str(round((time.monotonic() - started) * 1000))
+                headers["openai-version"] = "2020-10-01"
+            await send(message)
+
+        fault = self._fault(scope)
+        if fault:
+            answer = JSONResponse(fault.body, fault.status, headers=fault.headers)
+            await answer(scope, receive, send_stamped)
+            return
+        await self.app(scope, receive, send_stamped)
+
+    def _fault(self, scope: Scope) -> ApiError | None:
+        headers = Headers(scope=scope)
+        if urlsplit(f"//{headers.get('host', '')}").hostname not in self.hosts:
+            return ApiError(403, "This server answers on this machine only.", code="bad_host")
+        origin = headers.get("origin")
+        if origin and urlsplit(origin).hostname not in self.hosts:
+            return ApiError(403, "Pages of other sites may not use this server.", code="bad_origin")
+        if scope["path"] == "/health":
+            return None
+        given = headers.get("authorization", "").encode()
+        if not given:
+            return ApiError(
+                401,
+                "You didn't provide an API key. Connect with helpers.client.connect(), or send "
+                "the text of .workbook/token as a bearer token.",
+            )
+        if not hmac.compare_digest(given, self.expected):
+            return ApiError(
+                401,
+                "Incorrect API key provided. The right one stands in .workbook/token.",
+                param=None,
+                code="invalid_api_key",
+            )
+        return None
+
+
+def create_app(
+    settings: Settings,
+    *,
+    token: str,
+    engine: Engine | None = None,
+    limits: Limits | None = None,
+    hosts: tuple[str, ...] = LOCAL_HOSTS,
+) -> FastAPI:
+    """The server for one state folder."""
+    store = Store(settings.state)
+    model_engine = engine or Engine(threads=settings.threads, cache=settings.state / "cache")
+    service = Service(settings, store, model_engine, limits or Limits())
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        yield
+        service.close()
+
+    app = FastAPI(title="workbook", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = service
+    for module in (models, files, fine_tuning, chat, embeddings, responses):
+        app.include_router(module.router)
+    app.add_api_route("/health", lambda: {"status": "ok"}, methods=["GET"])
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(ContextTooLong, _too_long)
+    app.add_exception_handler(CourseError, _course_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(Door, token=token, hosts=hosts)
+    return app
+
+
+def _answer(error: ApiError) -> JSONResponse:
+    return JSONResponse(error.body, error.status, headers=error.headers)
+
+
+async def _api_error(request: Request, error: Any) -> JSONResponse:
+    return _answer(error)
+
+
+async def _too_long(request: Request, error: Any) -> JSONResponse:
+    return _answer(
+        ApiError(400, str(error), param="messages", code="context_length_exceeded")
+    )
+
+
+async def _course_error(request: Request, error: Any) -> JSONResponse:
+    return _answer(ApiError(400, str(error)))
+
+
+async def _invalid(request: Request, error: Any) -> JSONResponse:
+    """The first fault of a body, with the path of the field that has it."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return _answer(
+            ApiError(400, "We could not parse the JSON body of your request. Check its syntax.")
+        )
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
+    if first["type"] == "missing":
+        return _answer(
+            ApiError(
+                400,
+                f"Missing required parameter: '{where}'.",
+                param=where or None,
+                code="missing_required_parameter",
+            )
+        )
+    message = f"Invalid value for '{where}': {first['msg']}." if where else f"{first['msg']}."
+    return _answer(ApiError(400, message, param=where or None, code="invalid_value"))
+
+
+async def _http_error(request: Request, error: Any) -> JSONResponse:
+    if error.status_code == 404:
+        message = f"Invalid URL ({request.method} {request.url.path})"
+    elif error.status_code == 405:
+        message = f"Not allowed to {request.method} on {request.url.path}."
+    else:
+        message = str(error.detail)
+    headers = dict(error.headers or {})
+    return _answer(ApiError(error.status_code, message, headers=headers))
+
+
+async def _unexpected(request: Request, error: Any) -> JSONResponse:
+    return _answer(
+        ApiError(
+            500,
+            "The server had an error; its log is .workbook/logs/server.log.",
+            type="server_error",
+        )
+    )

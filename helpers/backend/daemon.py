@@ -1,0 +1,219 @@
+"""Find the server, start it in the background, run it in the foreground, stop it.
+
+For: `connect()` and the command line. One server for each state folder.
+
+    address = ensure_running(settings.load())
+    address.url      # "http://127.0.0.1:43121"
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.errors import BackendError
+from helpers.settings import Settings, load
+
+START_SECONDS = 60
+IDLE_SECONDS = 30 * 60
+"""A server that nobody started by hand ends itself after this long without a request or job."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server is, and the token that opens it."""
+
+    url: str
+    """Root, without /v1."""
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.url})"
+
+
+def ensure_running(settings: Settings) -> Address:
+    """The address of the running server; it is started if there is none.
+
+    Raises `BackendError` with the end of the log if it does not come up.
+    """
+    if found := find(settings):
+        return found
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with _starting(settings):
+        if found := find(settings):
+            return found
+        process = _spawn(settings)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if found := find(settings):
+                return found
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+    raise BackendError(
+        f"the server did not start: {_log_end(settings)}", fix="run: python3 -m helpers doctor"
+    )
+
+
+def find(settings: Settings) -> Address | None:
+    """The address of a server that answers for this state folder, or None."""
+    try:
+        known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
+        token = (settings.state / "token").read_text(encoding="utf-8").strip()
+        request = urllib.request.Request(
+            f"{known['url']}/v1/models", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            answer.read()
+    except (OSError, ValueError, KeyError):
+        return None
+    return Address(known["url"], token)
+
+
+def stop(settings: Settings, *, seconds: float = 10) -> bool:
+    """End the server and its trainer; False if none was running. A job goes on next time."""
+    import psutil
+
+    if not find(settings):
+        return False
+    known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(known["pid"])
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+        _, alive = psutil.wait_procs(family, timeout=seconds)
+        for left in alive:
+            left.kill()
+    (settings.state / "server.json").unlink(missing_ok=True)
+    return True
+
+
+def serve(
+    settings: Settings,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    *,
+    idle_seconds: float | None = None,
+) -> None:
+    """Run the server in this process until it is interrupted."""
+    import uvicorn
+
+    from helpers.backend.app import LOCAL_HOSTS, create_app
+
+    settings.state.mkdir(parents=True, exist_ok=True)
+    listener = _listen(host, port or 0)
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    app = create_app(settings, token=token_of(settings), hosts=(*LOCAL_HOSTS, host))
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    if idle_seconds:
+        threading.Thread(target=_end_when_idle, args=(server, app, idle_seconds)).start()
+    _write(settings.state / "server.json", json.dumps({"url": url, "pid": os.getpid()}))
+    try:
+        server.run(sockets=[listener])
+    finally:
+        (settings.state / "server.json").unlink(missing_ok=True)
+
+
+def token_of(settings: Settings) -> str:
+    """The bearer token of this state folder, made at first use, readable by its owner only."""
+    path = settings.state / "token"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="utf-8").strip()
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(f"workbook-{secrets.token_urlsafe(32)}")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise BackendError(
+            f"port {port} on {host} is taken or not allowed", fix="choose another with --port"
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
+    """A server of its own session, so that it outlives the notebook that needed it first."""
+    logs = settings.state / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    # Each platform's way to cut a process loose from its parent's terminal.
+    detached = (
+        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        if sys.platform == "win32"
+        else {"start_new_session": True}
+    )
+    with (logs / "server.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "helpers.backend.daemon"],
+            cwd=settings.root,
+            env=os.environ | {"WORKBOOK_STATE": str(settings.state)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **detached,
+        )
+
+
+@contextlib.contextmanager
+def _starting(settings: Settings) -> Iterator[None]:
+    """Only one process starts the server; a lock left by a dead one expires."""
+    lock = settings.state / "starting"
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - lock.stat().st_mtime > START_SECONDS:
+                    lock.unlink()
+            if time.monotonic() > deadline:
+                raise BackendError("another process is starting the server", fix="try again") from None
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _log_end(settings: Settings) -> str:
+    try:
+        text = (settings.state / "logs" / "server.log").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return "no log"
+    return text.strip().splitlines()[-1] if text.strip() else "the log is empty"
+
+
+def _end_when_idle(server: object, app: object, seconds: float) -> None:
+    service = app.state.service  # type: ignore[attr-defined]
+    while not getattr(server, "should_exit", False):
+        time.sleep(1)
+        idle = time.monotonic() - service.last_used
+        if idle > seconds and not service.jobs.busy:
+            server.should_exit = True  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    serve(load(), idle_seconds=IDLE_SECONDS)

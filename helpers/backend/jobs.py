@@ -1,0 +1,357 @@
+"""The life of a fine-tuning job: queue, process, events, checkpoints, the end.
+
+For: one job at a time, in a process of its own, that survives the death of either
+side. Not for: training (`train`) or checking the files (`service`).
+
+    jobs.submit(body, spec)     # queued
+    jobs.cancel("ftjob-abc")
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from helpers.backend.schemas import ApiError, new_id, not_found
+from helpers.backend.store import Document, Store
+from helpers.backend.training.spec import LOSSES, PAUSED, STOP, TrainSpec, read_progress
+from helpers.settings import Settings
+
+POLL = 0.15
+KEPT_CHECKPOINTS = 3
+MAX_DEATHS = 3
+"""How often a process may die without a reason before the job is given up."""
+WAITING = ("validating_files", "queued")
+OVER = ("succeeded", "failed", "cancelled")
+COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
+METRICS = (
+    "train_loss",
+    "train_mean_token_accuracy",
+    "valid_loss",
+    "valid_mean_token_accuracy",
+    "full_valid_loss",
+    "full_valid_mean_token_accuracy",
+)
+
+
+class Jobs:
+    """Runs queued jobs one after the other in a background thread."""
+
+    def __init__(
+        self, settings: Settings, store: Store, *, warm: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._settings, self._store, self._warm = settings, store, warm
+        self._process: subprocess.Popen[bytes] | None = None
+        self._current: str | None = None
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._lock = threading.RLock()
+        self._requeue_interrupted()
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return self._current is not None or bool(self._queued())
+
+    def submit(self, body: Document, spec: TrainSpec) -> Document:
+        """Store a new job whose files are good, and queue it."""
+        job_id = body["id"]
+        spec.write(self._store.job_dir(job_id))
+        self._store.put("job", job_id, body)
+        self.event(job_id, f"Created fine-tuning job: {job_id}")
+        self.event(job_id, f"Validating training file: {body['training_file']}")
+        if body["validation_file"]:
+            self.event(job_id, f"Validating validation file: {body['validation_file']}")
+        self.event(job_id, "Files validated, moving job to queued state")
+        done = self._set(job_id, status="queued")
+        self._wake.set()
+        return done
+
+    def get(self, job_id: str) -> Document:
+        job = self._store.get("job", job_id)
+        if job is None:
+            raise not_found("FineTuningJob", job_id, "fine_tuning_job_id")
+        return job
+
+    def cancel(self, job_id: str) -> Document:
+        """End a job now; its process is killed, what it made stays in its folder."""
+        with self._lock:
+            self._must(job_id, ("running", "paused", *WAITING), "cancelled")
+            done = self._set(job_id, status="cancelled", finished_at=int(time.time()))
+            self.event(job_id, "The job has been cancelled", level="warn")
+            if self._current == job_id and self._process:
+                self._process.kill()
+        return done
+
+    def pause(self, job_id: str) -> Document:
+        """Save the state and stop; `resume` goes on from there."""
+        with self._lock:
+            self._must(job_id, ("running", "queued"), "paused")
+            done = self._set(job_id, status="paused")
+            self.event(job_id, "The job has been paused")
+            if self._current == job_id:
+                (self._store.job_dir(job_id) / STOP).touch()
+        return done
+
+    def resume(self, job_id: str) -> Document:
+        """Queue a paused job again."""
+        with self._lock:
+            self._must(job_id, ("paused",), "resumed")
+            done = self._set(job_id, status="queued")
+            self.event(job_id, "The job has been resumed")
+        self._wake.set()
+        return done
+
+    def event(
+        self, job_id: str, message: str, *, level: str = "info", data: Any = None
+    ) -> None:
+        """Append an event; with `data` it is one of type metrics."""
+        key = new_id("ftevent-")
+        body = {
+            "object": "fine_tuning.job.event",
+            "id": key,
+            "created_at": int(time.time()),
+            "level": level,
+            "message": message,
+            "data": data or {},
+            "type": "metrics" if data else "message",
+        }
+        self._store.put("event", key, body, parent=job_id)
+
+    def close(self) -> None:
+        """Stop the thread and the process; the job goes on at the next start."""
+        self._closing.set()
+        self._wake.set()
+        with self._lock:
+            if self._process:
+                self._process.kill()
+        self._thread.join(5)
+
+    def _must(self, job_id: str, states: tuple[str, ...], done: str) -> None:
+        status = self.get(job_id)["status"]
+        if status not in states:
+            raise ApiError(
+                400, f"A job in status '{status}' cannot be {done}.", code="invalid_job_state"
+            )
+
+    def _set(self, job_id: str, **changes: Any) -> Document:
+        return self._store.update("job", job_id, lambda job: job.update(changes))
+
+    def _queued(self) -> list[Document]:
+        found, _ = self._store.list(
+            "job", newest_first=False, keep=lambda job: job["status"] == "queued"
+        )
+        return found
+
+    def _requeue_interrupted(self) -> None:
+        """A job that ran when the server died waits again, with its saved state."""
+        running, _ = self._store.list("job", keep=lambda job: job["status"] == "running")
+        for job in running:
+            self._set(job["id"], status="queued")
+            self.event(job["id"], "The server was interrupted; the job goes on", level="warn")
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            queued = self._queued()
+            if not queued:
+                self._wake.wait(1)
+                self._wake.clear()
+                continue
+            self._run(queued[0]["id"])
+
+    def _run(self, job_id: str) -> None:
+        with self._lock:
+            if self.get(job_id)["status"] != "queued" or self._closing.is_set():
+                return
+            (self._store.job_dir(job_id) / STOP).unlink(missing_ok=True)
+            self._current = job_id
+            self._set(job_id, status="running")
+            self._process = self._start(job_id)
+        if not self.get(job_id).get("_started"):
+            self.event(job_id, "Fine-tuning job started")
+            self._set(job_id, _started=True)
+        process = self._process
+        while process.poll() is None:
+            self._take(job_id)
+            time.sleep(POLL)
+        self._take(job_id)
+        with self._lock:
+            self._process = self._current = None
+        if not self._closing.is_set():
+            self._ended(job_id, process.returncode)
+
+    def _start(self, job_id: str) -> subprocess.Popen[bytes]:
+        """The trainer, at a lower priority, so that chats are answered meanwhile."""
+        folder = self._store.job_dir(job_id)
+        environment = os.environ | {"WORKBOOK_PARENT": str(os.getpid())}
+        with (folder / "trainer.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "helpers.backend.train", str(folder)],
+                cwd=self._settings.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 10
+        with_process = psutil.Process(process.pid)
+        try:
+            with_process.nice(lower)
+        except psutil.Error:
+            pass
+        return process
+
+    def _take(self, job_id: str) -> None:
+        """Turn new lines of the progress file into events and checkpoints."""
+        job = self.get(job_id)
+        seen = job.get("_seen", 0)
+        for row in read_progress(self._store.job_dir(job_id)):
+            if row["type"] == "started" and not job.get("_tokens"):
+                self._set(job_id, _tokens=row["tokens"])
+            if row.get("step", 0) <= seen and row["type"] == "step":
+                continue
+            if row["type"] == "step":
+                self._step_event(job_id, row)
+                self._set(job_id, _seen=row["step"])
+            elif row["type"] == "checkpoint":
+                self._checkpoint(job, row)
+
+    def _step_event(self, job_id: str, row: dict[str, Any]) -> None:
+        text = f"Step {row['step']}/{row['steps']}: training loss={row['train_loss']:.2f}"
+        if "valid_loss" in row:
+            text += f", validation loss={row['valid_loss']:.2f}"
+        if "full_valid_loss" in row:
+            text += f", full validation loss={row['full_valid_loss']:.2f}"
+        data = {name: row[name] for name in METRICS if name in row}
+        extra = {"step": row["step"], "total_steps": row["steps"], "epoch": row["epoch"]}
+        self.event(job_id, text, data=extra | data)
+
+    def _checkpoint(self, job: Document, row: dict[str, Any]) -> None:
+        key = f"ftckpt_{job['id'].removeprefix('ftjob-')}{row['step']}"
+        if self._store.get("checkpoint", key):
+            return
+        model = f"{self._model_name(job)}:ckpt-step-{row['step']}"
+        body = {
+            "object": "fine_tuning.job.checkpoint",
+            "id": key,
+            "created_at": int(time.time()),
+            "fine_tuned_model_checkpoint": model,
+            "fine_tuning_job_id": job["id"],
+            "step_number": row["step"],
+            "metrics": row["metrics"],
+            "_path": row["path"],
+        }
+        self._store.put("checkpoint", key, body, parent=job["id"])
+        self._add_model(job, model, row["path"], checkpoint=True)
+        every, _ = self._store.list("checkpoint", parent=job["id"])
+        for old in every[KEPT_CHECKPOINTS:]:
+            self._store.delete("checkpoint", old["id"])
+            self._store.delete("model", old["fine_tuned_model_checkpoint"])
+
+    def _model_name(self, job: Document) -> str:
+        """`ft:base:course:suffix:id`, the same for the job's whole life."""
+        base = re.sub(r"^ft:([^:]+):.*$", r"\1", job["model"])
+        return f"ft:{base}:workbook:{job['_suffix'] or ''}:{job['id'].removeprefix('ftjob-')[:8]}"
+
+    def _add_model(self, job: Document, name: str, path: str, *, checkpoint: bool) -> None:
+        folder = self._store.job_dir(job["id"])
+        body = {
+            "id": name,
+            "object": "model",
+            "created": int(time.time()),
+            "owned_by": "workbook",
+            "_gguf": TrainSpec.read(folder).base_gguf,
+            "_adapter": str(folder / path),
+            "_job": job["id"],
+            "_checkpoint": checkpoint,
+        }
+        self._store.put("model", name, body)
+
+    def _ended(self, job_id: str, code: int) -> None:
+        """Decide what the end of the process means."""
+        job = self.get(job_id)
+        if job["status"] == "cancelled":
+            return
+        last = (read_progress(self._store.job_dir(job_id)) or [{"type": "none"}])[-1]
+        if code == PAUSED and job["status"] == "paused":
+            return
+        if last["type"] == "done":
+            self._succeed(job, last["trained_tokens"])
+        elif last["type"] == "error":
+            self._fail(job_id, last["code"], last["message"])
+        else:
+            self._died(job, code)
+
+    def _died(self, job: Document, code: int) -> None:
+        deaths = job.get("_deaths", 0) + 1
+        if deaths > MAX_DEATHS:
+            self._fail(job["id"], "training_failed", f"The trainer ended {deaths} times ({code}).")
+            return
+        self._set(job["id"], status="queued", _deaths=deaths)
+        self.event(job["id"], "The trainer was interrupted; the job goes on", level="warn")
+
+    def _succeed(self, job: Document, trained_tokens: int) -> None:
+        newest, _ = self._store.list("checkpoint", parent=job["id"], limit=1)
+        name = self._model_name(job)
+        self._add_model(job, name, newest[0]["_path"], checkpoint=False)
+        files = [self._metrics_file(job["id"]), self._losses_file(job["id"])]
+        self._warm(name)
+        self._set(
+            job["id"],
+            status="succeeded",
+            fine_tuned_model=name,
+            trained_tokens=trained_tokens,
+            result_files=files,
+            finished_at=int(time.time()),
+        )
+        self.event(job["id"], f"New fine-tuned model created: {name}")
+        self.event(job["id"], "The job has successfully completed")
+
+    def _fail(self, job_id: str, code: str, message: str) -> None:
+        error = {"code": code, "message": message, "param": None}
+        self._set(job_id, status="failed", error=error, finished_at=int(time.time()))
+        self.event(job_id, f"The job failed: {message}", level="error")
+
+    def _metrics_file(self, job_id: str) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        for row in read_progress(self._store.job_dir(job_id)):
+            if row["type"] == "step":
+                values = {**row, "train_accuracy": row["train_mean_token_accuracy"]}
+                writer.writerow([values.get(name, "") for name in COLUMNS])
+        return self._keep(job_id, "step_metrics.csv", text.getvalue().encode())
+
+    def _losses_file(self, job_id: str) -> str:
+        data = (self._store.job_dir(job_id) / LOSSES).read_bytes()
+        return self._keep(job_id, LOSSES, data)
+
+    def _keep(self, job_id: str, name: str, data: bytes) -> str:
+        key = new_id("file-")
+        self._store.write_file(key, data)
+        body = {
+            "id": key,
+            "object": "file",
+            "bytes": len(data),
+            "created_at": int(time.time()),
+            "filename": name,
+            "purpose": "fine-tune-results",
+            "status": "processed",
+            "status_details": None,
+            "expires_at": None,
+            "_job": job_id,
+        }
+        self._store.put("file", key, body)
+        return key

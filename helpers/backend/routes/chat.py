@@ -1,0 +1,297 @@
+"""`/v1/chat/completions` and the older `/v1/completions`, whole or streamed."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fastapi import APIRouter
+
+from helpers.backend.models import ServedModel
+from helpers.backend.routes.common import ServiceOf, sse
+from helpers.backend.schemas import ApiError, ChatRequest, CompletionRequest, Sampled, new_id
+from helpers.backend.serve import Delta, Prompt, Sampling, TokenLogprob
+from helpers.backend.service import Service
+
+router = APIRouter()
+FINGERPRINT = "fp_workbook"
+COMPLETION_TOKENS = 16
+"""What `/v1/completions` gives when no max_tokens is asked for."""
+
+
+def sampling(body: Sampled, **more: Any) -> Sampling:
+    """What a request asks for, with OpenAI's defaults."""
+    return Sampling(
+        temperature=1.0 if body.temperature is None else body.temperature,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        stop=body.stops(),
+        seed=body.seed,
+        presence_penalty=body.presence_penalty or 0.0,
+        frequency_penalty=body.frequency_penalty or 0.0,
+        logit_bias={int(token): bias for token, bias in (body.logit_bias or {}).items()},
+        **more,
+    )
+
+
+def chat_sampling(body: ChatRequest) -> Sampling:
+    wanted = body.response_format
+    if wanted and wanted.type == "json_schema" and wanted.json_schema is None:
+        raise ApiError(
+            400,
+            "Missing required parameter: 'response_format.json_schema'.",
+            param="response_format",
+            code="missing_required_parameter",
+        )
+    return sampling(
+        body,
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        json_object=bool(wanted and wanted.type == "json_object"),
+        json_schema=wanted.json_schema.schema_ if wanted and wanted.json_schema else None,
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One whole answer."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...]
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+def whole(service: Service, model: ServedModel, prompt: Prompt, how: Sampling) -> Choice:
+    """Collect a stream into one answer."""
+    deltas = list(service.engine.generate(model, prompt, how))
+    last = deltas[-1]
+    return Choice(
+        "".join(delta.text for delta in deltas),
+        tuple(itertools.chain.from_iterable(delta.logprobs for delta in deltas)),
+        last.finish_reason or "stop",
+        last.prompt_tokens,
+        last.completion_tokens,
+        last.cached_tokens,
+    )
+
+
+def several(
+    service: Service, model: ServedModel, prompts: Sequence[Prompt], how: Sampling, n: int
+) -> list[Choice]:
+    """n answers to each prompt, at the same time; each with a seed of its own."""
+    asked = [
+        (prompt, replace(how, seed=None if how.seed is None else how.seed + i))
+        for prompt in prompts
+        for i in range(n)
+    ]
+    if len(asked) == 1:
+        return [whole(service, model, *asked[0])]
+    with ThreadPoolExecutor(min(8, len(asked))) as pool:
+        return list(pool.map(lambda pair: whole(service, model, *pair), asked))
+
+
+def usage(choices: Sequence[Choice], n: int = 1) -> dict[str, Any]:
+    """Token counts; a prompt that was answered n times counts once."""
+    prompt = sum(choice.prompt_tokens for choice in choices[::n])
+    made = sum(choice.completion_tokens for choice in choices)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": made,
+        "total_tokens": prompt + made,
+        "prompt_tokens_details": {
+            "cached_tokens": sum(choice.cached_tokens for choice in choices[::n]),
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def as_choice(delta: Delta) -> Choice:
+    """The last delta of a stream, for its counts."""
+    return Choice(
+        "", (), delta.finish_reason or "stop", delta.prompt_tokens,
+        delta.completion_tokens, delta.cached_tokens,
+    )
+
+
+def logprob_item(item: TokenLogprob) -> dict[str, Any]:
+    body = {"token": item.token, "logprob": item.logprob, "bytes": list(item.bytes)}
+    return body | {"top_logprobs": [
+        {"token": other.token, "logprob": other.logprob, "bytes": list(other.bytes)}
+        for other in item.top
+    ]}
+
+
+def chat_logprobs(items: Sequence[TokenLogprob], how: Sampling) -> dict[str, Any] | None:
+    if how.logprobs is None:
+        return None
+    return {"content": [logprob_item(item) for item in items], "refusal": None}
+
+
+@router.post("/v1/chat/completions")
+def chat(body: ChatRequest, service: ServiceOf) -> Any:
+    model = service.resolve(body.model)
+    messages = [message.plain() for message in body.messages]
+    how = chat_sampling(body)
+    head = {
+        "id": new_id("chatcmpl-"),
+        "created": int(time.time()),
+        "model": body.model,
+        "system_fingerprint": FINGERPRINT,
+        "service_tier": "default",
+    }
+    if body.stream:
+        first = begin(service, model, messages, how, body.n or 1)
+        return sse(_chat_chunks(head, first, how, body))
+    with service.slot():
+        choices = several(service, model, [messages], how, body.n or 1)
+    return head | {
+        "object": "chat.completion",
+        "choices": [
+            {
+                "index": index,
+                "message": {
+                    "role": "assistant",
+                    "content": choice.text,
+                    "refusal": None,
+                    "annotations": [],
+                },
+                "logprobs": chat_logprobs(choice.logprobs, how),
+                "finish_reason": choice.finish_reason,
+            }
+            for index, choice in enumerate(choices)
+        ],
+        "usage": usage(choices, body.n or 1),
+    }
+
+
+def begin(
+    service: Service, model: ServedModel, prompt: Prompt, how: Sampling, n: int = 1
+) -> Iterator[tuple[int, Delta]]:
+    """Start a stream: errors are raised here, while an error status can still be sent."""
+
+    def numbered() -> Iterator[tuple[int, Delta]]:
+        with service.slot():
+            for index in range(n):
+                seed = None if how.seed is None else how.seed + index
+                for delta in service.engine.generate(model, prompt, replace(how, seed=seed)):
+                    yield index, delta
+
+    stream = numbered()
+    first = next(stream)
+    return itertools.chain([first], stream)
+
+
+def _chat_chunks(
+    head: dict[str, Any],
+    deltas: Iterator[tuple[int, Delta]],
+    how: Sampling,
+    body: ChatRequest,
+) -> Iterator[dict[str, Any]]:
+    counts = bool(body.stream_options and body.stream_options.include_usage)
+    frame = head | {"object": "chat.completion.chunk"} | ({"usage": None} if counts else {})
+
+    def chunk(index: int, delta: dict[str, Any], finish: str | None, logprobs: Any) -> Any:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        return frame | {"choices": [choice]}
+
+    for index in range(body.n or 1):
+        start = {"role": "assistant", "content": "", "refusal": None}
+        yield chunk(index, start, None, None)
+    ends: list[Choice] = []
+    for index, delta in deltas:
+        if delta.text:
+            yield chunk(index, {"content": delta.text}, None, chat_logprobs(delta.logprobs, how))
+        if delta.finish_reason:
+            ends.append(as_choice(delta))
+            yield chunk(index, {}, delta.finish_reason, None)
+    if counts:
+        yield frame | {"choices": [], "usage": usage(ends, body.n or 1)}
+
+
+@router.post("/v1/completions")
+def complete(body: CompletionRequest, service: ServiceOf) -> Any:
+    model = service.resolve(body.model)
+    prompts = _prompts(body)
+    how = sampling(body, max_tokens=body.max_tokens or COMPLETION_TOKENS, logprobs=body.logprobs)
+    head = {
+        "id": new_id("cmpl-"),
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": body.model,
+        "system_fingerprint": FINGERPRINT,
+    }
+    if body.stream:
+        return sse(_completion_chunks(head, begin(service, model, prompts[0], how, body.n or 1), body))
+    with service.slot():
+        choices = several(service, model, prompts, how, body.n or 1)
+    echoes = [prompt if body.echo else "" for prompt in prompts for _ in range(body.n or 1)]
+    return head | {
+        "choices": [
+            {
+                "text": echo + choice.text,
+                "index": index,
+                "logprobs": _old_logprobs(choice.logprobs) if body.logprobs is not None else None,
+                "finish_reason": choice.finish_reason,
+            }
+            for index, (choice, echo) in enumerate(zip(choices, echoes, strict=True))
+        ],
+        "usage": usage(choices, body.n or 1),
+    }
+
+
+def _prompts(body: CompletionRequest) -> list[str]:
+    prompt = body.prompt
+    if prompt is None or isinstance(prompt, str):
+        return [prompt or "<|endoftext|>"]
+    if prompt and all(isinstance(item, str) for item in prompt):
+        if body.stream and len(prompt) > 1:
+            raise ApiError(400, "Stream one prompt at a time.", param="prompt")
+        return [str(item) for item in prompt]
+    raise ApiError(
+        400,
+        "This server takes prompts as text, not as token ids.",
+        param="prompt",
+        code="unsupported_value",
+    )
+
+
+def _completion_chunks(
+    head: dict[str, Any], deltas: Iterator[tuple[int, Delta]], body: CompletionRequest
+) -> Iterator[dict[str, Any]]:
+    ends: list[Choice] = []
+    for index, delta in deltas:
+        logprobs = _old_logprobs(delta.logprobs) if body.logprobs is not None else None
+        choice = {
+            "text": delta.text,
+            "index": index,
+            "logprobs": logprobs,
+            "finish_reason": delta.finish_reason,
+        }
+        yield head | {"choices": [choice]}
+        if delta.finish_reason:
+            ends.append(as_choice(delta))
+    if body.stream_options and body.stream_options.include_usage:
+        yield head | {"choices": [], "usage": usage(ends, body.n or 1)}
+
+
+def _old_logprobs(items: Sequence[TokenLogprob]) -> dict[str, Any]:
+    """The completions form: parallel lists."""
+    offsets = itertools.accumulate((len(item.token) for item in items), initial=0)
+    return {
+        "tokens": [item.token for item in items],
+        "token_logprobs": [item.logprob for item in items],
+        "top_logprobs": [{o.token: o.logprob for o in item.top} for item in items],
+        "text_offset": list(offsets)[: len(items)],
+    }

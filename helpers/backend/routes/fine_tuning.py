@@ -1,0 +1,197 @@
+"""`/v1/fine_tuning/jobs`: create, list, retrieve, cancel, pause, resume, events, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi import Request as HttpRequest
+
+from helpers.backend.hyperparameters import resolve
+from helpers.backend.routes.common import ServiceOf
+from helpers.backend.schemas import (
+    ApiError,
+    HyperparameterRequest,
+    JobRequest,
+    new_id,
+    page,
+)
+from helpers.backend.service import MAX_TRAINING_TOKENS, Service, public, unknown_model
+from helpers.backend.store import Document
+from helpers.backend.training.spec import TrainSpec
+
+router = APIRouter()
+DEFAULT_BETA = 0.1
+DPO_SHARE = 0.1
+"""Preferences are learnt at a tenth of the learning rate: more breaks the model."""
+
+
+@router.post("/v1/fine_tuning/jobs")
+def create(body: JobRequest, service: ServiceOf) -> Any:
+    return public(create_job(body, service))
+
+
+def create_job(body: JobRequest, service: Service) -> Document:
+    """Check a request and queue its job. Raises `ApiError` for anything that cannot run."""
+    kind = body.method.type if body.method else "supervised"
+    if kind == "reinforcement":
+        raise ApiError(
+            400,
+            "This server trains with the methods 'supervised' and 'dpo'.",
+            param="method",
+            code="unsupported_value",
+        )
+    gguf, parent = _base(body.model, service)
+    if body.validation_file == body.training_file:
+        raise ApiError(
+            400,
+            "The same file is given for training and for validation. "
+            "Split off other examples for validation.",
+            param="validation_file",
+            code="invalid_validation_file",
+        )
+    examples = service.training_problems(body.training_file, kind=kind, param="training_file")
+    if body.validation_file:
+        service.training_problems(body.validation_file, kind=kind, param="validation_file")
+    return service.jobs.submit(*_job(body, service, kind, examples, gguf, parent))
+
+
+def _base(name: str, service: Service) -> tuple[Path, Path | None]:
+    """Weights, and the adapter to go on from if the base is a fine-tuned model."""
+    if alias := service.store.get("alias", name):
+        name = alias["model"]
+    if name in service.bases:
+        return service.bases[name].gguf, None
+    model = service.store.get("model", name)
+    if model is None:
+        raise unknown_model(name)
+    return Path(model["_gguf"]), Path(model["_adapter"])
+
+
+def _job(
+    body: JobRequest,
+    service: Service,
+    kind: str,
+    examples: int,
+    gguf: Path,
+    parent: Path | None,
+) -> tuple[Document, TrainSpec]:
+    options = getattr(body.method, kind) if body.method else None
+    asked = (options and options.hyperparameters) or body.hyperparameters
+    asked = asked or HyperparameterRequest()
+    found = resolve(
+        examples, asked.n_epochs, asked.batch_size, asked.learning_rate_multiplier
+    )
+    beta = DEFAULT_BETA if asked.beta == "auto" else asked.beta
+    seed = 42 if body.seed is None else body.seed
+    shown: dict[str, Any] = vars(found).copy()
+    if kind == "dpo":
+        shown["beta"] = beta
+    files = service.store.files
+    spec = TrainSpec(
+        base_gguf=str(gguf),
+        training_file=str(files / body.training_file),
+        validation_file=str(files / body.validation_file) if body.validation_file else None,
+        parent_adapter=str(parent) if parent else None,
+        method="dpo" if kind == "dpo" else "supervised",
+        n_epochs=found.n_epochs,
+        batch_size=found.batch_size,
+        learning_rate=found.learning_rate * (DPO_SHARE if kind == "dpo" else 1),
+        beta=beta,
+        seed=seed,
+        threads=service.settings.threads,
+        max_tokens=MAX_TRAINING_TOKENS,
+    )
+    job = {
+        "object": "fine_tuning.job",
+        "id": new_id("ftjob-"),
+        "model": body.model,
+        "created_at": int(time.time()),
+        "finished_at": None,
+        "fine_tuned_model": None,
+        "organization_id": "org-workbook",
+        "result_files": [],
+        "status": "validating_files",
+        "validation_file": body.validation_file,
+        "training_file": body.training_file,
+        "hyperparameters": shown,
+        "trained_tokens": None,
+        "error": {"code": "", "message": "", "param": None},
+        "integrations": [],
+        "seed": seed,
+        "estimated_finish": None,
+        "method": {"type": kind, kind: {"hyperparameters": shown}},
+        "metadata": body.metadata,
+        "user_provided_suffix": body.suffix,
+        "_suffix": body.suffix,
+    }
+    job["error"] = None
+    return job, spec
+
+
+@router.get("/v1/fine_tuning/jobs")
+def list_jobs(
+    request: HttpRequest,
+    service: ServiceOf,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+) -> Any:
+    wanted = {
+        key[len("metadata[") : -1]: value
+        for key, value in request.query_params.items()
+        if key.startswith("metadata[") and key.endswith("]")
+    }
+
+    def keep(job: Document) -> bool:
+        if request.query_params.get("metadata") == "null":
+            return not job["metadata"]
+        return wanted.items() <= (job["metadata"] or {}).items()
+
+    found, more = service.store.list("job", after=after, limit=limit, keep=keep)
+    return page([public(job) for job in found], more)
+
+
+@router.get("/v1/fine_tuning/jobs/{job_id}")
+def retrieve(job_id: str, service: ServiceOf) -> Any:
+    return public(service.jobs.get(job_id))
+
+
+@router.post("/v1/fine_tuning/jobs/{job_id}/cancel")
+def cancel(job_id: str, service: ServiceOf) -> Any:
+    return public(service.jobs.cancel(job_id))
+
+
+@router.post("/v1/fine_tuning/jobs/{job_id}/pause")
+def pause(job_id: str, service: ServiceOf) -> Any:
+    return public(service.jobs.pause(job_id))
+
+
+@router.post("/v1/fine_tuning/jobs/{job_id}/resume")
+def resume(job_id: str, service: ServiceOf) -> Any:
+    return public(service.jobs.resume(job_id))
+
+
+@router.get("/v1/fine_tuning/jobs/{job_id}/events")
+def events(
+    job_id: str,
+    service: ServiceOf,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+) -> Any:
+    service.jobs.get(job_id)
+    found, more = service.store.list("event", parent=job_id, after=after, limit=limit)
+    return page(found, more)
+
+
+@router.get("/v1/fine_tuning/jobs/{job_id}/checkpoints")
+def checkpoints(
+    job_id: str,
+    service: ServiceOf,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+) -> Any:
+    service.jobs.get(job_id)
+    found, more = service.store.list("checkpoint", parent=job_id, after=after, limit=limit)
+    return page([public(item) for item in found], more, ends=True)

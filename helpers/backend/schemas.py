@@ -1,0 +1,216 @@
+"""The shapes of OpenAI's API: requests as pydantic models, errors, lists, ids.
+
+For: the routes. A request may hold fields that are not named here; they are ignored,
+as a newer client may send them. Not for: deciding anything.
+
+    raise ApiError(404, "The model 'x' does not exist", code="model_not_found", param="model")
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ALPHABET = string.ascii_letters + string.digits
+
+
+class ApiError(Exception):
+    """An answer that is an error, in OpenAI's envelope."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+        self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
+
+
+def not_found(kind: str, name: str, param: str = "id") -> ApiError:
+    """404 for a file or job that is not there."""
+    return ApiError(404, f"No such {kind} object: {name}", param=param, code="not_found")
+
+
+def new_id(prefix: str, length: int = 24) -> str:
+    """An id such as `file-a81Kd…`; unguessable."""
+    return prefix + "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def page(items: Sequence[Mapping[str, Any]], has_more: bool, *, ends: bool = False) -> dict:
+    """A list as OpenAI wraps it; `ends` adds first_id and last_id."""
+    body: dict[str, Any] = {"object": "list", "data": list(items), "has_more": has_more}
+    if ends:
+        body["first_id"] = items[0]["id"] if items else None
+        body["last_id"] = items[-1]["id"] if items else None
+    return body
+
+
+class Request(BaseModel):
+    """Base of all request bodies."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+
+class ContentPart(Request):
+    type: str
+    text: str = ""
+
+
+class ChatMessage(Request):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """The message as the chat template takes it."""
+        role = "system" if self.role == "developer" else self.role
+        content = self.content
+        if isinstance(content, list):
+            unreadable = [part.type for part in content if "text" not in part.type]
+            if unreadable:
+                raise ApiError(
+                    400,
+                    f"This model reads text only, not {unreadable[0]!r} parts.",
+                    param="messages",
+                    code="unsupported_value",
+                )
+            content = "".join(part.text for part in content)
+        return {"role": role, "content": content or "", "tool_calls": self.tool_calls}
+
+
+class JsonSchema(Request):
+    name: str = "answer"
+    schema_: dict[str, Any] = Field(default_factory=dict, alias="schema")
+
+
+class ResponseFormat(Request):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(Request):
+    include_usage: bool = False
+
+
+Stop = str | list[str] | None
+Bias = dict[str, Annotated[float, Field(ge=-100, le=100)]]
+
+
+class Sampled(Request):
+    """What chat and completions have in common."""
+
+    model: str
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    stop: Stop = None
+    seed: int | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    logit_bias: Bias | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+
+    def stops(self) -> tuple[str, ...]:
+        if self.stop is None:
+            return ()
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+
+class ChatRequest(Sampled):
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: ResponseFormat | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+class CompletionRequest(Sampled):
+    prompt: str | list[str] | list[int] | list[list[int]] | None = "<|endoftext|>"
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+
+
+class EmbeddingRequest(Request):
+    model: str
+    input: str | list[str] | list[int] | list[list[int]]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+
+
+class TextFormat(Request):
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
+class TextOptions(Request):
+    format: TextFormat | None = None
+
+
+class ResponseRequest(Request):
+    model: str
+    input: str | list[dict[str, Any]]
+    instructions: str | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    metadata: dict[str, str] | None = None
+    previous_response_id: str | None = None
+    text: TextOptions | None = None
+
+
+AutoInt = Literal["auto"] | int
+AutoFloat = Literal["auto"] | float
+
+
+class HyperparameterRequest(Request):
+    n_epochs: Literal["auto"] | Annotated[int, Field(ge=1, le=50)] = "auto"
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
+    learning_rate_multiplier: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
+    beta: Literal["auto"] | Annotated[float, Field(gt=0, le=2)] = "auto"
+
+
+class MethodOptions(Request):
+    hyperparameters: HyperparameterRequest | None = None
+
+
+class Method(Request):
+    type: Literal["supervised", "dpo", "reinforcement"]
+    supervised: MethodOptions | None = None
+    dpo: MethodOptions | None = None
+
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(max_length=64)],
+        Annotated[str, Field(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+
+
+class JobRequest(Request):
+    model: str
+    training_file: str
+    validation_file: str | None = None
+    hyperparameters: HyperparameterRequest | None = None
+    method: Method | None = None
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    metadata: Metadata | None = None

@@ -1,0 +1,277 @@
+"""What the server decides: which model answers, which file is accepted, who may wait.
+
+For: the routes, which only translate. Not for: the life of a job, see `jobs`.
+
+    service.resolve("ft:smollm2-135m-instruct:course::AbC123")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from helpers.backend.jobs import Jobs
+from helpers.backend.models import ServedModel, base_models
+from helpers.backend.schemas import ApiError, new_id, not_found
+from helpers.backend.serve import Engine
+from helpers.backend.store import Document, Store
+from helpers.datasets.codes import CODES
+from helpers.datasets.validate import validate_file
+from helpers.errors import CourseError
+from helpers.settings import EMBEDDING_MODEL, Settings
+from helpers.tokens import local_tokenizer
+
+OWNER = "workbook"
+PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")
+MAX_TRAINING_TOKENS = 2048
+"""Longest example; beyond it a CPU would take minutes a step."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds that keep one client from filling the machine."""
+
+    file_bytes: int = 512 * 1024 * 1024
+    total_bytes: int = 4 * 1024 * 1024 * 1024
+    files: int = 10_000
+    waiting: int = 64
+    """Inference requests under way or waiting; more get a 429."""
+
+
+@dataclass
+class Service:
+    """Everything that a route needs."""
+
+    settings: Settings
+    store: Store
+    engine: Engine
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        self.bases = base_models(self.settings)
+        self.jobs = Jobs(self.settings, self.store, warm=self.warm)
+        self.last_used = time.monotonic()
+        self._waiting = threading.BoundedSemaphore(self.limits.waiting)
+
+    # Models
+
+    def resolve(self, name: str) -> ServedModel:
+        """The model to answer with. Raises `ApiError` 404 for an unknown one."""
+        if name in self.bases:
+            return self.bases[name].served()
+        if alias := self.store.get("alias", name):
+            return self.resolve(alias["model"])
+        if name == EMBEDDING_MODEL:
+            raise ApiError(
+                400,
+                f"The model {name!r} makes embeddings; it cannot chat. "
+                f"Use one of: {', '.join(self.bases)}.",
+                param="model",
+                code="unsupported_value",
+            )
+        model = self.store.get("model", name)
+        if model is None:
+            raise unknown_model(name)
+        return ServedModel(name, Path(model["_gguf"]), Path(model["_adapter"]) / "adapter.gguf")
+
+    def list_models(self) -> list[Document]:
+        """Base models, the embedding model, and the fine-tuned ones."""
+        fixed = [
+            {"id": base.id, "object": "model", "created": base.created, "owned_by": OWNER}
+            for base in self.bases.values()
+        ]
+        created = fixed[0]["created"]
+        fixed.append(
+            {"id": EMBEDDING_MODEL, "object": "model", "created": created, "owned_by": OWNER}
+        )
+        tuned, _ = self.store.list("model", newest_first=False, keep=lambda m: not m["_checkpoint"])
+        return [*fixed, *map(public, tuned)]
+
+    def find_model(self, name: str) -> Document:
+        for model in self.list_models():
+            if model["id"] == name:
+                return model
+        if model := self.store.get("model", name):
+            return public(model)
+        if alias := self.store.get("alias", name):
+            return self.find_model(alias["model"]) | {"id": name}
+        raise unknown_model(name)
+
+    def delete_model(self, name: str) -> Document:
+        """Remove a fine-tuned model; its job and files stay."""
+        if name in self.bases or name == EMBEDDING_MODEL:
+            raise ApiError(403, f"The model {name!r} is built in and cannot be deleted.")
+        removed = self.store.delete("model", name) or self.store.delete("alias", name)
+        if not removed:
+            raise unknown_model(name)
+        self.engine.unload(name)
+        return {"id": name, "object": "model", "deleted": True}
+
+    def set_alias(self, name: str, model: str) -> Document:
+        """Let `name` answer as `model`, so that old code with its own name runs."""
+        if name in self.bases or not re.fullmatch(r"[\w.:-]{1,64}", name):
+            raise ApiError(400, f"{name!r} cannot be an alias.", param="name")
+        self.resolve(model)
+        self.store.put("alias", name, {"id": name, "model": model})
+        return {"id": name, "object": "model.alias", "model": model}
+
+    def warm(self, model_id: str) -> None:
+        """Load a model before the first question comes."""
+        self.engine.warm(self.resolve(model_id))
+
+    # Files
+
+    def add_file(self, name: str, purpose: str, stream: BinaryIO) -> Document:
+        """Store an upload. A file for fine-tuning must be JSONL."""
+        if purpose not in PURPOSES:
+            raise ApiError(
+                400, f"{purpose!r} is not one of {list(PURPOSES)} - 'purpose'", param="purpose"
+            )
+        held, _ = self.store.list("file")
+        total = sum(item["bytes"] for item in held)
+        if len(held) >= self.limits.files or total >= self.limits.total_bytes:
+            raise ApiError(400, "The file storage is full. Delete files first.", param="file")
+        key = new_id("file-")
+        limit = min(self.limits.file_bytes, self.limits.total_bytes - total)
+        size = self.store.save_file(key, stream, limit)
+        if size is None:
+            raise ApiError(413, f"File is too large. The limit is {limit} bytes.", param="file")
+        if purpose == "fine-tune":
+            try:
+                self._check_jsonl(self.store.files / key)
+            except ApiError:
+                (self.store.files / key).unlink()
+                raise
+        return self.keep_file(key, name, purpose, size)
+
+    def keep_file(self, key: str, name: str, purpose: str, size: int) -> Document:
+        body = {
+            "id": key,
+            "object": "file",
+            "bytes": size,
+            "created_at": int(time.time()),
+            "filename": base_name(name),
+            "purpose": purpose,
+            "status": "processed",
+            "status_details": None,
+            "expires_at": None,
+        }
+        self.store.put("file", key, body)
+        return public(body)
+
+    def _check_jsonl(self, path: Path) -> None:
+        """What an upload is refused for; the rest is said when a job is created."""
+        report = validate_file(path, minimum=0)
+        for problem in report.errors:
+            if problem.code in ("empty_file", "not_text", "not_utf8", "not_jsonl", "line_too_long"):
+                raise invalid_file(str(problem.message), problem.fix, problem.line, problem.code)
+
+    def file(self, key: str) -> Document:
+        body = self.store.get("file", key)
+        if body is None:
+            raise not_found("File", key)
+        return body
+
+    def delete_file(self, key: str) -> Document:
+        self.file(key)
+        self.store.delete("file", key)
+        (self.store.files / key).unlink(missing_ok=True)
+        return {"id": key, "object": "file", "deleted": True}
+
+    # Jobs
+
+    def training_problems(self, key: str, *, kind: str, param: str) -> int:
+        """Number of examples of a good file. Raises `ApiError` with the first problem."""
+        try:
+            self.file(key)
+        except ApiError:
+            raise ApiError(
+                404, f"No such File object: {key}", param=param, code="file_not_found"
+            ) from None
+        tokenizer = local_tokenizer()
+        report = validate_file(
+            self.store.files / key,
+            minimum=10 if param == "training_file" else 1,
+            count_tokens=tokenizer.count,
+            max_tokens=MAX_TRAINING_TOKENS,
+        )
+        found = report.kind or ""
+        if report.ok and (found == "dpo") != (kind == "dpo"):
+            raise ApiError(
+                400,
+                f"The file holds {found} examples, which the method {kind!r} cannot use.",
+                param=param,
+                code="invalid_training_file",
+            )
+        for problem in report.errors:
+            raise invalid_file(problem.message, problem.fix, problem.line, problem.code, param)
+        return report.examples
+
+    # Inference
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[None]:
+        """A place in the inference queue; 429 with retry-after when it is full."""
+        self.last_used = time.monotonic()
+        if not self._waiting.acquire(blocking=False):
+            raise ApiError(
+                429,
+                "The server is busy. Try again in a second.",
+                type="requests",
+                code="rate_limit_exceeded",
+                headers={"retry-after": "1"},
+            )
+        try:
+            yield
+        finally:
+            self._waiting.release()
+
+    def close(self) -> None:
+        self.jobs.close()
+        self.engine.close()
+        self.store.close()
+
+
+def public(body: Document) -> Document:
+    """A document without the server's own fields."""
+    return {key: value for key, value in body.items() if not key.startswith("_")}
+
+
+def base_name(name: str) -> str:
+    """The last part of a path in either style: a client may send a whole path."""
+    return re.split(r"[\\/]", name)[-1].strip("\x00. ") or "upload"
+
+
+def unknown_model(name: str) -> ApiError:
+    return ApiError(
+        404,
+        f"The model '{name}' does not exist or you do not have access to it. "
+        "List the models with client.models.list().",
+        param="model",
+        code="model_not_found",
+    )
+
+
+def invalid_file(
+    message: str, fix: str, line: int, problem: str, param: str = "file"
+) -> ApiError:
+    """A refused file, in OpenAI's words where it has some; the remedy stands at the end."""
+    where = f" Line {line}:" if line and f"ine {line}" not in message else ""
+    code = problem if problem == "invalid_n_examples" else "invalid_training_file"
+    assert problem in CODES
+    lead = "" if problem == "invalid_n_examples" else "Invalid file format."
+    text = f"{lead}{where} {message.rstrip('.')}. Remedy: {fix}.".strip()
+    return ApiError(400, text, param=param, code=code)
+
+
+def translated(error: CourseError) -> ApiError:
+    """A failure of the library as an API error."""
+    return ApiError(400, str(error), code=getattr(error, "code", None))
+
+
