@@ -20,9 +20,8 @@ from helpers import settings as settings_module
 from helpers.settings import Settings
 
 if TYPE_CHECKING:
-    from openai import OpenAI
-
     from helpers.backend.daemon import Address
+    from openai import OpenAI
 
 STATE = Path(tempfile.mkdtemp(prefix="workbook-tests-"))
 

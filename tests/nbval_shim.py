@@ -26,7 +26,7 @@ READ_EXIT_CODE = "get_ipython().user_ns.get('_exit_code', 0)"
 RESET_EXIT_CODE = "get_ipython().user_ns.pop('_exit_code', None)"
 
 
-class KernelDied(Exception):
+class KernelDiedError(Exception):
     """The kernel's process ended while a cell ran."""
 
 
@@ -52,7 +52,7 @@ def await_reply(self: RunningKernel, msg_id: str, timeout: float | None = None) 
             message = self.get_message(stream="shell", timeout=POLL_SECONDS)
         except Empty:
             if not self.km.is_alive():
-                raise KernelDied("the kernel died while this cell ran") from None
+                raise KernelDiedError("the kernel died while this cell ran") from None
             if deadline is not None and time.monotonic() > deadline:
                 raise
             continue
