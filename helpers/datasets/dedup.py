@@ -44,13 +44,18 @@ Signatures = npt.NDArray[np.uint32]
 
 def normalise(text: str) -> str:
     """Lower case, one space between words, no punctuation, compatible letters equal."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = (text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold()
     return " ".join(_WORDS.findall(folded)) or folded.strip()
 
 
 def fingerprint(text: str) -> int:
     """64 bits that are equal for texts whose normal form is equal."""
-    data = normalise(text).encode("utf-8", "surrogatepass")
+    return mark(normalise(text))
+
+
+def mark(plain: str) -> int:
+    """64 bits of a text that is normalised already."""
+    data = plain.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
 
 

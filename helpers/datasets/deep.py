@@ -73,19 +73,25 @@ class Looker:
         self._first_facts: dict[int, tuple[int, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
         self._many_classes = False
+        self._systems: dict[str, int] = {}
 
     def look(self, line: int, kind: Kind, example: dict[str, Any]) -> Iterator[Problem]:
         """Problems of one example, and contradictions to earlier ones."""
         seen = sides(kind, example)
-        everything = f"{seen.system}\n{seen.question}\n{seen.answer}"
-        yield from _text_problems(line, everything)
+        if seen.system not in self._systems:
+            self._remember(seen.system)
+            yield from _text_problems(line, seen.system)
+        spoken = f"{seen.question}\n{seen.answer}"
+        yield from _text_problems(line, spoken)
+        plain = dedup.normalise(spoken)
+        system = self._systems[seen.system]
         self._lines.append(line)
-        self._whole.append(dedup.fingerprint(everything))
-        self._waiting.append(dedup.normalise(f"{seen.question}\n{seen.answer}"))
+        self._whole.append(dedup.mark(plain) ^ system)
+        self._waiting.append(plain)
         if len(self._waiting) == _BATCH:
             self._sign()
         self._count_class(example, seen.answer)
-        asked = dedup.fingerprint(f"{seen.system}\n{seen.question}")
+        asked = dedup.fingerprint(seen.question) ^ system
         stated = facts(seen.answer)
         first, known = self._first_facts.setdefault(asked, (line, stated))
         if contradict(known, stated):
@@ -105,6 +111,12 @@ class Looker:
             yield problem("duplicate_example", self._lines[row], text)
         yield from self._near(np.flatnonzero(original == np.arange(len(whole))))
         yield from self._balance()
+
+    def _remember(self, system: str) -> None:
+        """Keep the fingerprint of a system prompt; of a thousand, the newest."""
+        if len(self._systems) >= 1000:
+            del self._systems[next(iter(self._systems))]
+        self._systems[system] = dedup.fingerprint(system)
 
     def _sign(self) -> None:
         self._signed.append(dedup.signatures(self._waiting))
@@ -144,7 +156,7 @@ class Looker:
 
 
 def _text_problems(line: int, text: str) -> Iterator[Problem]:
-    if "\ufffd" in text or ftfy.badness.is_bad(text):
+    if not text.isascii() and ("\ufffd" in text or ftfy.badness.is_bad(text)):
         yield problem("damaged_text", line, f"Line {line} holds wrongly decoded letters")
     for finding in personal.find(text):
         code = "secret_key" if finding.kind == "key" else "personal_data"
