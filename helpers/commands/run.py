@@ -134,7 +134,7 @@ def index_page(done: list[Executed]) -> str:
     )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>The course, executed</title>'
-        "<style>body{font:16px sans-serif;margin:3em}td,th{padding:.3em 1em;text-align:left}</style>"
+        "<style>body{font:16px sans-serif;margin:3em}td,th{padding:.3em 1em}</style>"
         "<h1>The course, executed</h1><table><tr><th>notebook</th><th>time</th>"
         f"<th>code cells</th><th>result</th></tr>{rows}</table></html>\n"
     )

@@ -1,0 +1,114 @@
+"""House rules that no linter knows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CEILING = 350
+TEXT = {".py", ".md", ".txt", ".toml", ".yml", ".yaml", ".json", ".cfg", ".ini", ".ipynb", ".in"}
+# The rule's own words are put together here, so that this file does not break it.
+REGISTRIES = re.compile(
+    "|".join([r"pypi\." + "org", "python" + "hosted", r"registry\." + "npmjs", r"deb\." + "debian"])
+)
+UNFINISHED = re.compile(r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"]) + r")\b")
+MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home/[a-z]+|Users/[A-Za-z]+)/")
+
+
+def tracked() -> list[Path]:
+    """The project's files, as git knows them; all files where there is no git."""
+    try:
+        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+        names = done.stdout.decode().split("\0")
+        paths = [ROOT / name for name in names if name]
+    except (OSError, subprocess.CalledProcessError):
+        skip = {".venv", ".git", ".workbook"}
+        paths = [p for p in ROOT.rglob("*") if not skip & set(p.relative_to(ROOT).parts)]
+    return [p for p in paths if p.is_file()]
+
+
+def texts() -> list[Path]:
+    here = Path(__file__)
+    return [p for p in tracked() if p != here and (p.suffix in TEXT or p.name == "run")]
+
+
+def lines_with(pattern: re.Pattern[str]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in texts()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if pattern.search(line)
+    ]
+
+
+def test_no_module_is_called_utils():
+    assert not [p for p in tracked() if p.stem in ("utils", "util", "misc")]
+
+
+@pytest.mark.parametrize(
+    "pattern", [REGISTRIES, UNFINISHED, MACHINE], ids=["registry", "unfinished", "machine"]
+)
+def test_files_name_no_registry_no_loose_end_and_no_machine(pattern):
+    assert lines_with(pattern) == []
+
+
+def test_modules_stay_short():
+    long = {
+        str(p.relative_to(ROOT)): count
+        for p in tracked()
+        if p.suffix == ".py" and p.is_relative_to(ROOT / "helpers")
+        if (count := len(p.read_text(encoding="utf-8").splitlines())) > CEILING
+    }
+    assert long == {}
+
+
+def test_every_module_says_what_it_is_for():
+    silent = [
+        str(p.relative_to(ROOT))
+        for p in tracked()
+        if p.suffix == ".py" and p.is_relative_to(ROOT / "helpers")
+        if not p.read_text(encoding="utf-8").startswith('"""')
+    ]
+    assert silent == []
+
+
+def test_the_environment_is_read_in_settings_alone():
+    # The trainer learns from its parent, and from no one else, who its parent is.
+    allowed = {"settings.py", "train.py"}
+    reads = re.compile(r"os\.environ\.get\(|os\.environ\[[^]]+\](?! = )|os\.getenv")
+    found = [
+        str(p.relative_to(ROOT))
+        for p in (ROOT / "helpers").rglob("*.py")
+        if p.name not in allowed
+        and reads.search(p.read_text(encoding="utf-8"))
+        and "commands" not in p.parts
+    ]
+    assert found == []
+
+
+def test_requirements_are_exact_pins_without_cuda_and_hashes():
+    for name in ("requirements.txt", "requirements-models.txt", "requirements-bench.txt"):
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+            if not line or line.startswith("#"):
+                continue
+            assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; .+)?", line), line
+            assert not line.startswith(("nvidia-", "cuda-", "triton")), line
+
+
+def test_torch_is_pinned_to_one_version():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert "torch==2.13.0" in lines
+
+
+def test_the_top_level_holds_what_the_readme_promises():
+    allowed = {
+        "README.md", "LICENSE", "CONTRIBUTING.md", "requirements.txt", "requirements-models.txt",
+        "requirements-bench.txt", "notebooks", "data", "helpers", "tests", ".ci", ".binder",
+        ".devcontainer", ".github", ".ruff.toml", ".mypy.ini", ".pytest.ini",
+        ".pre-commit-config.yaml", ".gitignore", ".gitattributes",
+    }  # fmt: skip
+    assert {p.relative_to(ROOT).parts[0] for p in tracked()} <= allowed
