@@ -43,8 +43,8 @@ def auto_epochs(n_examples: int) -> int:
 
 
 def auto_batch_size(n_examples: int) -> int:
-    """A fiftieth of the data, from 2 to 16: about fifty steps an epoch or fewer."""
-    return max(2, min(16, n_examples // 50))
+    """A twenty-fifth of the data, from 4 to 16: about twenty-five steps an epoch."""
+    return max(4, min(16, n_examples // 25))
 
 
 def resolve(

@@ -205,7 +205,7 @@ class Jobs:
                 stdout=log,
                 stderr=log,
             )
-        lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 10
+        lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 5
         with_process = psutil.Process(process.pid)
         try:
             with_process.nice(lower)
