@@ -1,0 +1,144 @@
+"""Convert between tables, prompt/completion pairs and chat examples.
+
+For: CSV, Excel, TSV, JSON and JSONL with any column names in; chat or prompt/completion
+JSONL, or a CSV table, out. Nothing is dropped silently: rows kept, changed and rejected
+add up to the rows that came in, and the rejects are written beside the result. Not for:
+mending texts, see `clean`.
+
+    done = convert_file("export.csv", "train.jsonl", to="chat", system="You help.")
+    done.kept, done.changed, len(done.rejected)
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from helpers import jsonl
+from helpers.datasets.columns import Columns
+from helpers.datasets.sources import Reject, Row, read_source
+from helpers.datasets.table import ANSWER, QUESTION, TURNS
+from helpers.datasets.tabled import Tabled, to_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Form = Literal["chat", "completion", "table"]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The account of a conversion: `kept + changed + len(rejected) == rows_in`."""
+
+    examples: tuple[dict[str, Any], ...]
+    rows_in: int
+    kept: int
+    changed: int
+    rejected: tuple[Reject, ...]
+    rejects_file: Path | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows_in} rows: {self.kept} kept, {self.changed} changed, "
+            f"{len(self.rejected)} rejected; {len(self.examples)} examples"
+        )
+
+
+def convert_file(
+    path: str | Path,
+    target: str | Path,
+    *,
+    to: Form,
+    columns: Columns | None = None,
+    system: str | None = None,
+    roles: Mapping[str, str] | None = None,
+    separator: str | None = None,
+    stop: str | None = None,
+    header: bool | None = None,
+) -> Conversion:
+    """Read a file of any make, convert it, and write the result and its rejects.
+
+    `columns` None guesses from the names. `system` is put before every example that has
+    no system message. `separator` and `stop` are the marks at the end of prompts and
+    completions: None finds the usual ones when reading, and adds none when writing.
+    """
+    source = read_source(path, header=header)
+    tabled = to_table(source, columns, roles=roles, system=system, separator=separator, stop=stop)
+    done = from_table(tabled, to=to, system=system, separator=separator or "", stop=stop or "")
+    if to == "table":
+        with jsonl.atomic(target) as stream:
+            stream.write(_csv_bytes(done.examples))
+    else:
+        jsonl.write(target, done.examples)
+    rejects = write_rejects(target, done.rejected)
+    return Conversion(done.examples, done.rows_in, done.kept, done.changed, done.rejected, rejects)
+
+
+def write_rejects(target: str | Path, rejected: Sequence[Reject]) -> Path | None:
+    """Write `<name>.rejected.csv` beside the result; remove an old one if there is nothing."""
+    path = Path(target).with_suffix(".rejected.csv")
+    if not rejected:
+        path.unlink(missing_ok=True)
+        return None
+    with jsonl.atomic(path) as stream:
+        stream.write(_csv_bytes([{"row": r.row, "reason": r.reason, **r.values} for r in rejected]))
+    return path
+
+
+def _csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogatepass")
+
+
+def from_table(
+    tabled: Tabled, *, to: Form, system: str | None = None, separator: str = "", stop: str = ""
+) -> Conversion:
+    """Examples of the wanted form, with the account of every row."""
+    examples: list[dict[str, Any]] = []
+    rejected, changed = list(tabled.rejected), set(tabled.changed)
+    for index, row in zip(tabled.table.index, rows_of(tabled.table), strict=True):
+        messages = messages_of(row, system)
+        if to == "chat":
+            examples.append({"messages": messages})
+        elif to == "table":
+            thread = {"thread": index} | ({"intent": row["intent"]} if row.get("intent") else {})
+            examples += [{**thread, "role": m["role"], "text": m["content"]} for m in messages]
+        elif row.get(TURNS):
+            reason = f"{len(messages)} messages do not fit a prompt/completion pair"
+            rejected += [Reject(number, reason, row) for number in tabled.rows[index]]
+            changed -= set(tabled.rows[index])
+        else:
+            before = "".join(f"{m['content']}\n\n" for m in messages[:-2])
+            prompt = f"{before}{row[QUESTION]}{separator}"
+            space = " " if separator else ""
+            examples.append({"prompt": prompt, "completion": f"{space}{row[ANSWER]}{stop}"})
+            if before or separator or stop:
+                changed.update(tabled.rows[index])
+    kept = tabled.rows_in - len(changed) - len(rejected)
+    return Conversion(tuple(examples), tabled.rows_in, kept, len(changed), tuple(rejected))
+
+
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    """The rows of a table as dicts."""
+    return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
+
+
+def messages_of(row: Mapping[str, Any], system: str | None = None) -> list[dict[str, Any]]:
+    """The chat messages of one row; its own system prompt goes before `system`."""
+    own = row.get("system")
+    prompt = own if isinstance(own, str) and own else system
+    turns = row.get(TURNS)
+    return [
+        *([{"role": "system", "content": prompt}] if prompt else []),
+        *(turns if isinstance(turns, list) else []),
+        {"role": "user", "content": row[QUESTION]},
+        {"role": "assistant", "content": row[ANSWER]},
+    ]
