@@ -20,23 +20,30 @@ from helpers import settings as settings_module
 from helpers.settings import Settings
 
 if TYPE_CHECKING:
-    from helpers.backend.daemon import Address
     from openai import OpenAI
+
+    from helpers.backend.daemon import Address
 
 STATE = Path(tempfile.mkdtemp(prefix="workbook-tests-"))
 
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "WORKBOOK_MODELS"):
     os.environ.pop(name, None)
-os.environ["WORKBOOK_STATE"] = str(STATE)
+os.environ["WORKBOOK_STATE"] = str(STATE / "tests")
 os.environ["MPLBACKEND"] = "agg"
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Notebooks share a state of their own: no file or model of a test shows up in them."""
+    if item.path.suffix == ".ipynb":
+        os.environ["WORKBOOK_STATE"] = str(STATE / "notebooks")
+
+
 def pytest_unconfigure() -> None:
-    """Stop the server that tests or notebooks started, then remove what they left."""
-    if (STATE / "server.json").exists():
+    """Stop the servers that tests or notebooks started, then remove what they left."""
+    for known in STATE.glob("*/server.json"):
         from helpers.backend import daemon
 
-        daemon.stop(settings_module.load())
+        daemon.stop(replace(settings_module.load(), state=known.parent))
     shutil.rmtree(STATE, ignore_errors=True)
 
 

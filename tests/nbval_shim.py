@@ -1,12 +1,13 @@
 """Pytest plugin: mends what nbval 0.11 lets pass and where it hangs.
 
-It patches `nbval.kernel.RunningKernel` and the cell item, in four points:
+It patches `nbval.kernel.RunningKernel` and watches the cells, in five points:
 
 - cells run with `store_history=True`, so `Out`, `_` and a trailing `;` mean what they mean in Lab;
 - a cell whose reply says "error" fails, also when no error output was published
   (an unknown magic before a `raise`, for one);
 - a `%pip`, `!command` or `%%script` that ends with a failure fails its cell;
-- a kernel that died fails the cell within about two seconds; nbval waits for its timeout.
+- a kernel that died fails the cell within about two seconds; nbval waits for its timeout;
+- pytest-timeout keeps off the cells: nbval's own limit interrupts the kernel.
 """
 
 from __future__ import annotations
@@ -79,6 +80,13 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
         if problem:
             item.raise_cell_error(problem)
     return result
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave a cell's time limit to nbval: pytest-timeout would leave the kernel busy."""
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            item.add_marker(pytest.mark.timeout(0))
 
 
 def pytest_configure() -> None:

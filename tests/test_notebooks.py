@@ -1,0 +1,148 @@
+"""What every notebook of the course keeps to, read from the files without running them.
+
+That a compared cell has a stored output matters most: nbval passes a stripped notebook.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MOST_LINES = 20
+WORDS = range(500, 2001)
+MOST_CELLS = 60
+MOST_BYTES = 1_000_000
+IGNORED = "nbval-ignore-output"
+MACHINE = re.compile(
+    r"(?<![\w.])/(?:work|root|tmp|home/\w+|Users/\w+)/|[A-Z]:\\\\?Users|site-packages"
+)
+KEY = re.compile(r"\bsk-[A-Za-z0-9_-]{16,}|\bworkbook-[A-Za-z0-9_-]{40,}|Bearer [A-Za-z0-9_-]{16,}")
+HEADER = [
+    r"^# \d+ · \S.+$",
+    r"^> \S.+$",
+    r"^\*\*You will be able to\*\* .+$",
+    r"^\*\*Time\*\* .+ · \*\*Needs\*\* .+ · \*\*Next\*\* .+$",
+]
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda p: p.stem)
+def path(request) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def notebook(path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: Any) -> list[tuple[int, Any]]:
+    return [(i, c) for i, c in enumerate(notebook.cells, start=1) if c.cell_type == "code"]
+
+
+def prose(notebook: Any) -> str:
+    return "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+
+
+def shows_something(cell: Any) -> bool:
+    """Whether a cell's last line surely leaves an output: a print or a bare expression."""
+    last = cell.source.strip().splitlines()[-1] if cell.source.strip() else ""
+    return bool(re.match(r"(print|display)\(|plt\.show\(\)|[a-z_]\w*$", last))
+
+
+def test_names_are_numbered_in_order_without_a_gap():
+    numbers = [int(p.name[:2]) for p in NOTEBOOKS if re.match(r"\d\d_[a-z_]+\.ipynb$", p.name)]
+    assert len(numbers) == len(NOTEBOOKS)
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_file_is_valid_and_small(path, notebook):
+    nbformat.validate(notebook)
+    assert path.stat().st_size < MOST_BYTES
+
+
+def test_begins_with_the_header_card(notebook):
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown"
+    missing = [line for line in HEADER if not re.search(line, first.source, re.M)]
+    assert missing == []
+
+
+def test_cells_ran_once_in_order(notebook):
+    counts = [c.execution_count for _, c in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_cells_that_show_something_have_their_output_stored(notebook):
+    empty = [i for i, c in code_cells(notebook) if shows_something(c) and not c.outputs]
+    assert empty == []
+
+
+def test_no_stored_error_unless_it_is_the_point(notebook):
+    wrong = [
+        i
+        for i, c in code_cells(notebook)
+        if any(o.output_type == "error" for o in c.outputs)
+        and "raises-exception" not in c.metadata.get("tags", [])
+    ]
+    assert wrong == []
+
+
+def test_most_cells_are_compared(notebook):
+    cells = code_cells(notebook)
+    ignored = [i for i, c in cells if IGNORED in c.metadata.get("tags", [])]
+    assert len(ignored) <= len(cells) * 2 / 3
+
+
+def test_no_cell_installs_star_imports_or_names_an_absolute_path(notebook):
+    bad = re.compile(r"^\s*[%!]{1,2}\s*pip|import \*|^\s*!", re.M)
+    assert [
+        i for i, c in code_cells(notebook) if bad.search(c.source) or MACHINE.search(c.source)
+    ] == []
+
+
+def test_no_output_names_this_machine_or_a_key(path):
+    text = path.read_text(encoding="utf-8")
+    assert not KEY.search(text)
+    found = [
+        i
+        for i, c in code_cells(nbformat.reads(text, as_version=4))
+        if MACHINE.search(" ".join(_texts(c.outputs)))
+    ]
+    assert found == []
+
+
+def _texts(outputs: Any) -> list[str]:
+    texts = []
+    for output in outputs:
+        texts.append(str(output.get("text", "")))
+        texts += [str(v) for k, v in output.get("data", {}).items() if k.startswith("text/")]
+        texts += output.get("traceback", [])
+    return texts
+
+
+def test_cells_are_short(notebook):
+    long = {i: n for i, c in code_cells(notebook) if (n := len(c.source.splitlines())) > MOST_LINES}
+    assert long == {}
+
+
+def test_length_suits_one_sitting(notebook):
+    words = len(re.findall(r"\w+", prose(notebook)))
+    assert words in WORDS, f"{words} words"
+    assert len(notebook.cells) <= MOST_CELLS
+
+
+def test_pictures_in_prose_have_alternative_text(notebook):
+    assert not re.findall(r"!\[\s*\]\(", prose(notebook))
+    assert not re.findall(r"<img(?![^>]*\balt=\"[^\"]+\")", prose(notebook))
+
+
+def test_metadata_is_free_of_times_and_of_this_python(notebook):
+    assert "version" not in notebook.metadata.get("language_info", {})
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert [i for i, c in code_cells(notebook) if "execution" in c.metadata] == []
