@@ -188,9 +188,9 @@ def snapshot(client: OpenAI, job_id: str) -> Snapshot:
     newest_first = list(client.fine_tuning.jobs.list_events(job_id, limit=100))
     events = tuple(reversed(newest_first))
     metrics = tuple(
-        {key: value for key, value in dict(event.data).items() if value is not None}
+        {key: value for key, value in event.data.items() if value is not None}
         for event in events
-        if event.type == "metrics" and event.data
+        if event.type == "metrics" and isinstance(event.data, dict)
     )
     return Snapshot(job, events, metrics)
 

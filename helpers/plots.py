@@ -133,7 +133,9 @@ def counts(ax: Axes, table: pd.Series, *, xlabel: str = "examples") -> Axes:
     return ax
 
 
-def learning_curve(ax: Axes, sizes: Sequence[int], scores: Sequence[Interval], *, ylabel: str) -> Axes:
+def learning_curve(
+    ax: Axes, sizes: Sequence[int], scores: Sequence[Interval], *, ylabel: str
+) -> Axes:
     """A score against the number of training examples, with intervals."""
     quiet(ax)
     means = [score.mean for score in scores]

@@ -82,7 +82,7 @@ def key_fact_recall(output: str, sample: Sample) -> Score:
 
 def chrf(output: str, sample: Sample) -> Score:
     """Character n-gram F-score, 0 to 1 (Popović 2015), computed by sacrebleu."""
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     return Score(CHRF().sentence_score(output, [sample.target]).score / 100)
 

@@ -132,9 +132,7 @@ async def _api_error(request: Request, error: Any) -> JSONResponse:
 
 
 async def _too_long(request: Request, error: Any) -> JSONResponse:
-    return _answer(
-        ApiError(400, str(error), param="messages", code="context_length_exceeded")
-    )
+    return _answer(ApiError(400, str(error), param="messages", code="context_length_exceeded"))
 
 
 async def _course_error(request: Request, error: Any) -> JSONResponse:

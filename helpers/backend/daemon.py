@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from helpers.errors import BackendError
 from helpers.settings import Settings, load
@@ -159,11 +160,9 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     logs = settings.state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     # Each platform's way to cut a process loose from its parent's terminal.
-    detached = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        if sys.platform == "win32"
-        else {"start_new_session": True}
-    )
+    detached: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     with (logs / "server.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "helpers.backend.daemon"],
@@ -190,7 +189,9 @@ def _starting(settings: Settings) -> Iterator[None]:
                 if time.time() - lock.stat().st_mtime > START_SECONDS:
                     lock.unlink()
             if time.monotonic() > deadline:
-                raise BackendError("another process is starting the server", fix="try again") from None
+                raise BackendError(
+                    "another process is starting the server", fix="try again"
+                ) from None
             time.sleep(0.05)
     try:
         yield
@@ -200,7 +201,9 @@ def _starting(settings: Settings) -> Iterator[None]:
 
 def _log_end(settings: Settings) -> str:
     try:
-        text = (settings.state / "logs" / "server.log").read_text(encoding="utf-8", errors="replace")
+        text = (settings.state / "logs" / "server.log").read_text(
+            encoding="utf-8", errors="replace"
+        )
     except FileNotFoundError:
         return "no log"
     return text.strip().splitlines()[-1] if text.strip() else "the log is empty"

@@ -65,9 +65,7 @@ def embed(server: xllamacpp.Server, texts: Sequence[str]) -> np.ndarray:
 
     Raises `BackendError`, for instance for a text of more than 512 tokens.
     """
-    rows: list[np.ndarray] = []
-    for start in range(0, len(texts), BATCH):
-        rows.append(_request(server, texts[start : start + BATCH]))
+    rows = [_request(server, texts[i : i + BATCH]) for i in range(0, len(texts), BATCH)]
     vectors = np.concatenate(rows) if rows else np.empty((0, WIDTH), dtype=np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-12)

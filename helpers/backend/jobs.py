@@ -9,6 +9,7 @@ side. Not for: training (`train`) or checking the files (`service`).
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -114,9 +115,7 @@ class Jobs:
         self._wake.set()
         return done
 
-    def event(
-        self, job_id: str, message: str, *, level: str = "info", data: Any = None
-    ) -> None:
+    def event(self, job_id: str, message: str, *, level: str = "info", data: Any = None) -> None:
         """Append an event; with `data` it is one of type metrics."""
         key = new_id("ftevent-")
         body = {
@@ -206,11 +205,8 @@ class Jobs:
                 stderr=log,
             )
         lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 5
-        with_process = psutil.Process(process.pid)
-        try:
-            with_process.nice(lower)
-        except psutil.Error:
-            pass
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(process.pid).nice(lower)
         return process
 
     def _take(self, job_id: str) -> None:

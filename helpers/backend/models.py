@@ -53,6 +53,4 @@ def base_models(settings: Settings) -> dict[str, BaseModel]:
     files = {BASE_MODEL: own}
     if settings.extra_models:
         files |= {path.stem.lower(): path for path in sorted(settings.extra_models.glob("*.gguf"))}
-    return {
-        name: BaseModel(name, path, int(path.stat().st_mtime)) for name, path in files.items()
-    }
+    return {name: BaseModel(name, path, int(path.stat().st_mtime)) for name, path in files.items()}

@@ -47,7 +47,9 @@ def new_id(prefix: str, length: int = 24) -> str:
     return prefix + "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
-def page(items: Sequence[Mapping[str, Any]], has_more: bool, *, ends: bool = False) -> dict:
+def page(
+    items: Sequence[Mapping[str, Any]], has_more: bool, *, ends: bool = False
+) -> dict[str, Any]:
     """A list as OpenAI wraps it; `ends` adds first_id and last_id."""
     body: dict[str, Any] = {"object": "list", "data": list(items), "has_more": has_more}
     if ends:

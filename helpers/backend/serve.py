@@ -10,7 +10,6 @@ is unloaded when too many are held. PyTorch is not needed here.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from collections import OrderedDict
@@ -165,9 +164,8 @@ class Engine:
 
     def warm(self, model: ServedModel) -> None:
         """Load the model and let it say one token, so that the first answer is quick."""
-        with contextlib.closing(self.generate(model, "Hi", Sampling(max_tokens=1))) as deltas:
-            for _ in deltas:
-                pass
+        for _ in self.generate(model, "Hi", Sampling(max_tokens=1)):
+            pass
 
     def unload(self, model_id: str) -> None:
         """Free the memory of a model; requests under way end first."""

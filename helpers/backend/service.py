@@ -11,10 +11,10 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from helpers.backend.jobs import Jobs
 from helpers.backend.models import ServedModel, base_models
@@ -23,7 +23,6 @@ from helpers.backend.serve import Engine
 from helpers.backend.store import Document, Store
 from helpers.datasets.codes import CODES
 from helpers.datasets.validate import validate_file
-from helpers.errors import CourseError
 from helpers.settings import EMBEDDING_MODEL, Settings
 from helpers.tokens import local_tokenizer
 
@@ -97,8 +96,8 @@ class Service:
         for model in self.list_models():
             if model["id"] == name:
                 return model
-        if model := self.store.get("model", name):
-            return public(model)
+        if tuned := self.store.get("model", name):
+            return public(tuned)
         if alias := self.store.get("alias", name):
             return self.find_model(alias["model"]) | {"id": name}
         raise unknown_model(name)
@@ -249,6 +248,7 @@ def base_name(name: str) -> str:
 
 
 def unknown_model(name: str) -> ApiError:
+    """404 with the way to find out which models there are."""
     return ApiError(
         404,
         f"The model '{name}' does not exist or you do not have access to it. "
@@ -258,9 +258,7 @@ def unknown_model(name: str) -> ApiError:
     )
 
 
-def invalid_file(
-    message: str, fix: str, line: int, problem: str, param: str = "file"
-) -> ApiError:
+def invalid_file(message: str, fix: str, line: int, problem: str, param: str = "file") -> ApiError:
     """A refused file, in OpenAI's words where it has some; the remedy stands at the end."""
     where = f" Line {line}:" if line and f"ine {line}" not in message else ""
     code = problem if problem == "invalid_n_examples" else "invalid_training_file"
@@ -268,10 +266,3 @@ def invalid_file(
     lead = "" if problem == "invalid_n_examples" else "Invalid file format."
     text = f"{lead}{where} {message.rstrip('.')}. Remedy: {fix}.".strip()
     return ApiError(400, text, param=param, code=code)
-
-
-def translated(error: CourseError) -> ApiError:
-    """A failure of the library as an API error."""
-    return ApiError(400, str(error), code=getattr(error, "code", None))
-
-

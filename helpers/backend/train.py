@@ -98,7 +98,7 @@ def main(job_dir: Path) -> int:
     except MemoryError:
         emit({"type": "error", "code": "out_of_memory", "message": "not enough memory to train"})
         return 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         traceback.print_exc()
         emit({"type": "error", "code": "training_failed", "message": repr(error)})
         return 1

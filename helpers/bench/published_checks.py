@@ -68,10 +68,10 @@ def _check_message(message: dict[str, Any], errors: Counter[str]) -> None:
         errors["message_missing_key"] += 1
     if any(key not in KEYS for key in message):
         errors["message_unrecognized_key"] += 1
-    if message.get("role", None) not in ROLES:
+    if message.get("role") not in ROLES:
         errors["unrecognized_role"] += 1
-    content = message.get("content", None)
-    function_call = message.get("function_call", None)
+    content = message.get("content")
+    function_call = message.get("function_call")
     if (not content and not function_call) or not isinstance(content, str):
         errors["missing_content"] += 1
 

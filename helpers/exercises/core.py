@@ -100,7 +100,7 @@ class Exercise:
             return Verdict("not done yet", "Replace the three dots, then run this cell again.")
         try:
             fault = self.task.check(answer)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Whatever a learner's own function raises is an answer, not a crash of the page.
             fault = f"Checking it raised {type(error).__name__}: {error}"
         return Verdict("not yet", fault) if fault else Verdict("correct", self.task.praise)

@@ -116,7 +116,7 @@ class TrainingMonitor(anywidget.AnyWidget):
         try:
             for state in follow(self._client, self.job_id, every=self._every, sleep=time.sleep):
                 self.show(state)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # A thread's traceback would reach nobody: `wait` raises it in the reader's cell.
             self._failure = error
             self.line = f"the job cannot be followed any more: {error}"
@@ -144,7 +144,7 @@ def watch_text(client: OpenAI, job_id: str, *, every: float = 2.0) -> FineTuning
     for state in follow(client, job_id, every=every):
         line = describe(state)
         if line != last:
-            print(line)
+            print(line)  # noqa: T201 - printing is what it is for
             last = line
     assert state.status in ENDED
     return state.job

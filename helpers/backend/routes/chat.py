@@ -120,17 +120,23 @@ def usage(choices: Sequence[Choice], n: int = 1) -> dict[str, Any]:
 def as_choice(delta: Delta) -> Choice:
     """The last delta of a stream, for its counts."""
     return Choice(
-        "", (), delta.finish_reason or "stop", delta.prompt_tokens,
-        delta.completion_tokens, delta.cached_tokens,
+        "",
+        (),
+        delta.finish_reason or "stop",
+        delta.prompt_tokens,
+        delta.completion_tokens,
+        delta.cached_tokens,
     )
 
 
 def logprob_item(item: TokenLogprob) -> dict[str, Any]:
     body = {"token": item.token, "logprob": item.logprob, "bytes": list(item.bytes)}
-    return body | {"top_logprobs": [
-        {"token": other.token, "logprob": other.logprob, "bytes": list(other.bytes)}
-        for other in item.top
-    ]}
+    return body | {
+        "top_logprobs": [
+            {"token": other.token, "logprob": other.logprob, "bytes": list(other.bytes)}
+            for other in item.top
+        ]
+    }
 
 
 def chat_logprobs(items: Sequence[TokenLogprob], how: Sampling) -> dict[str, Any] | None:
@@ -233,7 +239,9 @@ def complete(body: CompletionRequest, service: ServiceOf) -> Any:
         "system_fingerprint": FINGERPRINT,
     }
     if body.stream:
-        return sse(_completion_chunks(head, begin(service, model, prompts[0], how, body.n or 1), body))
+        return sse(
+            _completion_chunks(head, begin(service, model, prompts[0], how, body.n or 1), body)
+        )
     with service.slot():
         choices = several(service, model, prompts, how, body.n or 1)
     echoes = [prompt if body.echo else "" for prompt in prompts for _ in range(body.n or 1)]

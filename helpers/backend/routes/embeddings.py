@@ -56,9 +56,7 @@ def embed(body: EmbeddingRequest, service: ServiceOf) -> Any:
 def _texts(body: EmbeddingRequest) -> list[str]:
     given = [body.input] if isinstance(body.input, str) else body.input
     if not given or not all(isinstance(text, str) and text.strip() for text in given):
-        raise ApiError(
-            400, "Give texts that are not empty; token ids are not read.", param="input"
-        )
+        raise ApiError(400, "Give texts that are not empty; token ids are not read.", param="input")
     if len(given) > MAX_INPUTS:
         raise ApiError(400, f"At most {MAX_INPUTS} texts in one request.", param="input")
     return [str(text) for text in given]

@@ -81,9 +81,7 @@ def _job(
     options = getattr(body.method, kind) if body.method else None
     asked = (options and options.hyperparameters) or body.hyperparameters
     asked = asked or HyperparameterRequest()
-    found = resolve(
-        examples, asked.n_epochs, asked.batch_size, asked.learning_rate_multiplier
-    )
+    found = resolve(examples, asked.n_epochs, asked.batch_size, asked.learning_rate_multiplier)
     beta = DEFAULT_BETA if asked.beta == "auto" else asked.beta
     seed = 42 if body.seed is None else body.seed
     shown: dict[str, Any] = vars(found).copy()

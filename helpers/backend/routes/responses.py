@@ -123,7 +123,11 @@ def _part(text: str) -> dict[str, Any]:
 def _item(key: str, text: str, status: str) -> dict[str, Any]:
     content = [_part(text)] if status != "in_progress" else []
     return {
-        "id": key, "type": "message", "role": "assistant", "status": status, "content": content,
+        "id": key,
+        "type": "message",
+        "role": "assistant",
+        "status": status,
+        "content": content,
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,9 +37,9 @@ def write_gguf(model: PeftModel, path: Path) -> None:
     """The LoRA matrices under llama.cpp's names, with q and k in its rotary order."""
     from gguf import GGUFWriter
 
-    base = model.get_base_model()
+    base: Any = model.get_base_model()
     config = base.config
-    lora = model.peft_config["default"]
+    lora: Any = model.peft_config["default"]
     writer = GGUFWriter(str(path), "llama")
     writer.add_string("general.type", "adapter")
     writer.add_string("adapter.type", "lora")

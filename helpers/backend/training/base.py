@@ -46,15 +46,14 @@ def load_base(gguf: Path) -> LlamaForCausalLM:
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
     weights = {}
+    groups = config.num_key_value_heads or config.num_attention_heads
     for tensor in reader.tensors:
         values = dequantize(tensor.data, tensor.tensor_type)
         name = transformers_name(tensor.name)
         if name is None:
             continue
         if name.endswith(("q_proj.weight", "k_proj.weight")):
-            heads = (
-                config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
-            )
+            heads = config.num_attention_heads if "q_proj" in name else groups
             values = unpermute(values, heads)
         weights[name] = torch.from_numpy(np.array(values, dtype=np.float32))
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
@@ -81,7 +80,10 @@ def read_config(reader: GGUFReader) -> LlamaConfig:
         num_key_value_heads=value("llama.attention.head_count_kv"),
         max_position_embeddings=value("llama.context_length"),
         rms_norm_eps=value("llama.attention.layer_norm_rms_epsilon"),
-        rope_theta=value("llama.rope.freq_base"),
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": value("llama.rope.freq_base"),
+        },
         vocab_size=value("llama.vocab_size"),
         tie_word_embeddings=True,
     )

@@ -186,15 +186,11 @@ class Network:
         pre_q, pre_k, pre_v = (t[:p].transpose(0, 1)[None] for t in (q, k, v))
         keys = torch.cat([pre_k.expand(n, -1, -1, -1), own_k], dim=2)
         values = torch.cat([pre_v.expand(n, -1, -1, -1), own_v], dim=2)
-        mixed = F.scaled_dot_product_attention(
-            own_q, keys, values, attn_mask=mask, enable_gqa=True
-        )
+        mixed = F.scaled_dot_product_attention(own_q, keys, values, attn_mask=mask, enable_gqa=True)
         own = mixed.transpose(1, 2).reshape(n, width, -1)[batch.real]
         if not p:
             return own
-        first = F.scaled_dot_product_attention(
-            pre_q, pre_k, pre_v, is_causal=True, enable_gqa=True
-        )
+        first = F.scaled_dot_product_attention(pre_q, pre_k, pre_v, is_causal=True, enable_gqa=True)
         return torch.cat([first[0].transpose(0, 1).reshape(p, -1), own])
 
 

@@ -66,9 +66,7 @@ def supervised(net: Network, examples: Sequence[Example], backward: Backward | N
         means = sums_by_owner(losses.detach(), batch.owner, len(part)) / torch.tensor(
             [example.n_targets for example in part]
         )
-        stats.by_line.update(
-            {e.line: float(mean) for e, mean in zip(part, means, strict=True)}
-        )
+        stats.by_line.update({e.line: float(mean) for e, mean in zip(part, means, strict=True)})
     return stats
 
 
