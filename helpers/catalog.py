@@ -1,0 +1,136 @@
+"""Dated facts about OpenAI's models: prices and the days on which things close.
+
+For: everything that a notebook prints about hosted models. The facts live in
+`data/openai_catalog.json`, each with the day it was checked and its source; no module and
+no notebook holds one itself. Not for: the local model, which costs nothing.
+
+    catalog = load()
+    catalog.training_price("gpt-4.1-mini").per_million      # 5.0
+    str(catalog.training_price("gpt-4.1-mini"))   # '$5.00 per 1M tokens (OpenAI …)'
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers import settings
+from helpers.errors import DataError
+
+
+@dataclass(frozen=True)
+class Checked:
+    """When a fact was looked up, and where."""
+
+    checked_on: dt.date
+    source: str
+    reported: bool
+    """True where no copy of OpenAI's own page was seen."""
+
+    def __str__(self) -> str:
+        doubt = "reported by " if self.reported else ""
+        return f"{doubt}{self.source}, checked {self.checked_on:%Y-%m-%d}"
+
+
+@dataclass(frozen=True)
+class Price:
+    """Dollars for a million tokens; `output_per_million` for chat alone."""
+
+    model: str
+    per_million: float
+    checked: Checked
+    output_per_million: float | None = None
+
+    def __str__(self) -> str:
+        output = self.output_per_million
+        both = f" in, ${output:.2f} out" if output is not None else ""
+        return f"${self.per_million:.2f}{both} per 1M tokens ({self.checked})"
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What ends on a day."""
+
+    date: dt.date
+    what: str
+    checked: Checked
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All dated facts."""
+
+    checked_on: dt.date
+    training: dict[str, Price]
+    inference: dict[str, Price]
+    embeddings: dict[str, Price]
+    closings: tuple[Closing, ...]
+    example_tokens: int
+    """Tokens after which the hosted service cuts an example."""
+
+    def training_price(self, model: str) -> Price | None:
+        """The price of training a model, or a fine-tune on it, or a dated version of it."""
+        return _find(self.training, model)
+
+    def chat_price(self, model: str) -> Price | None:
+        """The price of asking a model."""
+        return _find(self.inference, model)
+
+    def embedding_price(self, model: str) -> Price | None:
+        """The price of embedding texts."""
+        return _find(self.embeddings, model)
+
+    def closed(self, today: dt.date) -> tuple[Closing, ...]:
+        """What has ended by a day."""
+        return tuple(closing for closing in self.closings if closing.date <= today)
+
+
+def _find(prices: dict[str, Price], model: str) -> Price | None:
+    """An exact name first, then the longest name that a dated version begins with."""
+    base = model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
+    if base in prices:
+        return prices[base]
+    begun = [name for name in prices if base.startswith(f"{name}-20")]
+    return prices[max(begun, key=len)] if begun else None
+
+
+def load(path: Path | None = None) -> Catalog:
+    """Read the catalogue. Raises `DataError` if the file is missing or damaged."""
+    path = path or settings.load().root / "data" / "openai_catalog.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return Catalog(
+            dt.date.fromisoformat(raw["checked_on"]),
+            _prices(raw["training"]),
+            _prices(raw["inference"]),
+            _prices(raw["embeddings"]),
+            tuple(
+                Closing(dt.date.fromisoformat(entry["date"]), entry["what"], _checked(entry))
+                for entry in sorted(raw["dates"], key=lambda entry: entry["date"])
+            ),
+            int(raw["limits"]["example_tokens"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path.name} cannot be read: {error}", fix="restore the file from the repository"
+        ) from error
+
+
+def _prices(entries: list[dict[str, Any]]) -> dict[str, Price]:
+    return {
+        entry["model"]: Price(
+            entry["model"],
+            float(entry["per_million"]),
+            _checked(entry),
+            entry.get("output_per_million"),
+        )
+        for entry in entries
+    }
+
+
+def _checked(entry: dict[str, Any]) -> Checked:
+    day = dt.date.fromisoformat(entry["checked_on"])
+    return Checked(day, entry["source"], bool(entry["reported"]))

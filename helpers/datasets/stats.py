@@ -1,0 +1,87 @@
+"""Count what is in a dataset: turns, words, tokens, intents, how varied the texts are.
+
+For: frames that notebooks show and `helpers.plots` draws. Not for: judging a file, see
+`validate`.
+
+    frame = measure("train.jsonl", count_tokens=local_tokenizer().count)
+    summary(frame)      # mean, 10th, 50th and 90th percentile, longest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from helpers import jsonl
+from helpers.datasets import dedup
+from helpers.datasets.checks import kind_of
+from helpers.datasets.deep import sides
+from helpers.datasets.measure import TokenCounter, messages_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MEASURES = ("turns", "question words", "answer words", "tokens", "answer tokens")
+
+
+def measure(
+    source: jsonl.Source, *, count_tokens: Callable[[str], int] | None = None
+) -> pd.DataFrame:
+    """One row an example: turns, words and tokens, and the intent where it has one.
+
+    Without `count_tokens` the two token columns are left out. Raises `DataError` at a line
+    that is no JSON object; validate the file first.
+    """
+    import pandas as pd
+
+    counter = TokenCounter(count_tokens) if count_tokens else None
+    rows = []
+    for example in jsonl.read(source):
+        kind = kind_of(example)
+        if kind is None:
+            continue
+        seen = sides(kind, example)
+        said = [] if kind == "completion" else [*messages_of(kind, example)]
+        answers = sum(message.get("role") == "assistant" for message in said)
+        row = {
+            "turns": 1 if kind != "chat" else answers,
+            "question words": len(seen.question.split()),
+            "answer words": len(seen.answer.split()),
+        }
+        if counter:
+            row["tokens"] = counter.count(kind, example)
+            row["answer tokens"] = counter.length(seen.answer)
+        rows.append({**row, "intent": example.get("intent")})
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean, percentiles and the largest value of each measure, one a row."""
+    measures = [name for name in MEASURES if name in frame]
+    found = frame[measures].quantile([0.1, 0.5, 0.9]).T
+    found.columns = ["10th percentile", "median", "90th percentile"]
+    found.insert(0, "mean", frame[measures].mean())
+    found["longest"] = frame[measures].max()
+    return found.round(1)
+
+
+def intents(table: pd.DataFrame, *, column: str = "intent") -> pd.Series[int]:
+    """Examples of each intent, the most frequent first."""
+    return table[column].value_counts()
+
+
+def near_duplicate_rate(texts: Sequence[str], *, threshold: float = dedup.THRESHOLD) -> float:
+    """Share of texts that nearly repeat an earlier one, 0 to 1."""
+    return dedup.near_duplicates(texts, threshold=threshold).repeated / max(1, len(texts))
+
+
+def distinct_ngrams(texts: Sequence[str], *, n: int = 3) -> float:
+    """Distinct runs of n words in proportion to all, 0 to 1 (distinct-n, Li et al. 2016)."""
+    runs: set[tuple[str, ...]] = set()
+    total = 0
+    for text in texts:
+        words = dedup.normalise(text).split()
+        found = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+        runs.update(found)
+        total += len(found)
+    return len(runs) / max(1, total)
