@@ -30,6 +30,12 @@ _NAMES = {
 }
 """Usual names for each meaning, without case and punctuation."""
 
+_WORDS = {
+    "question": {"question", "frage", "query", "request"},
+    "answer": {"answer", "antwort", "reply", "response"},
+    "intent": {"intent", "category", "topic"},
+}
+"""Words that tell the meaning of a longer name: "Staff reply"."""
 _SENTENCE = re.compile(r"[.?!]\s|[.?!]$|\S+(?:\s+\S+){5,}")
 
 
@@ -108,7 +114,11 @@ def _rank(meaning: str, name: str) -> int | None:
     """Place of a name in the list of a meaning's usual names; None if it is not there."""
     usual = _NAMES[meaning].split("|")
     plain = _plain(name)
-    return usual.index(plain) if plain in usual else None
+    if plain in usual:
+        return usual.index(plain)
+    words = plain.split()
+    told = words and words[-1] in _WORDS.get(meaning, ())
+    return len(usual) if told else None
 
 
 def _plain(name: str) -> str:

@@ -29,6 +29,9 @@ from helpers.records import Problem
 
 NEAR = 0.8
 """Similarity from which two whole examples count as near duplicates."""
+LEAK = 0.7
+"""Estimated similarity from which two questions count as nearly the same: a little above
+the similarity that `split` groups by, because an estimate errs by 0.05."""
 CLASSES = 50
 """Most distinct answers for which a file is taken for a classification task."""
 IMBALANCE = 10
@@ -181,9 +184,7 @@ class _Questions:
     signed: dedup.Signatures
 
 
-def leakage(
-    train: jsonl.Source, other: jsonl.Source, *, threshold: float = dedup.THRESHOLD
-) -> list[Problem]:
+def leakage(train: jsonl.Source, other: jsonl.Source, *, threshold: float = LEAK) -> list[Problem]:
     """Questions of `other` that stand, equal or nearly, in `train`; lines are those of `other`.
 
     Two files with the same questions give the single problem `same_file`. Lines that

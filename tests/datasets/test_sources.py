@@ -172,3 +172,8 @@ def test_errors_list_the_columns_that_are_there() -> None:
 )
 def test_headers_are_told_from_rows(cells: list[str], header: bool) -> None:
     assert looks_like_header(cells) is header
+
+
+def test_longer_names_are_understood_by_their_last_word() -> None:
+    mapping = choose(["Our question", "Staff reply", "Main topic", "reply date"])
+    assert mapping == Columns(question="Our question", answer="Staff reply", intent="Main topic")
