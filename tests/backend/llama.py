@@ -1,0 +1,41 @@
+"""Plain llama.cpp, to compare with: the same file, none of our code in between."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xllamacpp
+
+
+class Plain:
+    """llama.cpp's own server on a loopback port, with few threads and a small context."""
+
+    def __init__(self, gguf: Path) -> None:
+        params = xllamacpp.CommonParams()
+        params.model.path = str(gguf)
+        params.n_ctx = 1024
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+        params.verbosity = -1
+        params.warmup = False
+        self.server = xllamacpp.Server(params)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        request = urllib.request.Request(
+            self.server.listening_address + path,
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def tokenize(self, text: str) -> list[int]:
+        body = {"content": text, "parse_special": True, "add_special": False}
+        return list(self.post("/tokenize", body)["tokens"])
+
+    def template(self, messages: list[dict[str, str]]) -> str:
+        """The chat as text, by the template inside the GGUF."""
+        return str(self.post("/apply-template", {"messages": messages})["prompt"])
