@@ -112,10 +112,12 @@ def _openai(config: Settings) -> Connection:
 
     from helpers import catalog
 
-    chat, embedding = catalog.suggested("chat"), catalog.suggested("embedding")
+    known = catalog.load()
+    chat = min(known.inference.values(), key=lambda price: price.per_million)
+    embedding = min(known.embeddings.values(), key=lambda price: price.per_million)
     client = OpenAI(base_url=OPENAI_URL, api_key=config.api_key)
-    prices = f"Prices of {catalog.checked_on()}: {chat.price_text}; {embedding.price_text}."
-    return Connection(client, "openai", OPENAI_URL, chat.id, embedding.id, prices)
+    prices = f"Prices: {chat.model} {chat}; {embedding.model} {embedding}."
+    return Connection(client, "openai", OPENAI_URL, chat.model, embedding.model, prices)
 
 
 def _other(config: Settings, url: str) -> Connection:

@@ -26,7 +26,8 @@ from helpers.errors import DataError
 BOM = b"\xef\xbb\xbf"
 LINE_LIMIT = 16 * 2**20
 """Longest line that is read, in bytes: 65,536 tokens are about 0.3 MB."""
-CHUNK = 2**20
+BLOCK = 2**20
+"""Bytes read at a time."""
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -60,30 +61,54 @@ def opened(source: Source) -> Iterator[BinaryIO]:
         yield stream
 
 
-def lines(source: Source, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
-    """Each line of a file. A line over `limit` bytes is skipped to its end and marked."""
+class Block(NamedTuple):
+    """Some whole lines."""
+
+    first: int
+    """Number of the first line."""
+    data: bytes
+    cut: bool
+    """Whether the last line went on beyond the limit; its rest was skipped."""
+
+
+def blocks(source: Source, *, limit: int = LINE_LIMIT) -> Iterator[Block]:
+    """The file in blocks of whole lines: about 1 MB, or one long line, at a time."""
     with opened(source) as stream:
-        number = 0
-        while raw := stream.readline(limit):
-            number += 1
-            over_long = len(raw) >= limit and not raw.endswith(b"\n")
-            if over_long:
+        first = 1
+        while data := stream.read(BLOCK):
+            rest = b"" if data.endswith(b"\n") else stream.readline(limit)
+            cut = len(rest) >= limit and not rest.endswith(b"\n")
+            if cut:
                 _skip_line(stream)
-            bom = number == 1 and raw.startswith(BOM)
-            body, ending = _without_ending(raw[len(BOM) :] if bom else raw)
-            yield Line(number, body, ending, bom, over_long)
+            yield Block(first, data + rest, cut)
+            first += (data + rest).count(b"\n") + cut
 
 
-def _without_ending(raw: bytes) -> tuple[bytes, bytes]:
-    if raw.endswith(b"\r\n"):
-        return raw[:-2], b"\r\n"
-    if raw.endswith(b"\n"):
-        return raw[:-1], b"\n"
-    return raw, b""
+def lines(source: Source, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
+    """Each line of a file. A line over `limit` bytes is cut and marked."""
+    for block in blocks(source, limit=limit):
+        yield from lines_of(block, limit=limit)
+
+
+def lines_of(block: Block, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
+    """The lines of one block."""
+    parts = block.data.split(b"\n")
+    last = len(parts) - 1
+    for place, part in enumerate(parts):
+        if place == last and not part:
+            return
+        ending = b"\n" if place < last else b""
+        over_long = len(part) + len(ending) > limit or (block.cut and place == last)
+        number = block.first + place
+        bom = number == 1 and part.startswith(BOM)
+        body = part[len(BOM) :] if bom else part
+        if body.endswith(b"\r") and ending:
+            body, ending = body[:-1], b"\r\n"
+        yield Line(number, body[:limit] if over_long else body, ending, bom, over_long)
 
 
 def _skip_line(stream: BinaryIO) -> None:
-    while (chunk := stream.readline(CHUNK)) and not chunk.endswith(b"\n"):
+    while (chunk := stream.readline(BLOCK)) and not chunk.endswith(b"\n"):
         pass
 
 

@@ -204,7 +204,7 @@ class Jobs:
                 stdout=log,
                 stderr=log,
             )
-        lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 5
+        lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 15
         with contextlib.suppress(psutil.Error):
             psutil.Process(process.pid).nice(lower)
         return process

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from helpers.settings import Settings
 CELL_TIMEOUT_SECONDS = 3600
 # What training and serving leave; answers to exercises stay.
 TRAINED = ("workbook.db", "workbook.db-wal", "workbook.db-shm", "files", "jobs", "models", "cache")
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ def execute(path: Path) -> tuple[Any, Executed]:
         kernel_name="python3",
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
+        # A kernel's own start-up warnings would break the one line per notebook.
+        extra_arguments=["--IPKernelApp.log_level=40"],
     )
     started, error = time.monotonic(), ""
     try:
@@ -173,9 +177,9 @@ def _as_html(notebook: Any) -> str:
         mathjax_url="", require_js_url="", jquery_url="", widget_renderer_url="", mermaid_js_url=""
     )
     page, _ = exporter.from_notebook_node(notebook)
-    return str(page)
+    return str(page).replace('<script src=""></script>', "")
 
 
 def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
+    lines = [line for line in COLOURS.sub("", text).splitlines() if line.strip()]
     return lines[-1] if lines else "no message"

@@ -65,8 +65,12 @@ class TokenCounter:
     def count(self, kind: Kind, example: dict[str, Any]) -> int:
         """Tokens of an example, with what the chat format adds."""
         found = texts(kind, example)
-        added = 0 if kind == "completion" else MESSAGE_TOKENS * len(found) + REPLY_TOKENS
-        return added + sum(map(self.length, found))
+        return sum(map(self.length, found)) if kind == "completion" else self.chat(found)
+
+    def chat(self, contents: list[str]) -> int:
+        """Tokens of a chat example by the texts of its messages."""
+        added = MESSAGE_TOKENS * len(contents) + REPLY_TOKENS
+        return added + sum(map(self.length, contents))
 
     def length(self, text: str) -> int:
         """Tokens of one text."""

@@ -17,6 +17,7 @@ from typing import Any
 import jiter
 
 from helpers import jsonl
+from helpers.datasets import fast
 from helpers.datasets.checks import CHECKS, Found, Kind, kind_of
 from helpers.datasets.codes import problem
 from helpers.datasets.measure import TokenCounter
@@ -61,12 +62,15 @@ def validate_file(
         from helpers.datasets.deep import Looker
 
         looker = Looker(label=label)
-    for line in jsonl.lines(source):
-        if line.number == 1 and run.refuse(line.raw):
+    for block in jsonl.blocks(source):
+        if block.first == 1 and run.refuse(block.data):
             return run.report()
-        example = run.line(line)
-        if example is not None and looker is not None and run.kind is not None:
-            run.extend(looker.look(line.number, run.kind, example))
+        if looker is None and run.plain(block):
+            continue
+        for line in jsonl.lines_of(block):
+            example = run.line(line)
+            if example is not None and looker is not None and run.kind is not None:
+                run.extend(looker.look(line.number, run.kind, example))
     if looker is not None:
         run.extend(looker.finish())
     run.finish(minimum)
@@ -112,6 +116,22 @@ class _Run:
             self.add("not_utf8", "The file is UTF-16, not UTF-8", line=0)
             return True
         return False
+
+    def plain(self, block: jsonl.Block) -> bool:
+        """Take a whole block of plain sound chat examples; False if it is something else."""
+        chats = fast.plain_chats(block.data) if self.kind in (None, "chat") else None
+        if chats is None:
+            return False
+        self.kind = "chat"
+        if not self.counter:
+            self.examples += len(chats)
+        else:
+            for place, chat in enumerate(chats):
+                self.line_number = block.first + place
+                self.examples += 1
+                self.measured(self.counter.chat([m.content for m in chat.messages]))
+        self.line_number = block.first + len(chats) - 1
+        return True
 
     def line(self, line: jsonl.Line) -> dict[str, Any] | None:
         """Check one line; return its example if it is of the file's format."""
@@ -199,12 +219,11 @@ class _Run:
         for code, message in found.items:
             self.add(code, message)
         if self.counter:
-            self.measure(kind, example)
+            self.measured(self.counter.count(kind, example))
         return example
 
-    def measure(self, kind: Kind, example: dict[str, Any]) -> None:
-        assert self.counter is not None
-        length = self.counter.count(kind, example)
+    def measured(self, length: int) -> None:
+        """Note the length of the present example."""
         self.lengths[length] += 1
         if self.max_tokens is not None and length > self.max_tokens:
             text = f"Example {self.examples} has {length:,} tokens; at most {self.max_tokens:,} fit"

@@ -16,46 +16,51 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
+from torch import Tensor
 
+from helpers.backend.training.kernels import (
+    Frozen,
+    Pair,
+    lora_linear,
+    packed,
+    rms_norm,
+    rotate,
+    spread,
+    swiglu,
+    target_losses,
+)
 from helpers.backend.training.packing import Packed
 
 
 @dataclass(frozen=True)
-class Projection:
+class Joined:
     """Linear layers with the same input, done as one product, each with its LoRA pair."""
 
-    weight: torch.Tensor
-    """Frozen weights, one above the other, shape (out, in)."""
-    pairs: tuple[tuple[torch.nn.Parameter, torch.nn.Parameter, float], ...]
-    """A (r, in), B (out_i, r) and the scaling of each layer."""
+    layer: Frozen
+    pairs: tuple[Pair, ...]
+    scale: float
 
-    def __call__(self, x: torch.Tensor, *, adapted: bool) -> torch.Tensor:
-        frozen = F.linear(x, self.weight)
+    def __call__(self, x: Tensor, *, adapted: bool) -> Tensor:
         if not adapted:
-            return frozen
-        down = F.linear(x, torch.cat([a for a, _, _ in self.pairs]).to(x.dtype))
-        parts = down.split([a.shape[0] for a, _, _ in self.pairs], dim=-1)
-        added = [
-            F.linear(part, (b * scale).to(x.dtype))
-            for part, (_, b, scale) in zip(parts, self.pairs, strict=True)
-        ]
-        return frozen + (added[0] if len(added) == 1 else torch.cat(added, dim=-1))
+            return self.layer.forward(x)
+        return lora_linear(x, self.layer, self.scale, self.pairs)
 
 
-def projection(modules: Sequence[Any], dtype: torch.dtype) -> Projection:
-    """Join peft's LoRA layers. Their weights become views of the joined one: no copy is kept."""
-    joined = torch.cat([module.base_layer.weight.data for module in modules]).to(dtype)
-    start = 0
-    for module in modules:
-        rows = module.base_layer.weight.shape[0]
-        module.base_layer.weight.data = joined[start : start + rows]
-        start += rows
-    return Projection(
-        joined,
-        tuple(
-            (m.lora_A["default"].weight, m.lora_B["default"].weight, m.scaling["default"])
-            for m in modules
-        ),
+def joined(modules: Sequence[Any], dtype: torch.dtype, *, release: bool) -> Joined:
+    """Join peft's LoRA layers; their matrices stay the same objects.
+
+    `release` frees the layers' own frozen weights, which the product no longer needs.
+    """
+    weight = torch.cat([module.base_layer.weight.data for module in modules]).to(dtype)
+    if release:
+        for module in modules:
+            module.base_layer.weight.data = torch.empty(0)
+    scales = {module.scaling["default"] for module in modules}
+    assert len(scales) == 1
+    return Joined(
+        Frozen(weight),
+        tuple((m.lora_A["default"].weight, m.lora_B["default"].weight) for m in modules),
+        scales.pop(),
     )
 
 
@@ -63,36 +68,48 @@ def projection(modules: Sequence[Any], dtype: torch.dtype) -> Projection:
 class Block:
     """One layer of the network."""
 
-    norm1: torch.Tensor
-    qkv: Projection
-    out: Projection
-    norm2: torch.Tensor
-    gate_up: Projection
-    down: Projection
+    norm1: Tensor
+    qkv: Joined
+    out: Joined
+    norm2: Tensor
+    gate_up: Joined
+    down: Joined
 
 
 class Network:
-    """The same parameters as the peft model, seen through a leaner forward pass."""
+    """The same parameters as the peft model, seen through a leaner forward pass.
 
-    def __init__(self, model: PeftModel, *, precision: torch.dtype = torch.float32) -> None:
+    With `release` the peft model keeps its adapter and loses its frozen weights, which
+    halves the memory; it can then be saved, but no longer run.
+    """
+
+    def __init__(
+        self,
+        model: PeftModel,
+        *,
+        precision: torch.dtype = torch.float32,
+        release: bool = False,
+    ) -> None:
         base = model.get_base_model()
         self.config: Any = base.config
         self.dtype = precision
         inner: Any = base.model
         self.embedding = inner.embed_tokens.weight.data.to(precision)
-        inner.embed_tokens.weight.data = self.embedding
+        self.output = packed(self.embedding)
+        if release:
+            inner.embed_tokens.weight.data = self.embedding
         self.norm = inner.norm.weight.data
         self.frequencies = inner.rotary_emb.inv_freq
-        self.blocks = [self._block(layer) for layer in inner.layers]
-        self._start: list[torch.Tensor] | None = None
+        self.blocks = [self._block(layer, release) for layer in inner.layers]
+        self._start: list[Tensor] | None = None
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """All LoRA matrices, in one fixed order."""
         return [
             matrix
             for block in self.blocks
-            for joined in (block.qkv, block.out, block.gate_up, block.down)
-            for a, b, _ in joined.pairs
+            for group in (block.qkv, block.out, block.gate_up, block.down)
+            for a, b in group.pairs
             for matrix in (a, b)
         ]
 
@@ -101,7 +118,7 @@ class Network:
         self._start = [matrix.detach().clone() for matrix in self.parameters()]
 
     @torch.no_grad()
-    def reference_losses(self, batch: Packed) -> torch.Tensor:
+    def reference_losses(self, batch: Packed) -> Tensor:
         """Losses of the model that training started from: the base, or what was kept."""
         if self._start is None:
             return self.token_losses(batch, adapted=False)
@@ -111,99 +128,90 @@ class Network:
         self._load(present)
         return losses
 
-    def _load(self, values: Sequence[torch.Tensor]) -> None:
+    def _load(self, values: Sequence[Tensor]) -> None:
         for matrix, value in zip(self.parameters(), values, strict=True):
             matrix.data.copy_(value)
 
-    def _block(self, layer: Any) -> Block:
+    def _block(self, layer: Any, release: bool) -> Block:
         attention, mlp = layer.self_attn, layer.mlp
+
+        def join(*modules: Any) -> Joined:
+            return joined(modules, self.dtype, release=release)
+
         return Block(
             layer.input_layernorm.weight.data,
-            projection([attention.q_proj, attention.k_proj, attention.v_proj], self.dtype),
-            projection([attention.o_proj], self.dtype),
+            join(attention.q_proj, attention.k_proj, attention.v_proj),
+            join(attention.o_proj),
             layer.post_attention_layernorm.weight.data,
-            projection([mlp.gate_proj, mlp.up_proj], self.dtype),
-            projection([mlp.down_proj], self.dtype),
+            join(mlp.gate_proj, mlp.up_proj),
+            join(mlp.down_proj),
         )
 
-    def token_losses(self, batch: Packed, *, adapted: bool = True) -> torch.Tensor:
+    def token_losses(self, batch: Packed, *, adapted: bool = True) -> Tensor:
         """Cross-entropy of each target in nats, shape (T,). `adapted=False`: the base model."""
         losses, _ = self.losses_and_hits(batch, adapted=adapted)
         return losses
 
-    def losses_and_hits(
-        self, batch: Packed, *, adapted: bool = True
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def losses_and_hits(self, batch: Packed, *, adapted: bool = True) -> tuple[Tensor, Tensor]:
         """Cross-entropy of each target, and whether it was the likeliest token; both (T,)."""
         hidden = self._hidden(batch, adapted)
-        logits = F.linear(hidden, self.embedding).float()
-        hits = logits.detach().argmax(-1) == batch.labels
-        return F.cross_entropy(logits, batch.labels, reduction="none"), hits
+        return target_losses(hidden, self.output, self.embedding, batch.labels)
 
-    def _hidden(self, batch: Packed, adapted: bool) -> torch.Tensor:
+    def _hidden(self, batch: Packed, adapted: bool) -> Tensor:
         """Final hidden states of the rows that predict a target, shape (T, width)."""
         stream = F.embedding(batch.ids, self.embedding).float()
-        rotation = self._rotation(batch.positions)
+        angles = self._angles(batch.positions)
         mask = attention_mask(batch)
         for block in self.blocks:
             qkv = block.qkv(self._normed(stream, block.norm1), adapted=adapted)
-            mixed = self._attend(qkv, batch, rotation, mask)
+            mixed = self._attend(qkv, batch, angles, mask)
+            if block is self.blocks[-1]:
+                # From here on rows no longer mix, so only those that are asked for go on.
+                stream, mixed = stream[batch.predict], mixed[batch.predict]
             stream = stream + block.out(mixed, adapted=adapted)
-            gate, up = block.gate_up(self._normed(stream, block.norm2), adapted=adapted).chunk(
-                2, dim=-1
-            )
-            stream = stream + block.down(F.silu(gate) * up, adapted=adapted)
-        return self._normed(stream[batch.predict], self.norm)
+            both = block.gate_up(self._normed(stream, block.norm2), adapted=adapted)
+            stream = stream + block.down(swiglu(both), adapted=adapted)
+        return self._normed(stream, self.norm)
 
-    def _normed(self, stream: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        eps = self.config.rms_norm_eps
-        return F.rms_norm(stream, weight.shape, weight, eps).to(self.dtype)
+    def _normed(self, stream: Tensor, weight: Tensor) -> Tensor:
+        return rms_norm(stream, weight, self.config.rms_norm_eps, self.dtype)
 
-    def _rotation(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and sine of the rotary angles, each (N, 1, d)."""
-        angles = positions[:, None].float() * self.frequencies[None, :]
-        both = torch.cat([angles, angles], dim=-1)[:, None, :]
-        return both.cos().to(self.dtype), both.sin().to(self.dtype)
+    def _angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the rotary angles, each (N, 1, d / 2)."""
+        angles = (positions[:, None].float() * self.frequencies)[:, None, :]
+        return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
     def _attend(
-        self,
-        qkv: torch.Tensor,
-        batch: Packed,
-        rotation: tuple[torch.Tensor, torch.Tensor],
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
+        self, qkv: Tensor, batch: Packed, angles: tuple[Tensor, Tensor], mask: Tensor
+    ) -> Tensor:
         """Attention inside each example, over the shared prefix and its own tokens; (N, width)."""
-        config, rows = self.config, qkv.shape[0]
-        heads, groups = config.num_attention_heads, config.num_key_value_heads
-        size = config.hidden_size // heads
-        q, k, v = qkv.view(rows, -1, size).split([heads, groups, groups], dim=1)
-        q, k = rotate(q, rotation), rotate(k, rotation)
-        p = batch.prefix
-        n, width = batch.gather.shape
-        own_q, own_k, own_v = (
-            t[batch.gather.flatten()].view(n, width, -1, size).transpose(1, 2) for t in (q, k, v)
+        heads, groups = self.config.num_attention_heads, self.config.num_key_value_heads
+        size = self.config.hidden_size // heads
+        qk, v = qkv.view(len(qkv), -1, size).split([heads + groups, groups], dim=1)
+        rows = torch.cat([rotate(qk, *angles), v], dim=1)
+        shared, own = rows.split([batch.prefix, len(rows) - batch.prefix])
+        laid = spread(own, batch.spread, batch.back).view(batch.examples, -1, *rows.shape[1:])
+        q, k, v = laid.transpose(1, 2).split([heads, groups, groups], dim=1)
+        first_q, first_k, first_v = shared.transpose(0, 1)[None].split([heads, groups, groups], 1)
+        mixed = F.scaled_dot_product_attention(
+            q,
+            torch.cat([first_k.expand(len(k), -1, -1, -1), k], dim=2),
+            torch.cat([first_v.expand(len(v), -1, -1, -1), v], dim=2),
+            attn_mask=mask,
+            enable_gqa=True,
         )
-        pre_q, pre_k, pre_v = (t[:p].transpose(0, 1)[None] for t in (q, k, v))
-        keys = torch.cat([pre_k.expand(n, -1, -1, -1), own_k], dim=2)
-        values = torch.cat([pre_v.expand(n, -1, -1, -1), own_v], dim=2)
-        mixed = F.scaled_dot_product_attention(own_q, keys, values, attn_mask=mask, enable_gqa=True)
-        own = mixed.transpose(1, 2).reshape(n, width, -1)[batch.real]
-        if not p:
-            return own
-        first = F.scaled_dot_product_attention(pre_q, pre_k, pre_v, is_causal=True, enable_gqa=True)
-        return torch.cat([first[0].transpose(0, 1).reshape(p, -1), own])
+        result = mixed.transpose(1, 2).flatten(0, 1).flatten(1).index_select(0, batch.back)
+        if not batch.prefix:
+            return result
+        first = F.scaled_dot_product_attention(
+            first_q, first_k, first_v, is_causal=True, enable_gqa=True
+        )
+        return torch.cat([first[0].transpose(0, 1).flatten(1), result])
 
 
-def rotate(x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """Rotary position embedding (Su et al. 2021); x is (N, heads, d)."""
-    cosine, sine = rotation
-    left, right = x.chunk(2, dim=-1)
-    return x * cosine + torch.cat([-right, left], dim=-1) * sine
-
-
-def attention_mask(batch: Packed) -> torch.Tensor:
+def attention_mask(batch: Packed) -> Tensor:
     """Who sees whom: all of the prefix, and one's own past; (1, 1, L, P + L)."""
-    width = batch.gather.shape[1]
+    width = len(batch.spread) // batch.examples
     past = torch.ones((width, width), dtype=torch.bool).tril()
     seen = torch.cat([torch.ones((width, batch.prefix), dtype=torch.bool), past], dim=1)
     return seen[None, None]

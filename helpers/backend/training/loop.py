@@ -84,7 +84,7 @@ class Trainer:
             seed=spec.seed,
             parent=parent,
         )
-        self.net = Network(self.model, precision=PRECISIONS[spec.precision])
+        self.net = Network(self.model, precision=PRECISIONS[spec.precision], release=True)
         if parent and spec.method == "dpo":
             self.net.keep_start()
         self.optimizer = torch.optim.AdamW(

@@ -27,19 +27,19 @@ class Packed:
     """Place of each token in its own example, shape (N,)."""
     prefix: int
     """P: how many first tokens all examples share; at least 1."""
-    gather: torch.Tensor
-    """Row of each (example, place), shape (n, L); padding points at row P."""
-    real: torch.Tensor
-    """Which of `gather` are not padding, shape (n, L)."""
+    examples: int
+    """How many examples there are, n."""
+    spread: torch.Tensor
+    """For each (example, place), flat in (n * L,): which own row, counted after the shared
+    ones, stands there. Padding repeats row 0."""
+    back: torch.Tensor
+    """For each own row, its place in `spread`, shape (N - P,)."""
     predict: torch.Tensor
     """Rows whose next token is a target, shape (T,)."""
     labels: torch.Tensor
     """The tokens to predict there, shape (T,)."""
     owner: torch.Tensor
     """Place in the batch of the example that each target belongs to, shape (T,)."""
-
-    def __len__(self) -> int:
-        return int(self.gather.shape[0])
 
 
 def shared_prefix(examples: Sequence[Example]) -> int:
@@ -55,21 +55,21 @@ def shared_prefix(examples: Sequence[Example]) -> int:
     return same
 
 
-def pack(examples: Sequence[Example]) -> Packed:
+def pack(examples: Sequence[Example], *, share: bool = True) -> Packed:
     """The layout of one batch. Each example needs a target after its second token."""
-    prefix = max(shared_prefix(examples), 0)
+    prefix = shared_prefix(examples) if share else 0
     ids = list(examples[0].ids[:prefix])
     positions = list(range(prefix))
     longest = max(len(example.ids) for example in examples) - prefix
-    gather = torch.full((len(examples), longest), prefix, dtype=torch.long)
-    real = torch.zeros((len(examples), longest), dtype=torch.bool)
+    spread = torch.zeros((len(examples), longest), dtype=torch.long)
+    back = []
     predict: list[int] = []
     labels: list[int] = []
     owner: list[int] = []
     for place, example in enumerate(examples):
         start, own = len(ids), len(example.ids) - prefix
-        gather[place, :own] = torch.arange(start, start + own)
-        real[place, :own] = True
+        spread[place, :own] = torch.arange(start - prefix, start - prefix + own)
+        back.append(torch.arange(place * longest, place * longest + own))
         ids += example.ids[prefix:]
         positions += range(prefix, len(example.ids))
         for index in range(1, len(example.ids)):
@@ -84,8 +84,9 @@ def pack(examples: Sequence[Example]) -> Packed:
         torch.tensor(ids),
         torch.tensor(positions),
         prefix,
-        gather,
-        real,
+        len(examples),
+        spread.flatten(),
+        torch.cat(back),
         torch.tensor(predict),
         torch.tensor(labels),
         torch.tensor(owner),
