@@ -103,7 +103,7 @@ class Network:
         self.blocks = [self._block(layer, release) for layer in inner.layers]
         self._start: list[Tensor] | None = None
 
-    def parameters(self) -> list[torch.nn.Parameter]:
+    def parameters(self) -> list[Tensor]:
         """All LoRA matrices, in one fixed order."""
         return [
             matrix

@@ -50,6 +50,11 @@ class Frozen:
         self.backward: Product = packed(weight.t().contiguous())
 
 
+def _apply(function: Any, *inputs: Any) -> Any:
+    """`Function.apply` has no types."""
+    return function.apply(*inputs)
+
+
 class _LoraLinear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: Frozen, scale: float, *matrices: Tensor) -> Tensor:
@@ -78,7 +83,12 @@ class _LoraLinear(Function):
         x_grad = None
         if ctx.needs_input_grad[0]:
             x_grad = ctx.layer.backward(grad).addmm_(inner_grad, joined)
-        return x_grad, None, None, *(g for pair in zip(down_grads, up_grads) for g in pair)
+        return (
+            x_grad,
+            None,
+            None,
+            *(g for pair in zip(down_grads, up_grads, strict=True) for g in pair),
+        )
 
 
 def _split(
@@ -94,7 +104,7 @@ def lora_linear(x: Tensor, layer: Frozen, scale: float, pairs: Sequence[Pair]) -
 
     x is (N, in); the result is (N, sum of out). All pairs have the same rank.
     """
-    return _LoraLinear.apply(x, layer, scale, *(matrix for pair in pairs for matrix in pair))
+    return _apply(_LoraLinear, x, layer, scale, *(matrix for pair in pairs for matrix in pair))
 
 
 class _SwiGlu(Function):
@@ -118,7 +128,7 @@ class _SwiGlu(Function):
 
 def swiglu(both: Tensor) -> Tensor:
     """silu(gate) * up, from gate and up side by side: (N, 2m) to (N, m)."""
-    return _SwiGlu.apply(both)
+    return _apply(_SwiGlu, both)
 
 
 class _RmsNorm(Function):
@@ -140,7 +150,7 @@ class _RmsNorm(Function):
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
     """x / sqrt(mean(x²) + eps) * weight (Zhang and Sennrich 2019), worked out in float32."""
-    return _RmsNorm.apply(x, weight, eps, dtype)
+    return _apply(_RmsNorm, x, weight, eps, dtype)
 
 
 class _Rotate(Function):
@@ -167,7 +177,7 @@ def _rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotary position embedding (Su et al. 2021). x is (N, heads, d), angles (N, 1, d / 2)."""
-    return _Rotate.apply(x, cosine, sine)
+    return _apply(_Rotate, x, cosine, sine)
 
 
 class _Spread(Function):
@@ -188,7 +198,7 @@ def spread(x: Tensor, there: Tensor, back: Tensor) -> Tensor:
 
     Padding gets no gradient: nothing that counts may look at it.
     """
-    return _Spread.apply(x, there, back)
+    return _apply(_Spread, x, there, back)
 
 
 class _TargetLosses(Function):
@@ -229,4 +239,4 @@ def target_losses(
     The gradient is worked out on the way forward, a part at a time, so that the logits
     (T, vocabulary) are never held whole.
     """
-    return _TargetLosses.apply(hidden, output, embedding, labels)
+    return _apply(_TargetLosses, hidden, output, embedding, labels)

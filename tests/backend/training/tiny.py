@@ -28,7 +28,7 @@ def tiny_model(*, rank: int = 4, seed: int = 0, trained: bool = True) -> PeftMod
         num_key_value_heads=2,
         max_position_embeddings=256,
         rms_norm_eps=1e-5,
-        rope_theta=100_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
         vocab_size=VOCABULARY,
         tie_word_embeddings=True,
     )
@@ -53,7 +53,7 @@ def _example(line: int, start: Sequence[int], draw: random.Random) -> Example:
     own = [line] + [draw.randrange(VOCABULARY) for _ in range(draw.randint(5, 25))]
     asked = draw.randint(2, len(own) - 2)
     targets = [False] * (len(start) + asked) + [True] * (len(own) - asked)
-    return Example(line, tuple([*start, *own]), tuple(targets))
+    return Example(line, (*start, *own), tuple(targets))
 
 
 def plain_losses(model: PeftModel, examples: Sequence[Example]) -> Tensor:
