@@ -44,12 +44,27 @@ def test_a_line_of_exactly_the_limit_is_not_over_long() -> None:
     ]
 
 
-@given(st.binary(max_size=200))
-def test_lines_lose_no_byte(data: bytes) -> None:
-    joined = b"".join(
-        (jsonl.BOM if line.bom else b"") + line.raw + line.ending for line in lines_of(data)
-    )
+@given(st.binary(max_size=200) | st.text("a\n\r", max_size=60).map(str.encode), st.integers(1, 20))
+def test_lines_lose_no_byte_wherever_blocks_end(data: bytes, block: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonl, "BLOCK", block)
+        found = lines_of(data)
+    joined = b"".join((jsonl.BOM if line.bom else b"") + line.raw + line.ending for line in found)
     assert joined == data
+    assert [line.number for line in found] == list(range(1, len(found) + 1))
+    assert all(b"\n" not in line.raw for line in found)
+
+
+@given(st.lists(st.integers(0, 60), max_size=6), st.integers(1, 30))
+def test_over_long_lines_are_cut_wherever_blocks_end(lengths: list[int], block: int) -> None:
+    data = b"".join(b"x" * length + b"\n" for length in lengths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonl, "BLOCK", block)
+        found = lines_of(data, limit=20)
+    assert [line.number for line in found] == list(range(1, len(lengths) + 1))
+    assert all(len(line.raw) <= 20 for line in found)
+    for line, length in zip(found, lengths, strict=True):
+        assert line.over_long == (length + 1 > 20)
 
 
 json_rows = st.lists(

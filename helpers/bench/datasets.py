@@ -77,10 +77,10 @@ def _validation(path: Path, examples: int) -> Iterator[Row]:
     ours = _seconds(lambda: validate_file(path))
     theirs = _seconds(lambda: check_file(path, None))
     name = f"validate {examples:,} examples"
-    aim = "at least 5 times faster"
-    yield Row(f"{name}: form", "s", ours, theirs, aim, theirs >= 5 * ours)
+    yield Row(f"{name}: form alone", "s", ours, theirs)
     ours = _seconds(lambda: validate_file(path, count_tokens=count, max_tokens=65_536), runs=2)
     theirs = _seconds(lambda: check_file(path, encoding.encode), runs=2)
+    aim = "at least 5 times faster"
     yield Row(f"{name}: form and tokens", "s", ours, theirs, aim, theirs >= 5 * ours)
 
 

@@ -64,7 +64,7 @@ def test_impossible_shares_are_refused() -> None:
         split(table(5), validation=0.5, test=0.5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(["How?", "How so", "Where is it", "When"]), max_size=12))
 def test_every_row_is_in_one_part(questions: list[str]) -> None:
     rows = make_table({"question": q, "answer": "x"} for q in questions)

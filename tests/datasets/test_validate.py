@@ -245,26 +245,29 @@ def test_a_missing_file_is_an_error_with_a_remedy() -> None:
 
 
 def test_memory_does_not_grow_with_the_file() -> None:
-    class Endless(io.RawIOBase):
+    class Rows(io.RawIOBase):
+        """A file that is made while it is read."""
+
         row = json.dumps(chat(USER, ANSWER)).encode() + b"\n"
 
         def __init__(self, rows: int) -> None:
             self.left = rows
 
-        def readline(self, size: int | None = -1, /) -> bytes:
-            self.left -= 1
-            return self.row if self.left >= 0 else b""
+        def read(self, size: int = -1, /) -> bytes:
+            rows = min(self.left, size // len(self.row))
+            self.left -= rows
+            return self.row * rows
 
     def peak(rows: int) -> int:
         tracemalloc.start()
-        report = validate_file(Endless(rows))  # type: ignore[arg-type]
+        report = validate_file(Rows(rows))  # type: ignore[arg-type]
         assert report.examples == rows
         top = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return top
 
     peak(10)
-    assert peak(5000) < peak(100) + 20_000
+    assert peak(60_000) < 1.1 * peak(20_000)
 
 
 MESSAGE_KEYS = "role content name weight tool_calls function_call tool_call_id"
@@ -347,3 +350,56 @@ def test_any_messages_give_a_report(messages: Any, more: Any, kind: str, deep: b
     data = json.dumps(example).encode()
     report = validate_file(io.BytesIO(data), deep=deep, count_tokens=len)
     assert sum(report.counts.values()) >= 1
+
+
+almost_sound = st.lists(
+    st.sampled_from(
+        [
+            json.dumps(chat(USER, ANSWER)),
+            json.dumps(chat({"role": "system", "content": "é"}, USER, ANSWER), ensure_ascii=False),
+            json.dumps(chat(USER, ANSWER, USER, ANSWER)),
+            json.dumps(chat(USER, {**ANSWER, "content": 'the "role" and "content"'})),
+            json.dumps(chat(USER, {**ANSWER, "content": "role"})),
+            json.dumps(chat(USER, {**ANSWER, "content": " "})),
+            json.dumps(chat(USER, {**ANSWER, "content": "👍"})),
+            json.dumps(chat(USER, ANSWER, ANSWER)),
+            json.dumps(chat(ANSWER, USER, ANSWER)),
+            json.dumps(chat(USER, {"role": "system", "content": "x"}, ANSWER)),
+            json.dumps(chat(USER)),
+            json.dumps(chat(USER, {**ANSWER, "weight": 1})),
+            json.dumps(chat(USER, {**ANSWER, "role": "Assistant"})),
+            json.dumps(chat(USER, ANSWER)).replace("role", "\\u0072ole"),
+            json.dumps(chat(USER, ANSWER)).replace('"role"', '"role": "user", "role"', 1),
+            json.dumps(chat(USER, ANSWER)).replace("How", "a\tb"),
+            json.dumps(chat(USER, ANSWER)).replace("How", "\\ud800 b"),
+            json.dumps(chat(USER, ANSWER)) * 2,
+            json.dumps(chat(USER, ANSWER), indent=0),
+            json.dumps(chat(USER, ANSWER)) + "\r",
+            '{"messages": NaN}',
+            "{}",
+            "",
+            "\ufeff{}",
+        ]
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(almost_sound, st.sampled_from(["", "\n"]))
+def test_the_fast_look_at_sound_blocks_changes_no_report(rows: list[str], end: str) -> None:
+    data = ("\n".join(rows) + end).encode()
+
+    def report() -> Any:
+        return validate_file(io.BytesIO(data), count_tokens=len, max_tokens=60)
+
+    with pytest.MonkeyPatch.context() as patch:
+        quick = report()
+        patch.setattr("helpers.datasets.fast.plain_chats", lambda _: None)
+        assert report() == quick
+
+
+def test_sound_blocks_take_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helpers.datasets.validate.CHECKS", {})
+    system = {"role": "system", "content": "You help."}
+    assert validate_file(file_of(*[chat(system, USER, ANSWER)] * 10)).ok
