@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -111,8 +112,7 @@ def guess_separator(text: str) -> str:
     start = text[:50_000]
     best, score = ",", (0.0, 0)
     for separator in SEPARATORS:
-        widths = [len(row) for row in csv.reader(io.StringIO(start), delimiter=separator) if row]
-        widths = widths[:20]
+        widths = _widths(start, separator)
         if not widths or max(widths) < 2:
             continue
         usual = max(set(widths), key=widths.count)
@@ -122,15 +122,25 @@ def guess_separator(text: str) -> str:
     return best
 
 
+def _widths(text: str, separator: str, rows: int = 20) -> list[int]:
+    """Cells in each of the first rows; none where the text makes no sense so cut."""
+    try:
+        grid = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        return [len(row) for row in itertools.islice(grid, rows) if row]
+    except csv.Error:
+        return []
+
+
 def _csv(name: str, text: str, separator: str) -> list[list[str]]:
     csv.field_size_limit(_CELL_LIMIT)
-    try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
-        return [row for row in rows if row]
-    except csv.Error as error:
-        raise DataError(
-            f"{name}: {error}", fix="export it again as CSV with quoted text"
-        ) from error
+    # Line breaks inside cells stay as they are, unless the rows themselves end in CR alone.
+    for newline in ("", None):
+        try:
+            rows = csv.reader(io.StringIO(text, newline=newline), delimiter=separator)
+            return [row for row in rows if row]
+        except csv.Error as error:
+            reason = str(error)
+    raise DataError(f"{name}: {reason}", fix="export it again as CSV with quoted text")
 
 
 def _excel(path: Path, sheet: str | int) -> list[list[str]]:

@@ -177,3 +177,9 @@ def test_headers_are_told_from_rows(cells: list[str], header: bool) -> None:
 def test_longer_names_are_understood_by_their_last_word() -> None:
     mapping = choose(["Our question", "Staff reply", "Main topic", "reply date"])
     assert mapping == Columns(question="Our question", answer="Staff reply", intent="Main topic")
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_rows_may_end_as_on_any_system(tmp_path: Path, ending: str) -> None:
+    text = ending.join(["question,answer", '"Hi, you",Hello', "Bye,Bye", ""])
+    assert len(read_source(written(tmp_path, "a.csv", text)).rows) == 2
