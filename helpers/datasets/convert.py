@@ -92,7 +92,8 @@ def write_rejects(target: str | Path, rejected: Sequence[Reject]) -> Path | None
 def _csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    # Quoted throughout: a bare CR in a cell would else read as the end of a row.
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode("utf-8", "surrogatepass")

@@ -50,7 +50,7 @@ def test_rejects_and_their_reasons_are_written(tmp_path: Path) -> None:
         25: "duplicates: duplicate of row 1",
         26: "useless: the answer says nothing",
     }
-    assert (tmp_path / "rows.rejected.csv").read_text("utf-8").startswith("row,reason,")
+    assert (tmp_path / "rows.rejected.csv").read_text("utf-8").startswith('"row","reason",')
 
 
 def test_personal_data_is_gone(tmp_path: Path) -> None:
