@@ -24,6 +24,7 @@ from helpers.settings import Settings
 CELL_TIMEOUT_SECONDS = 3600
 # What training and serving leave; answers to exercises stay.
 TRAINED = ("workbook.db", "workbook.db-wal", "workbook.db-shm", "files", "jobs", "models", "cache")
+NO_SOURCE = re.compile(r'<script src="">\s*</script>')
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -173,11 +174,11 @@ def _as_html(notebook: Any) -> str:
     """One page that asks no other server for anything; widgets show their text form."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(
-        mathjax_url="", require_js_url="", jquery_url="", widget_renderer_url="", mermaid_js_url=""
-    )
+    sources = ("mathjax", "require_js", "jquery", "widget_renderer", "mermaid_js")
+    none = {f"{name}_url": "" for name in (*sources, "mermaid_layout_elk_js")}
+    exporter = HTMLExporter(**none)
     page, _ = exporter.from_notebook_node(notebook)
-    return str(page).replace('<script src=""></script>', "")
+    return NO_SOURCE.sub("", str(page))
 
 
 def _last_line(text: str) -> str:
