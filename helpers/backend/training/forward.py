@@ -21,6 +21,7 @@ from torch import Tensor
 from helpers.backend.training.kernels import (
     Frozen,
     Pair,
+    attention,
     lora_linear,
     packed,
     rms_norm,
@@ -161,10 +162,11 @@ class Network:
         """Final hidden states of the rows that predict a target, shape (T, width)."""
         stream = F.embedding(batch.ids, self.embedding).float()
         angles = self._angles(batch.positions)
-        mask = attention_mask(batch)
+        own = len(batch.spread) // batch.examples
+        bias = causal_bias(own, batch.prefix, self.embedding)
         for block in self.blocks:
             qkv = block.qkv(self._normed(stream, block.norm1), adapted=adapted)
-            mixed = self._attend(qkv, batch, angles, mask)
+            mixed = self._attend(qkv, batch, angles, bias)
             if block is self.blocks[-1]:
                 # From here on rows no longer mix, so only those that are asked for go on.
                 stream, mixed = stream[batch.predict], mixed[batch.predict]
@@ -182,36 +184,44 @@ class Network:
         return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
     def _attend(
-        self, qkv: Tensor, batch: Packed, angles: tuple[Tensor, Tensor], mask: Tensor
+        self, qkv: Tensor, batch: Packed, angles: tuple[Tensor, Tensor], bias: Tensor
     ) -> Tensor:
         """Attention inside each example, over the shared prefix and its own tokens; (N, width)."""
         heads, groups = self.config.num_attention_heads, self.config.num_key_value_heads
-        size = self.config.hidden_size // heads
-        qk, v = qkv.view(len(qkv), -1, size).split([heads + groups, groups], dim=1)
-        rows = torch.cat([rotate(qk, *angles), v], dim=1)
+        rows = qkv.view(len(qkv), heads + 2 * groups, -1)
+        rows = rotate(rows, *angles, heads + groups)
         shared, own = rows.split([batch.prefix, len(rows) - batch.prefix])
-        laid = spread(own, batch.spread, batch.back).view(batch.examples, -1, *rows.shape[1:])
-        q, k, v = laid.transpose(1, 2).split([heads, groups, groups], dim=1)
-        first_q, first_k, first_v = shared.transpose(0, 1)[None].split([heads, groups, groups], 1)
-        mixed = F.scaled_dot_product_attention(
-            q,
-            torch.cat([first_k.expand(len(k), -1, -1, -1), k], dim=2),
-            torch.cat([first_v.expand(len(v), -1, -1, -1), v], dim=2),
-            attn_mask=mask,
-            enable_gqa=True,
-        )
-        result = mixed.transpose(1, 2).flatten(0, 1).flatten(1).index_select(0, batch.back)
+        laid = spread(own, batch.spread, batch.back).unflatten(0, (batch.examples, -1))
+        q, k, v = laid.split([heads, groups, groups], dim=2)
+        first_q, first_k, first_v = shared[None].split([heads, groups, groups], dim=2)
+        mixed = grouped_attention(q, _behind(first_k, k), _behind(first_v, v), bias)
+        result = mixed.flatten(0, 1).index_select(0, batch.back)
         if not batch.prefix:
             return result
-        first = F.scaled_dot_product_attention(
-            first_q, first_k, first_v, is_causal=True, enable_gqa=True
-        )
-        return torch.cat([first[0].transpose(0, 1).flatten(1), result])
+        first = grouped_attention(first_q, first_k, first_v, causal_bias(batch.prefix, 0, bias))
+        return torch.cat([first[0], result])
 
 
-def attention_mask(batch: Packed) -> Tensor:
-    """Who sees whom: all of the prefix, and one's own past; (1, 1, L, P + L)."""
-    width = len(batch.spread) // batch.examples
-    past = torch.ones((width, width), dtype=torch.bool).tril()
-    seen = torch.cat([torch.ones((width, batch.prefix), dtype=torch.bool), past], dim=1)
-    return seen[None, None]
+def _behind(shared: Tensor, own: Tensor) -> Tensor:
+    """What every example sees: the shared rows, then its own; (n, P + L, groups, d)."""
+    return torch.cat([shared.expand(len(own), -1, -1, -1), own], dim=1)
+
+
+def grouped_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Attention where several query heads read one key head (Ainslie et al. 2023).
+
+    q is (n, L, heads, d), k and v are (n, S, groups, d); the result is (n, L, heads * d).
+    """
+    n, length, heads, size = q.shape
+    groups = k.shape[2]
+    # The query heads of a group stand below each other, so that a group is one product.
+    asked = q.unflatten(2, (groups, -1)).permute(0, 2, 3, 1, 4).reshape(n * groups, -1, size)
+    keys, values = (t.transpose(1, 2).reshape(n * groups, -1, size) for t in (k, v))
+    mixed = attention(asked, keys, values, bias.repeat(heads // groups, 1))
+    return mixed.view(n, heads, length, size).transpose(1, 2).flatten(2)
+
+
+def causal_bias(own: int, prefix: int, like: Tensor) -> Tensor:
+    """0 where a row may look, -inf at what comes after it; (own, prefix + own)."""
+    hidden = like.new_full((own, own), float("-inf")).triu(1)
+    return torch.cat([like.new_zeros((own, prefix)), hidden], dim=1)

@@ -51,14 +51,29 @@ def test_rms_norm() -> None:
     assert gradcheck(ours, (x,))
 
 
-def test_rotate_turns_and_its_gradient_turns_back() -> None:
-    x, angle = made(3, 2, 6), made(3, 1, 3, grad=False)
+def test_rotate_turns_the_first_heads_and_its_gradient_turns_back() -> None:
+    x, angle = made(3, 4, 6), made(3, 1, 3, grad=False)
 
     def ours(x: Tensor) -> Tensor:
-        return kernels.rotate(x, angle.cos(), angle.sin())
+        return kernels.rotate(x, angle.cos(), angle.sin(), 3)
 
     torch.testing.assert_close(ours(x).norm(dim=-1), x.norm(dim=-1))
+    torch.testing.assert_close(ours(x)[:, 3:], x[:, 3:])
+    assert not torch.allclose(ours(x)[:, :3], x[:, :3])
     assert gradcheck(ours, (x,))
+
+
+def test_attention() -> None:
+    q, k, v = made(2, 3, 4), made(2, 5, 4), made(2, 5, 4)
+    bias = made(3, 5, grad=False)
+    bias[0, 4] = float("-inf")
+
+    def ours(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return kernels.attention(q, k, v, bias)
+
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    torch.testing.assert_close(ours(q, k, v), expected)
+    assert gradcheck(ours, (q, k, v))
 
 
 def test_spread_gives_padding_no_gradient() -> None:

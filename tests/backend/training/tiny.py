@@ -15,6 +15,7 @@ from helpers.backend.training.base import with_adapter
 from helpers.backend.training.examples import Example
 
 VOCABULARY = 97
+torch.set_num_threads(1)
 
 
 def tiny_model(*, rank: int = 4, seed: int = 0, trained: bool = True) -> PeftModel:
