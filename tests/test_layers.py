@@ -27,8 +27,8 @@ LAYERS: dict[str, int] = {
 
 # Inside the server: routes translate, the service decides, what is below knows neither.
 BACKEND: dict[str, int] = {
-    **dict.fromkeys(["schemas", "models", "hyperparameters", "store"], 0),
-    **dict.fromkeys(["serve", "embeddings", "training", "train"], 1),
+    **dict.fromkeys(["schemas", "models", "hyperparameters", "store", "sampling"], 0),
+    **dict.fromkeys(["serve", "pool", "embeddings", "training", "train"], 1),
     "jobs": 2,
     "service": 3,
     "routes": 4,
