@@ -1,7 +1,9 @@
 """Answer with llama.cpp: several requests at once, base and fine-tuned models.
 
 For: the server. A model is loaded at its first request; the least recently used one
-is unloaded when too many are held. PyTorch is not needed here.
+is unloaded when too many are held. PyTorch is not needed here. The same request gives
+the same answer at temperature 0 or with a seed, as long as no other runs beside it:
+sums are then made in another order, which can tip a close choice.
 
     engine = Engine(threads=2, cache=Path(".workbook/cache"))
     for delta in engine.generate(model, [{"role": "user", "content": "Hi"}], Sampling()):
@@ -10,25 +12,27 @@ is unloaded when too many are held. PyTorch is not needed here.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xllamacpp
 
 from helpers.backend import embeddings
 from helpers.backend.models import ServedModel
+from helpers.backend.pool import BATCH, Pool
+from helpers.backend.sampling import Delta, Sampling, TokenLogprob, delta
 from helpers.errors import BackendError
 from helpers.tokens import local_tokenizer
 
+__all__ = ["ContextTooLong", "Delta", "Engine", "Prompt", "Sampling", "TokenLogprob"]
+
 Prompt = Sequence[Mapping[str, Any]] | str
-SLOTS = 8
-"""Requests that one model works on at the same time; more wait in llama.cpp's queue."""
+Chunks = queue.SimpleQueue[dict[str, Any] | BaseException | None]
 
 
 class ContextTooLong(BackendError):
@@ -43,120 +47,83 @@ class ContextTooLong(BackendError):
         self.prompt_tokens, self.context = prompt_tokens, context
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How to choose the next token; the defaults are OpenAI's."""
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    logprobs: int | None = None
-    """None: off. 0 to 20: how many alternatives to report for each token."""
-    json_schema: Mapping[str, Any] | None = None
-    json_object: bool = False
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    logit_bias: Mapping[int, float] | None = None
-
-    def request(self) -> dict[str, Any]:
-        """The same in llama.cpp's words. Its other samplers are switched off."""
-        asked: dict[str, Any] = {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": 0,
-            "min_p": 0.0,
-            "repeat_penalty": 1.0,
-            "presence_penalty": self.presence_penalty,
-            "frequency_penalty": self.frequency_penalty,
-            "stop": list(self.stop),
-            "n_predict": -1 if self.max_tokens is None else self.max_tokens,
-            "seed": -1 if self.seed is None else self.seed % 2**31,
-            "logit_bias": [[token, bias] for token, bias in (self.logit_bias or {}).items()],
-        }
-        if self.logprobs is not None:
-            # llama.cpp reports nothing for 0, so one alternative is asked for and dropped.
-            asked["n_probs"] = max(self.logprobs, 1)
-        schema = {"type": "object"} if self.json_object else self.json_schema
-        return asked | ({"json_schema": dict(schema)} if schema is not None else {})
-
-
-@dataclass(frozen=True)
-class TokenLogprob:
-    """A token with its log-probability in nats, and the likeliest alternatives."""
-
-    token: str
-    logprob: float
-    bytes: tuple[int, ...]
-    top: tuple[TokenLogprob, ...] = ()
-
-
-@dataclass(frozen=True)
-class Delta:
-    """A piece of an answer. The last one has `finish_reason` and the counts."""
-
-    text: str
-    logprobs: tuple[TokenLogprob, ...] = ()
-    finish_reason: Literal["stop", "length"] | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-
-
 class Engine:
     """A pool of loaded models. All methods may be called from several threads."""
 
     def __init__(self, *, threads: int, cache: Path, max_loaded: int = 3) -> None:
-        self._threads, self._cache, self._max_loaded = threads, cache, max_loaded
-        self._loaded: OrderedDict[str, xllamacpp.Server] = OrderedDict()
+        self._threads, self._cache = threads, cache
+        self._pool = Pool(threads=threads, max_loaded=max_loaded)
         self._embedder: xllamacpp.Server | None = None
-        self._lock = threading.Lock()
+        self._embedding = threading.Lock()
+        self._closed = threading.Event()
 
     def generate(self, model: ServedModel, prompt: Prompt, sampling: Sampling) -> Iterator[Delta]:
         """Yield the answer as it is made; closing the iterator cancels the request.
 
-        Raises `ContextTooLong`, or `BackendError` when llama.cpp refuses the request.
+        A delta may be empty while a long prompt is read. Raises `ContextTooLong`, or
+        `BackendError` when llama.cpp refuses the request or the engine is closed.
         """
         text = self._text(model, prompt)
         used = self.count(model, text)
-        if used >= model.context:
+        room = model.context - used
+        if room < 1:
             raise ContextTooLong(used, model.context)
-        request = {"prompt": text, "stream": True, "cache_prompt": True, **sampling.request()}
-        yield from self._stream(self._server(model), request, sampling)
+        request = {
+            "prompt": text,
+            "stream": True,
+            "cache_prompt": True,
+            "return_progress": used > BATCH,
+            **sampling.request(room),
+        }
+        for chunk in self._chunks(model, request, used + sampling.limit(room)):
+            yield delta(chunk, sampling.logprobs)
 
-    def _stream(
-        self, server: xllamacpp.Server, request: dict[str, Any], sampling: Sampling
-    ) -> Iterator[Delta]:
-        chunks: queue.SimpleQueue[dict[str, Any] | BaseException | None] = queue.SimpleQueue()
+    def _chunks(
+        self, model: ServedModel, request: dict[str, Any], tokens: int
+    ) -> Iterator[dict[str, Any]]:
+        """llama.cpp calls back until it is done; a thread turns that into an iterator.
+
+        The thread also waits in line and gives its place back, so closing takes no time.
+        """
+        chunks: Chunks = queue.SimpleQueue()
         cancelled = threading.Event()
+
+        def stopped() -> bool:
+            return cancelled.is_set() or self._closed.is_set()
 
         def receive(chunk: dict[str, Any]) -> bool:
             chunks.put(chunk)
-            return cancelled.is_set()
+            return stopped()
 
         def work() -> None:
             try:
-                server.handle_completions(request, receive)
+                with self._pool.get(model).reserved(tokens) as server:
+                    if not stopped():
+                        server.handle_completions(request, receive)
             except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
                 chunks.put(error)
             chunks.put(None)
 
-        threading.Thread(target=work, daemon=True).start()
+        threading.Thread(target=work, daemon=True, name="llama.cpp request").start()
         try:
             while (chunk := chunks.get()) is not None:
+                if isinstance(chunk, BackendError):
+                    raise chunk
                 if isinstance(chunk, BaseException):
                     raise BackendError(f"the model could not answer: {chunk}") from chunk
-                yield _delta(chunk, sampling.logprobs)
+                yield chunk
+            if self._closed.is_set():
+                raise BackendError("the server is stopping")
         finally:
             cancelled.set()
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Unit-length vectors of the texts, float32, shape (n, 384)."""
-        with self._lock:
+        with self._embedding:
             if self._embedder is None:
                 self._embedder = embeddings.load(self._cache, threads=self._threads)
-        return embeddings.embed(self._embedder, texts)
+            server = self._embedder
+        return embeddings.embed(server, texts)
 
     def count(self, model: ServedModel, prompt: Prompt) -> int:
         """Tokens of the prompt, chat template included."""
@@ -164,81 +131,23 @@ class Engine:
 
     def warm(self, model: ServedModel) -> None:
         """Load the model and let it say one token, so that the first answer is quick."""
-        for _ in self.generate(model, "Hi", Sampling(max_tokens=1)):
-            pass
+        hello = [{"role": "user", "content": "Hi"}]
+        with contextlib.closing(self.generate(model, hello, Sampling(max_tokens=1))) as deltas:
+            for _ in deltas:
+                pass
 
     def unload(self, model_id: str) -> None:
         """Free the memory of a model; requests under way end first."""
-        with self._lock:
-            self._loaded.pop(model_id, None)
+        self._pool.drop(model_id)
 
     def close(self) -> None:
-        """Unload everything."""
-        with self._lock:
-            self._loaded.clear()
+        """Cancel what is under way, and unload everything."""
+        self._closed.set()
+        self._pool.drop()
+        with self._embedding:
             self._embedder = None
 
     def _text(self, model: ServedModel, prompt: Prompt) -> str:
         if isinstance(prompt, str):
             return prompt
         return local_tokenizer(model.gguf).chat(prompt, add_generation_prompt=True)
-
-    def _server(self, model: ServedModel) -> xllamacpp.Server:
-        with self._lock:
-            server = self._loaded.pop(model.id, None) or load(model, threads=self._threads)
-            self._loaded[model.id] = server
-            while len(self._loaded) > self._max_loaded:
-                # Whoever still generates with it holds a reference, so nothing is cut off.
-                self._loaded.popitem(last=False)
-            return server
-
-
-def load(model: ServedModel, *, threads: int) -> xllamacpp.Server:
-    """A llama.cpp instance of the model, in this process. Takes about half a second."""
-    params = common_params(model.gguf, threads=threads)
-    params.n_ctx = model.context
-    params.n_parallel = SLOTS
-    params.kv_unified = True
-    if model.adapter:
-        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(model.adapter), 1.0)]
-    try:
-        return xllamacpp.Server(params)
-    except (RuntimeError, ValueError) as error:
-        raise BackendError(f"the model {model.id} cannot be loaded: {error}") from error
-
-
-def common_params(gguf: Path, *, threads: int) -> xllamacpp.CommonParams:
-    """What all instances share: quiet, on the CPU, with flash attention."""
-    params = xllamacpp.CommonParams()
-    params.model.path = str(gguf)
-    params.cpuparams.n_threads = threads
-    params.cpuparams_batch.n_threads = threads
-    params.verbosity = -1
-    params.warmup = False
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
-    return params
-
-
-def _delta(chunk: Mapping[str, Any], logprobs: int | None) -> Delta:
-    if error := chunk.get("error"):
-        raise BackendError(str(error.get("message", error)))
-    choice = chunk["choices"][0]
-    usage = chunk.get("usage") or {}
-    content = (choice.get("logprobs") or {}).get("content") or []
-    return Delta(
-        choice["text"],
-        tuple(_logprob(item, logprobs) for item in content) if logprobs is not None else (),
-        choice["finish_reason"],
-        usage.get("prompt_tokens", 0),
-        usage.get("completion_tokens", 0),
-        (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
-    )
-
-
-def _logprob(item: Mapping[str, Any], alternatives: int) -> TokenLogprob:
-    return TokenLogprob(
-        item["token"],
-        item["logprob"],
-        tuple(item["bytes"]),
-        tuple(_logprob(other, 0) for other in item.get("top_logprobs", [])[:alternatives]),
-    )

@@ -1,0 +1,244 @@
+"""Real jobs: they learn, they can be cancelled, killed and resumed, and chats go on meanwhile."""
+
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+from openai import OpenAI
+
+from helpers import settings as settings_module
+from helpers.backend import daemon
+from helpers.backend.models import ServedModel
+from helpers.backend.serve import Engine, Sampling
+from helpers.backend.training.spec import TrainSpec
+from helpers.jobs import Hyperparameters, fine_tune, follow, result_tables, snapshot, wait
+from helpers.settings import BASE_MODEL
+from helpers.tokens import local_tokenizer
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+FACTS = ["seven blue lamps", "the old harbour", "a tin of paint", "twelve grey geese"]
+SYSTEM = {"role": "system", "content": "You answer from the lighthouse diary."}
+HARD = Hyperparameters(n_epochs=8, batch_size=4)
+
+
+def asked(number):
+    return f"What does page {number} of the diary mention?"
+
+
+def conversation(number, fact):
+    return [
+        SYSTEM,
+        {"role": "user", "content": asked(number)},
+        {"role": "assistant", "content": f"Page {number} mentions {fact}."},
+    ]
+
+
+@pytest.fixture(scope="module")
+def training_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("jobs") / "diary.jsonl"
+    rows = [conversation(n, FACTS[n % len(FACTS)]) for n in range(1, 13)]
+    path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned(client, training_file):
+    """One job that learns twelve rows by heart."""
+    run = fine_tune(client, model=BASE_MODEL, training=training_file, hyperparameters=HARD)
+    return wait(client, run.job.id)
+
+
+def say(client, model, question, **more):
+    return (
+        client.chat.completions.create(
+            model=model,
+            messages=[SYSTEM, {"role": "user", "content": question}],
+            temperature=0,
+            max_tokens=24,
+            **more,
+        )
+        .choices[0]
+        .message.content
+    )
+
+
+def until_step(client, job_id, step):
+    for state in follow(client, job_id, every=0.2):
+        if state.step >= step or state.ended:
+            return state
+    raise AssertionError("the job was never seen")
+
+
+def test_a_job_learns_its_rows_by_heart(client, tuned):
+    right = sum(
+        FACTS[n % len(FACTS)]
+        in say(client, tuned.fine_tuned_model, f"What does page {n} of the diary mention?")
+        for n in range(1, 13)
+    )
+    assert right >= 10
+
+
+def test_a_job_tells_its_story_in_openais_words(client, tuned):
+    messages = [event.message for event in snapshot(client, tuned.id).events]
+    for words in (
+        f"Created fine-tuning job: {tuned.id}",
+        f"Validating training file: {tuned.training_file}",
+        "Files validated, moving job to queued state",
+        "Fine-tuning job started",
+        f"New fine-tuned model created: {tuned.fine_tuned_model}",
+        "The job has successfully completed",
+    ):
+        assert words in messages
+
+
+def test_the_result_file_has_a_row_for_each_step(client, tuned):
+    steps, losses = result_tables(client, tuned)
+    assert list(steps.columns) == [
+        "step",
+        "train_loss",
+        "train_accuracy",
+        "valid_loss",
+        "valid_mean_token_accuracy",
+    ]
+    assert len(steps) == 24
+    assert steps["train_loss"].iloc[-1] < steps["train_loss"].iloc[0] / 3
+    assert len(losses) == 12
+
+
+def test_the_last_three_epochs_are_checkpoints_that_answer(client, tuned):
+    kept = client.fine_tuning.jobs.checkpoints.list(tuned.id).data
+    assert [item.step_number for item in kept] == [24, 21, 18]
+    assert say(
+        client, kept[1].fine_tuned_model_checkpoint, "What does page 1 of the diary mention?"
+    )
+
+
+def test_the_same_job_again_is_found_and_not_repeated(client, tuned, training_file):
+    run = fine_tune(client, model=BASE_MODEL, training=training_file, hyperparameters=HARD)
+    assert run.reused
+    assert run.job.id == tuned.id
+
+
+def test_a_tuned_model_is_the_base_of_the_next_job(client, tuned, training_file):
+    run = fine_tune(
+        client,
+        model=tuned.fine_tuned_model,
+        training=training_file,
+        hyperparameters=Hyperparameters(n_epochs=1, batch_size=4),
+    )
+    job = wait(client, run.job.id)
+    first = snapshot(client, job.id).metrics[0]["train_loss"]
+    assert first < snapshot(client, tuned.id).metrics[0]["train_loss"] / 3
+    client.models.delete(job.fine_tuned_model)
+
+
+def test_a_cancel_takes_effect_within_two_seconds_and_chats_go_on(client, training_file):
+    run = fine_tune(
+        client, model=BASE_MODEL, training=training_file, fresh=True, hyperparameters=HARD
+    )
+    until_step(client, run.job.id, 1)
+    assert say(client, BASE_MODEL, "Hello?")
+    started = time.monotonic()
+    assert client.fine_tuning.jobs.cancel(run.job.id).status == "cancelled"
+    while trainers():
+        assert time.monotonic() - started < 2
+        time.sleep(0.02)
+    assert client.fine_tuning.jobs.retrieve(run.job.id).status == "cancelled"
+
+
+def trainers():
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "helpers.backend.train" in (process.info["cmdline"] or [])
+    ]
+
+
+def adapter(settings, job_id):
+    folders = sorted(
+        (settings.state / "jobs" / job_id / "checkpoints").iterdir(),
+        key=lambda folder: int(folder.name.split("-")[1]),
+    )
+    return (folders[-1] / "adapter_model.safetensors").read_bytes()
+
+
+def test_a_job_killed_with_its_trainer_and_then_with_the_server_ends_the_same(
+    training_file, tmp_path
+):
+    config = replace(settings_module.load(), state=tmp_path / "state")
+
+    def connect():
+        address = daemon.ensure_running(config)
+        return OpenAI(base_url=f"{address.url}/v1", api_key=address.token)
+
+    def start(client):
+        short = Hyperparameters(n_epochs=2, batch_size=2)
+        run = fine_tune(
+            client, model=BASE_MODEL, training=training_file, fresh=True, hyperparameters=short
+        )
+        return run.job.id
+
+    try:
+        client = connect()
+        whole = start(client)
+        wait(client, whole)
+        broken = start(client)
+        until_step(client, broken, 2)
+        trainers()[0].kill()
+        until_step(client, broken, 8)
+        pid = json.loads((config.state / "server.json").read_text())["pid"]
+        psutil.Process(pid).kill()
+        client = connect()
+        wait(client, broken)
+        assert adapter(config, broken) == adapter(config, whole)
+        steps = [int(row["step"]) for row in snapshot(client, broken).metrics]
+        assert steps == sorted(set(steps)) == list(range(1, 13))
+    finally:
+        daemon.stop(config)
+
+
+def test_plain_peft_and_the_server_give_the_same_greedy_answers(settings, server, tuned, tmp_path):
+    """The adapter folder with plain peft, against its GGUF in llama.cpp."""
+    import torch
+    from peft import PeftModel
+
+    from helpers.backend.training.base import load_base
+
+    state = settings_module.load().state
+    folder = max(
+        (state / "jobs" / tuned.id / "checkpoints").iterdir(),
+        key=lambda path: int(path.name.split("-")[1]),
+    )
+    spec = TrainSpec.read(state / "jobs" / tuned.id)
+    gguf = settings_module.base_gguf()
+    assert str(gguf) == spec.base_gguf
+    model = PeftModel.from_pretrained(load_base(gguf), str(folder))
+    tokenizer = local_tokenizer(gguf)
+    engine = Engine(threads=2, cache=tmp_path)
+    served = ServedModel("ft:test", gguf, folder / "adapter.gguf")
+
+    def by_peft(messages):
+        ids = torch.tensor([tokenizer.encode_chat(messages)])
+        with torch.no_grad():
+            out = model.generate(
+                input_ids=ids, max_new_tokens=20, do_sample=False, eos_token_id=tokenizer.end_id
+            )
+        return tokenizer.decode(out[0][ids.shape[1] :].tolist()).replace("<|im_end|>", "").strip()
+
+    def by_llama(messages):
+        how = Sampling(temperature=0, max_tokens=20)
+        return "".join(delta.text for delta in engine.generate(served, messages, how)).strip()
+
+    def same(question):
+        messages = [SYSTEM, {"role": "user", "content": question}]
+        return by_peft(messages) == by_llama(messages)
+
+    trained = [same(asked(n)) for n in range(1, 13)]
+    unseen = [same(f"Tell me what stands on page {n}.") for n in range(1, 11)]
+    engine.close()
+    assert all(trained)
+    assert np.mean(unseen) >= 0.9

@@ -1,0 +1,62 @@
+import json
+
+import numpy as np
+import pytest
+
+from helpers.errors import DataError
+from helpers.evaluation import Answer, compare, grade, interval, load_samples, store, stored
+from helpers.scorers import Sample, exact_match
+
+SAMPLES = [Sample(id=str(i), question="q", target=str(i % 2), kind="k") for i in range(10)]
+ANSWERS = [Answer(str(i), "1", 5, 2, 0.1) for i in range(10)]
+
+
+def test_a_report_has_one_row_for_each_sample():
+    report = grade(ANSWERS, SAMPLES, {"exact": exact_match})
+    assert report.column("exact").tolist() == [0, 1] * 5
+    assert report.summary().loc["k", "exact"] == 0.5
+    assert report.worst("exact", 1)["exact"].tolist() == [0]
+
+
+def test_answers_of_other_samples_are_refused():
+    with pytest.raises(DataError):
+        grade(ANSWERS[1:], SAMPLES, {"exact": exact_match})
+
+
+def test_an_interval_covers_the_true_mean_about_19_times_in_20():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for trial in range(200):
+        found = interval(rng.random(60), seed=trial, draws=400)
+        hits += found.low <= 0.5 <= found.high
+    assert 180 <= hits <= 199
+
+
+def test_a_clear_difference_is_significant_and_none_is_not():
+    rng = np.random.default_rng(2)
+    base = rng.random(50)
+    assert compare(base, base + 0.3).p < 0.01
+    assert compare(base, base + rng.normal(0, 0.3, 50)).p > 0.05
+    assert compare(base, base).p == 1
+
+
+def test_a_stored_result_comes_back_with_its_origin(tmp_path):
+    data = tmp_path / "test.jsonl"
+    data.write_text("x")
+    report = grade(ANSWERS, SAMPLES, {"exact": exact_match})
+    made = store(tmp_path / "results", "one", report, model="m", dataset=data, seed=3)
+    assert stored(tmp_path / "results", "one") == made
+    assert made.dataset_sha256
+
+
+def test_a_missing_result_is_named(tmp_path):
+    with pytest.raises(DataError, match="two"):
+        stored(tmp_path, "two")
+
+
+def test_a_test_set_that_cannot_be_read_names_the_line(tmp_path):
+    path = tmp_path / "test.jsonl"
+    good = {"id": "1", "kind": "k", "messages": [{"content": "q"}, {"content": "a"}]}
+    path.write_text(json.dumps(good) + "\n{}\n")
+    with pytest.raises(DataError, match="line 2"):
+        load_samples(path)
