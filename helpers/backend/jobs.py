@@ -346,7 +346,6 @@ class Jobs:
             "purpose": "fine-tune-results",
             "status": "processed",
             "status_details": None,
-            "expires_at": None,
             "_job": job_id,
         }
         self._store.put("file", key, body)

@@ -12,7 +12,6 @@ sums are then made in another order, which can tip a close choice.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -132,9 +131,8 @@ class Engine:
     def warm(self, model: ServedModel) -> None:
         """Load the model and let it say one token, so that the first answer is quick."""
         hello = [{"role": "user", "content": "Hi"}]
-        with contextlib.closing(self.generate(model, hello, Sampling(max_tokens=1))) as deltas:
-            for _ in deltas:
-                pass
+        for _ in self.generate(model, hello, Sampling(max_tokens=1)):
+            pass
 
     def unload(self, model_id: str) -> None:
         """Free the memory of a model; requests under way end first."""

@@ -159,7 +159,6 @@ class Service:
             "purpose": purpose,
             "status": "processed",
             "status_details": None,
-            "expires_at": None,
         }
         self.store.put("file", key, body)
         return public(body)

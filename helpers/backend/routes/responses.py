@@ -150,7 +150,10 @@ def _finish(
         "output": [_item(key, choice.text, status)],
         "usage": {
             "input_tokens": choice.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": choice.cached_tokens},
+            "input_tokens_details": {
+                "cached_tokens": choice.cached_tokens,
+                "cache_write_tokens": 0,
+            },
             "output_tokens": choice.completion_tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": choice.prompt_tokens + choice.completion_tokens,

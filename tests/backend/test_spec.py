@@ -1,0 +1,88 @@
+"""Answers conform to OpenAI's own API description, where it stands beside the checkout."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
+
+SPEC = Path(__file__).resolve().parents[3] / "shared" / "spec" / "openai-subset.json"
+if not SPEC.is_file():
+    pytest.skip("OpenAI's API description is not here", allow_module_level=True)
+
+DOCUMENT = json.loads(SPEC.read_text(encoding="utf-8"))
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+def path_of(template):
+    """The description's paths stand without /v1 in front, or with it."""
+    return template if template in DOCUMENT["paths"] else f"/v1{template}"
+
+
+def check(template, method, body):
+    """Raise if `body` does not conform to the schema of the 200 answer."""
+    operation = DOCUMENT["paths"][path_of(template)][method]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    whole = {**schema, "components": DOCUMENT["components"]}
+    jsonschema.Draft202012Validator(whole).validate(body)
+
+
+def call(client, method, path, **more):
+    answer = client._client.request(
+        method, path, headers={"authorization": f"Bearer {client.api_key}"}, **more
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_models_conform(client):
+    check("/models", "get", call(client, "GET", "/models"))
+    check("/models/{model}", "get", call(client, "GET", f"/models/{BASE_MODEL}"))
+
+
+def test_files_conform(client):
+    made = client.files.create(file=("a.txt", b"x"), purpose="user_data")
+    check("/files", "get", call(client, "GET", "/files"))
+    check("/files/{file_id}", "get", call(client, "GET", f"/files/{made.id}"))
+    check("/files/{file_id}", "delete", call(client, "DELETE", f"/files/{made.id}"))
+
+
+@pytest.mark.parametrize("extra", [{}, {"logprobs": True, "top_logprobs": 2}, {"n": 2}])
+def test_chats_conform(client, extra):
+    body = {"model": BASE_MODEL, "messages": MESSAGES, "max_tokens": 4, **extra}
+    check("/chat/completions", "post", call(client, "POST", "/chat/completions", json=body))
+
+
+def test_completions_conform(client):
+    body = {"model": BASE_MODEL, "prompt": "Hi", "max_tokens": 4, "logprobs": 1}
+    check("/completions", "post", call(client, "POST", "/completions", json=body))
+
+
+def test_embeddings_conform(client):
+    body = {"model": EMBEDDING_MODEL, "input": "Hi", "encoding_format": "float"}
+    check("/embeddings", "post", call(client, "POST", "/embeddings", json=body))
+
+
+def test_responses_conform(client):
+    body = {"model": BASE_MODEL, "input": "Hi", "max_output_tokens": 16}
+    check("/responses", "post", call(client, "POST", "/responses", json=body))
+
+
+def test_jobs_their_events_and_lists_conform(client):
+    row = {"messages": [*MESSAGES, {"role": "assistant", "content": "Hello"}]}
+    data = "\n".join([json.dumps(row)] * 10).encode()
+    file = client.files.create(file=("train.jsonl", data), purpose="fine-tune")
+    body = {"model": BASE_MODEL, "training_file": file.id}
+    job = call(client, "POST", "/fine_tuning/jobs", json=body)
+    root = "/fine_tuning/jobs"
+    check(root, "post", job)
+    check(root, "get", call(client, "GET", root))
+    for action in ("pause", "resume", "cancel"):
+        done = call(client, "POST", f"{root}/{job['id']}/{action}")
+        if action == "cancel":
+            check(f"{root}/{{fine_tuning_job_id}}/cancel", "post", done)
+    events = call(client, "GET", f"{root}/{job['id']}/events")
+    assert events["data"]
+    check(f"{root}/{{fine_tuning_job_id}}/events", "get", events)
