@@ -24,6 +24,12 @@ from helpers.backend.training.adapter import save_adapter
 from helpers.backend.training.base import load_base, with_adapter
 from helpers.backend.training.examples import Example, Pair, read_examples, read_pairs
 from helpers.backend.training.forward import Network
+from helpers.backend.training.machine import (
+    choose_device,
+    choose_precision,
+    keep_freed_memory,
+    repeatable,
+)
 from helpers.backend.training.objectives import Stats, dpo, supervised
 from helpers.backend.training.spec import LOSSES, RESUME, TrainSpec
 from helpers.tokens import local_tokenizer
@@ -36,7 +42,6 @@ SAVE_EVERY = 20.0
 WARMUP_SHARE = 0.05
 VALID_PART = 8
 """Validation examples looked at in a step; an epoch's end looks at all."""
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Stopped(Exception):
@@ -72,6 +77,9 @@ class Trainer:
         self.spec, self.job_dir = spec, job_dir
         self.emit, self.should_stop = emit, should_stop
         torch.set_num_threads(spec.threads)
+        device = choose_device()
+        repeatable(device)
+        keep_freed_memory()
         self.train = self._read(spec.training_file)
         self.valid = self._read(spec.validation_file) if spec.validation_file else []
         self.steps_per_epoch = math.ceil(len(self.train) / spec.batch_size)
@@ -83,12 +91,18 @@ class Trainer:
             alpha=spec.alpha,
             seed=spec.seed,
             parent=parent,
+        ).to(device)
+        self.net = Network(
+            self.model, precision=choose_precision(spec.precision, device), release=True
         )
-        self.net = Network(self.model, precision=PRECISIONS[spec.precision], release=True)
         if parent and spec.method == "dpo":
             self.net.keep_start()
         self.optimizer = torch.optim.AdamW(
-            self.net.parameters(), lr=spec.learning_rate, weight_decay=0.0, betas=(0.9, 0.99)
+            self.net.parameters(),
+            lr=spec.learning_rate,
+            weight_decay=0.0,
+            betas=(0.9, 0.99),
+            fused=True,
         )
 
     def _read(self, file: str) -> Sequence[Item]:

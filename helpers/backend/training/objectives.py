@@ -17,7 +17,7 @@ from helpers.backend.training.examples import Example, Pair
 from helpers.backend.training.forward import Network
 from helpers.backend.training.packing import pack, split_by_rows
 
-MAX_ROWS = 1024
+MAX_ROWS = 640
 """Tokens in one forward pass; more are done in parts, which bounds the memory."""
 
 
@@ -57,14 +57,14 @@ def supervised(net: Network, examples: Sequence[Example], backward: Backward | N
     total = sum(example.n_targets for example in examples)
     stats = Stats(count=total)
     for part in split_by_rows(examples, MAX_ROWS):
-        batch = pack(part)
+        batch = pack(part).to(net.device)
         losses, hits = net.losses_and_hits(batch)
         if backward:
             backward(losses.sum() / total)
         stats.loss += float(losses.detach().sum())
         stats.hits += float(hits.sum())
         means = sums_by_owner(losses.detach(), batch.owner, len(part)) / torch.tensor(
-            [example.n_targets for example in part]
+            [example.n_targets for example in part], device=net.device
         )
         stats.by_line.update({e.line: float(mean) for e, mean in zip(part, means, strict=True)})
     return stats
@@ -78,7 +78,7 @@ def dpo(net: Network, pairs: Sequence[Pair], backward: Backward | None, *, beta:
     """
     stats = Stats(count=len(pairs))
     for pair in pairs:
-        batch = pack([pair.preferred, pair.other])
+        batch = pack([pair.preferred, pair.other]).to(net.device)
         with torch.no_grad():
             anchor = _log_likelihoods(net.reference_losses(batch), batch.owner)
         now = _log_likelihoods(net.token_losses(batch), batch.owner)
@@ -98,4 +98,4 @@ def _log_likelihoods(losses: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
 
 def sums_by_owner(values: torch.Tensor, owner: torch.Tensor, n: int) -> torch.Tensor:
     """Sum of the values that belong to each of n examples, shape (n,)."""
-    return torch.zeros(n, dtype=values.dtype).index_add(0, owner, values)
+    return values.new_zeros(n).index_add(0, owner, values)

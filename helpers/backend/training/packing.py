@@ -10,7 +10,7 @@ P tokens takes P + sum(l_i - P) rows, instead of n * max(l_i).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -40,6 +40,15 @@ class Packed:
     """The tokens to predict there, shape (T,)."""
     owner: torch.Tensor
     """Place in the batch of the example that each target belongs to, shape (T,)."""
+
+    def to(self, device: torch.device) -> Packed:
+        """The same batch with its tensors on `device`."""
+        moved = {
+            field.name: value.to(device)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), torch.Tensor)
+        }
+        return replace(self, **moved)
 
 
 def shared_prefix(examples: Sequence[Example]) -> int:
@@ -94,16 +103,16 @@ def pack(examples: Sequence[Example], *, share: bool = True) -> Packed:
 
 
 def split_by_rows(examples: Sequence[Example], limit: int) -> list[list[Example]]:
-    """Cut a batch into parts of at most `limit` tokens each, to bound the memory.
-
-    An example longer than the limit makes a part of its own.
+    """Cut a batch into parts of like size, of about `limit` tokens each at most, to bound
+    the memory. An example longer than the limit makes a part of its own.
     """
+    total = sum(len(example.ids) for example in examples)
+    share = total / -(-total // limit)
     parts: list[list[Example]] = []
     held = 0
     for example in examples:
-        if not parts or held + len(example.ids) > limit:
+        if not parts or held + len(example.ids) / 2 > share * len(parts):
             parts.append([])
-            held = 0
         parts[-1].append(example)
         held += len(example.ids)
     return parts

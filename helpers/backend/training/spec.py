@@ -43,7 +43,8 @@ class TrainSpec:
     alpha: int = 32
     max_tokens: int = 2048
     """Longer examples are cut at the end."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    """"auto" is bfloat16 where the processor multiplies it natively."""
 
     def write(self, job_dir: Path) -> None:
         """Store it in the job's folder."""
