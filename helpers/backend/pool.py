@@ -35,7 +35,7 @@ class Instance:
     """
 
     def __init__(self, model: ServedModel, *, threads: int) -> None:
-        self._model, self._threads = model, threads
+        self._model, self.threads = model, threads
         self._server: xllamacpp.Server | None = None
         self._loading = threading.Lock()
         self._changed = threading.Condition()
@@ -70,22 +70,27 @@ class Instance:
     def _loaded(self) -> xllamacpp.Server:
         with self._loading:
             if self._server is None:
-                self._server = load(self._model, threads=self._threads)
+                self._server = load(self._model, threads=self.threads)
             return self._server
 
 
 class Pool:
-    """The most recently used instances. One that is dropped ends when its last request does."""
+    """The most recently used instances. One that is dropped ends when its last request does.
+
+    `threads` may change: a model is then loaded afresh for its next request.
+    """
 
     def __init__(self, *, threads: int, max_loaded: int) -> None:
-        self._threads, self._max_loaded = threads, max_loaded
+        self.threads, self._max_loaded = threads, max_loaded
         self._instances: OrderedDict[ServedModel, Instance] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, model: ServedModel) -> Instance:
         """The instance of a model; the least recently used one is dropped for it if need be."""
         with self._lock:
-            instance = self._instances.pop(model, None) or Instance(model, threads=self._threads)
+            instance = self._instances.pop(model, None)
+            if instance is None or instance.threads != self.threads:
+                instance = Instance(model, threads=self.threads)
             self._instances[model] = instance
             while len(self._instances) > self._max_loaded:
                 self._instances.popitem(last=False)
