@@ -10,8 +10,6 @@ side. Not for: training (`train`) or checking the files (`service`).
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 import re
 import subprocess
@@ -23,6 +21,7 @@ from typing import Any
 
 import psutil
 
+from helpers.backend.results import metrics_csv
 from helpers.backend.schemas import ApiError, new_id, not_found
 from helpers.backend.store import Document, Store
 from helpers.backend.training.spec import LOSSES, PAUSED, STOP, TrainSpec, read_progress
@@ -31,10 +30,9 @@ from helpers.settings import Settings
 POLL = 0.15
 KEPT_CHECKPOINTS = 3
 MAX_DEATHS = 3
-"""How often a process may die without a reason before the job is given up."""
+"""How often a process may die before the job is given up."""
 WAITING = ("validating_files", "queued")
 OVER = ("succeeded", "failed", "cancelled")
-COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
 METRICS = (
     "train_loss",
     "train_mean_token_accuracy",
@@ -321,14 +319,8 @@ class Jobs:
         self.event(job_id, f"The job failed: {message}", level="error")
 
     def _metrics_file(self, job_id: str) -> str:
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(COLUMNS)
-        for row in read_progress(self._store.job_dir(job_id)):
-            if row["type"] == "step":
-                values = {**row, "train_accuracy": row["train_mean_token_accuracy"]}
-                writer.writerow([values.get(name, "") for name in COLUMNS])
-        return self._keep(job_id, "step_metrics.csv", text.getvalue().encode())
+        rows = read_progress(self._store.job_dir(job_id))
+        return self._keep(job_id, "step_metrics.csv", metrics_csv(rows))
 
     def _losses_file(self, job_id: str) -> str:
         data = (self._store.job_dir(job_id) / LOSSES).read_bytes()
@@ -345,7 +337,6 @@ class Jobs:
             "filename": name,
             "purpose": "fine-tune-results",
             "status": "processed",
-            "status_details": None,
             "_job": job_id,
         }
         self._store.put("file", key, body)

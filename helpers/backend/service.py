@@ -158,7 +158,6 @@ class Service:
             "filename": base_name(name),
             "purpose": purpose,
             "status": "processed",
-            "status_details": None,
         }
         self.store.put("file", key, body)
         return public(body)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -43,7 +44,7 @@ class Packed:
 
     def to(self, device: torch.device) -> Packed:
         """The same batch with its tensors on `device`."""
-        moved = {
+        moved: dict[str, Any] = {
             field.name: value.to(device)
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), torch.Tensor)
