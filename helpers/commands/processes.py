@@ -23,7 +23,7 @@ def call(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int
     Ctrl-C reaches the program by the terminal; a SIGTERM to this process is passed on. It
     then has 15 s to end in its own way, before it and all its descendants are killed.
     """
-    with _sigterm_as_interrupt(), subprocess.Popen(command, env=env) as child:
+    with sigterm_as_interrupt(), subprocess.Popen(command, env=env) as child:
         try:
             return child.wait()
         except KeyboardInterrupt as interrupt:
@@ -55,7 +55,9 @@ def end_tree(child: subprocess.Popen[bytes], *, polite: bool) -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Let a SIGTERM end this process as Ctrl-C does: through every `finally`."""
+
     def handler(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt("SIGTERM")
 

@@ -11,12 +11,14 @@ import json
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from helpers import settings
+from helpers.commands import processes
 from helpers.commands.test import notebooks
 from helpers.errors import CourseError
 from helpers.settings import Settings
@@ -52,7 +54,8 @@ def run(root: Path, options: argparse.Namespace) -> int:
     report = config.state / "report"
     report.mkdir(parents=True, exist_ok=True)
     try:
-        done = [_one(path, report, update=options.update) for path in chosen]
+        with processes.sigterm_as_interrupt():
+            done = [_one(path, report, update=options.update) for path in chosen]
     finally:
         if not already_up:
             daemon.stop(config)
@@ -100,7 +103,7 @@ def execute(path: Path) -> tuple[Any, Executed]:
     )
     started, error = time.monotonic(), ""
     try:
-        client.execute()
+        _execute(client)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as failure:
         error = f"{failing_cell(notebook)}: {_last_line(str(failure))}"
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
@@ -168,6 +171,21 @@ def _one(path: Path, report: Path, *, update: bool) -> Executed:
     if update and not result.error:
         nbformat.write(notebook, path)
     return result
+
+
+def _execute(client: Any) -> None:
+    """Execute in a thread: in the main one, nbclient would take over Ctrl-C and stumble."""
+    import psutil
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        running = pool.submit(client.execute)
+        try:
+            running.result()
+        except KeyboardInterrupt:
+            # The kernel is this process's only child; without it the thread ends by itself.
+            for kernel in psutil.Process().children():
+                kernel.kill()
+            raise
 
 
 def _as_html(notebook: Any) -> str:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -17,6 +23,8 @@ from helpers.backend import daemon
 from helpers.commands import run
 from helpers.commands.run import Executed
 from helpers.errors import CourseError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(path: Path, *sources: str) -> Path:
@@ -105,3 +113,31 @@ def test_the_report_holds_every_notebook_and_source_files_change_only_when_asked
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("00_good ... ok (")
     assert said[1].startswith("01_bad ... cell 2: SystemError: no (")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_kernel_and_says_so_in_one_line(tmp_path, name):
+    mark = tmp_path / "pid"
+    write(
+        tmp_path / "notebooks" / "00_long.ipynb",
+        f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(60)",
+    )
+    code = (
+        "import argparse, pathlib, sys\n"
+        "from helpers.commands import run\n"
+        "options = argparse.Namespace(names=[], fresh=False, update=False)\n"
+        f"try: run.run(pathlib.Path({str(tmp_path)!r}), options)\n"
+        "except KeyboardInterrupt: sys.exit(130)"
+    )
+    command = [sys.executable, "-c", code]
+    environ = {**os.environ, "WORKBOOK_STATE": str(tmp_path / "state")}
+    running = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
+    while not mark.exists() or not mark.read_text():
+        time.sleep(0.05)
+    running.send_signal(getattr(signal, name))
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Traceback" not in said
+    assert not psutil.pid_exists(int(mark.read_text()))
