@@ -51,6 +51,8 @@ def run(root: Path, options: argparse.Namespace) -> int:
     if options.fresh:
         daemon.stop(config)
         forget_training(config)
+    # Started here and not by the first kernel, so that no kernel's end can touch it.
+    daemon.ensure_running(config)
     report = config.state / "report"
     report.mkdir(parents=True, exist_ok=True)
     try:

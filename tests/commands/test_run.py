@@ -100,6 +100,7 @@ def test_the_report_holds_every_notebook_and_source_files_change_only_when_asked
     config = replace(settings_module.load(), state=tmp_path / "state")
     monkeypatch.setattr(settings_module, "load", lambda: config)
     monkeypatch.setattr(daemon, "find", lambda settings: None)
+    monkeypatch.setattr(daemon, "ensure_running", lambda settings: None)
     options = argparse.Namespace(names=[], fresh=False, update=update)
     assert run.run(tmp_path, options) == 1
     report = config.state / "report"
