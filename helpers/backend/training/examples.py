@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.tokens import DEFAULT_SYSTEM, END, START, LocalTokenizer, plain_content
+from helpers.tokens import (
+    DEFAULT_SYSTEM,
+    END,
+    START,
+    SYSTEM_ROLES,
+    LocalTokenizer,
+    plain_content,
+    role_of,
+)
 
 
 @dataclass(frozen=True)
@@ -45,20 +53,28 @@ def chat_example(
 ) -> Example:
     """An example from chat messages; a `weight` of 0 keeps an answer out of the targets."""
     given = list(messages)
-    if given[0]["role"] not in ("system", "developer"):
+    if given[0]["role"] not in SYSTEM_ROLES:
         given.insert(0, {"role": "system", "content": DEFAULT_SYSTEM})
     ids: list[int] = []
     targets: list[bool] = []
-    for message in given:
-        role = "system" if message["role"] == "developer" else message["role"]
-        head = tokenizer.encode(f"{START}{role}\n")
-        body = tokenizer.encode(f"{plain_content(message)}{END}")
-        learned = role == "assistant" and message.get("weight", 1) != 0
-        tail = tokenizer.encode("\n")
-        ids += head + body + tail
-        targets += [False] * len(head) + [learned] * len(body) + [False] * len(tail)
-    # The line break after the last message teaches nothing and costs a token.
-    return Example(line, tuple(ids[: -len(tail)]), tuple(targets[: -len(tail)]))
+
+    def add(text: str, *, learned: bool = False) -> None:
+        more = tokenizer.encode(text)
+        ids.extend(more)
+        targets.extend([learned] * len(more))
+
+    for place, message in enumerate(given):
+        head, body = f"{START}{role_of(message)}\n", f"{plain_content(message)}{END}"
+        # The line break after the last message teaches nothing and costs a token.
+        tail = "\n" if place < len(given) - 1 else ""
+        if message["role"] == "assistant":
+            # Cut where generation begins, so that the tokens are those of a real answer.
+            add(head)
+            add(body, learned=message.get("weight", 1) != 0)
+            add(tail)
+        else:
+            add(head + body + tail)
+    return Example(line, tuple(ids), tuple(targets))
 
 
 def completion_example(

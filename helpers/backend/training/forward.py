@@ -94,8 +94,8 @@ class Network:
         base = model.get_base_model()
         self.config: Any = base.config
         self.dtype = precision
-        self.device: torch.device = base.model.embed_tokens.weight.device
         inner: Any = base.model
+        self.device: torch.device = inner.embed_tokens.weight.device
         self.embedding = inner.embed_tokens.weight.data.to(precision)
         self.output = packed(self.embedding)
         if release:

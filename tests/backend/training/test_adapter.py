@@ -1,0 +1,127 @@
+"""What is written loads elsewhere: plain peft and llama.cpp give the trainer's own numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gguf import GGUFReader
+from peft import PeftModel
+from torch import Tensor
+
+from helpers.backend.models import ServedModel
+from helpers.backend.sampling import Sampling
+from helpers.backend.serve import Engine
+from helpers.backend.training.adapter import save_adapter
+from helpers.backend.training.base import load_base, permute, unpermute, with_adapter
+from helpers.backend.training.forward import Network
+from helpers.tokens import local_tokenizer
+from tests.backend.training.tiny import write_gguf
+
+PROMPT = "<|im_start|>user\nthe abc def 123<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gguf(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture
+def model(gguf: Path) -> PeftModel:
+    wrapped = with_adapter(load_base(gguf), rank=4, alpha=8, seed=1)
+    torch.manual_seed(2)
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter.data, std=0.3)
+    return wrapped
+
+
+def next_logprobs(model: torch.nn.Module, gguf: Path) -> Tensor:
+    ids = torch.tensor([local_tokenizer(gguf).encode(PROMPT)])
+    with torch.no_grad():
+        return model(input_ids=ids).logits[0, -1].log_softmax(-1)
+
+
+def served_logprobs(gguf: Path, adapter: Path | None, cache: Path) -> list[float]:
+    engine = Engine(threads=1, cache=cache)
+    try:
+        asked = Sampling(temperature=0.0, max_tokens=1, logprobs=5)
+        served = ServedModel("tiny", gguf, adapter, 256)
+        found = [t for delta in engine.generate(served, PROMPT, asked) for t in delta.logprobs]
+    finally:
+        engine.close()
+    return [alternative.logprob for alternative in found[0].top]
+
+
+def test_llama_cpp_and_our_loading_of_the_base_agree(gguf: Path, tmp_path: Path) -> None:
+    ours = next_logprobs(load_base(gguf), gguf).topk(5).values.tolist()
+    assert served_logprobs(gguf, None, tmp_path) == pytest.approx(ours, abs=0.02)
+
+
+def test_llama_cpp_and_the_trained_model_agree(
+    gguf: Path, model: PeftModel, tmp_path: Path
+) -> None:
+    folder = save_adapter(model, tmp_path / "step-1")
+    ours = next_logprobs(model, gguf).topk(5).values.tolist()
+    base = next_logprobs(load_base(gguf), gguf).topk(5).values.tolist()
+    assert ours != pytest.approx(base, abs=0.1)
+    assert served_logprobs(gguf, folder / "adapter.gguf", tmp_path) == pytest.approx(ours, abs=0.02)
+
+
+def test_plain_peft_loads_the_folder_and_gives_the_same_logits(
+    gguf: Path, model: PeftModel, tmp_path: Path
+) -> None:
+    folder = save_adapter(model, tmp_path / "step-1")
+    loaded = PeftModel.from_pretrained(load_base(gguf), str(folder))
+    torch.testing.assert_close(next_logprobs(loaded, gguf), next_logprobs(model, gguf))
+
+
+def test_a_network_that_released_the_base_still_saves_the_same_adapter(
+    gguf: Path, model: PeftModel, tmp_path: Path
+) -> None:
+    before = save_adapter(model, tmp_path / "before")
+    Network(model, release=True)
+    after = save_adapter(model, tmp_path / "after")
+    for name in ("adapter_model.safetensors", "adapter.gguf"):
+        assert (after / name).read_bytes() == (before / name).read_bytes()
+
+
+def test_a_parents_matrices_are_gone_on_from(gguf: Path, model: PeftModel, tmp_path: Path) -> None:
+    folder = save_adapter(model, tmp_path / "step-1")
+    child = with_adapter(load_base(gguf), rank=99, alpha=1, seed=5, parent=folder)
+    wanted = dict(model.named_parameters())
+    for name, parameter in child.named_parameters():
+        torch.testing.assert_close(parameter, wanted[name])
+        assert parameter.requires_grad == wanted[name].requires_grad
+
+
+def test_the_gguf_names_its_kind_and_every_matrix(model: PeftModel, tmp_path: Path) -> None:
+    folder = save_adapter(model, tmp_path / "step-1")
+    reader = GGUFReader(folder / "adapter.gguf")
+    assert reader.fields["general.type"].contents() == "adapter"
+    assert reader.fields["adapter.type"].contents() == "lora"
+    assert reader.fields["adapter.lora.alpha"].contents() == 8.0
+    shapes = {tensor.name: tuple(reversed(tensor.shape)) for tensor in reader.tensors}
+    assert len(shapes) == 2 * 7 * 2
+    assert shapes["blk.1.attn_k.weight.lora_a"] == (4, 64)
+    assert shapes["blk.1.attn_k.weight.lora_b"] == (32, 4)
+
+
+def test_permuting_is_undone_by_unpermuting() -> None:
+    weight = np.arange(32 * 3).reshape(32, 3)
+    assert not np.array_equal(permute(weight, 4), weight)
+    assert np.array_equal(unpermute(permute(weight, 4), 4), weight)
+
+
+def test_another_architecture_is_refused(tmp_path: Path) -> None:
+    from gguf import GGUFWriter
+
+    path = tmp_path / "other.gguf"
+    writer = GGUFWriter(str(path), "gpt2")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(ValueError, match="cannot train the architecture 'gpt2'"):
+        load_base(path)
