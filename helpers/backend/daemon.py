@@ -9,6 +9,7 @@ For: `connect()` and the command line. One server for each state folder.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import secrets
@@ -87,11 +88,15 @@ def stop(settings: Settings, *, seconds: float = 10) -> bool:
     """End the server and its trainer; False if none was running. A job goes on next time."""
     import psutil
 
-    if not find(settings):
+    try:
+        known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
-    known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(known["pid"])
+        # The number may belong to another program since; ours carry this in their command.
+        if not any("helpers" in word for word in process.cmdline()):
+            return False
         family = [process, *process.children(recursive=True)]
         process.terminate()
         _, alive = psutil.wait_procs(family, timeout=seconds)
@@ -219,4 +224,6 @@ def _end_when_idle(server: object, app: object, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    # A crash inside llama.cpp would otherwise leave an empty log.
+    faulthandler.enable()
     serve(load(), idle_seconds=IDLE_SECONDS)
