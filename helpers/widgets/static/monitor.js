@@ -67,6 +67,11 @@ function endLabels(points, scale) {
 function drawChart(points, totalSteps) {
   const svg = shape("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img" });
   svg.setAttribute("aria-label", "Loss by step, training and validation");
+  const middle = { x: BOX.width / 2, y: BOX.height / 2, "text-anchor": "middle" };
+  if (!Object.values(points).flat().length) {
+    svg.append(shape("text", middle, "The curve begins with the first step."));
+    return svg;
+  }
   const scale = scales(points, totalSteps);
   drawAxes(svg, scale);
   for (const [name, values] of Object.entries(points)) {
