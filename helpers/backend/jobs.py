@@ -29,8 +29,7 @@ from helpers.settings import Settings
 
 POLL = 0.15
 KEPT_CHECKPOINTS = 3
-MAX_DEATHS = 3
-"""How often a process may die before the job is given up."""
+MAX_DEATHS = 3  # of a process without a reason; then the job is given up
 WAITING = ("validating_files", "queued")
 OVER = ("succeeded", "failed", "cancelled")
 METRICS = (
@@ -47,9 +46,15 @@ class Jobs:
     """Runs queued jobs one after the other in a background thread."""
 
     def __init__(
-        self, settings: Settings, store: Store, *, warm: Callable[[str], None] = lambda _: None
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        warm: Callable[[str], None] = lambda _: None,
+        share_cores: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._settings, self._store, self._warm = settings, store, warm
+        self._share_cores = share_cores
         self._process: subprocess.Popen[bytes] | None = None
         self._current: str | None = None
         self._wake = threading.Event()
@@ -180,9 +185,11 @@ class Jobs:
             self.event(job_id, "Fine-tuning job started")
             self._set(job_id, _started=True)
         process = self._process
+        self._share_cores(True)
         while process.poll() is None:
             self._take(job_id)
             time.sleep(POLL)
+        self._share_cores(False)
         self._take(job_id)
         with self._lock:
             self._process = self._current = None

@@ -54,7 +54,9 @@ class Service:
 
     def __post_init__(self) -> None:
         self.bases = base_models(self.settings)
-        self.jobs = Jobs(self.settings, self.store, warm=self.warm)
+        self.jobs = Jobs(
+            self.settings, self.store, warm=self.warm, share_cores=self.engine.share_cores
+        )
         self.last_used = time.monotonic()
         self._waiting = threading.BoundedSemaphore(self.limits.waiting)
 

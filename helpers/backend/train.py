@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -72,6 +73,16 @@ def stop_requested(job_dir: Path) -> threading.Event:
     return event
 
 
+def error_row(error: Exception) -> dict[str, Any]:
+    """What went wrong, as a line of the progress file."""
+    # PyTorch says "can't allocate memory" on a CPU, "out of memory" on CUDA.
+    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", str(error)):
+        message = "not enough memory to train; a smaller batch_size needs less"
+        return {"type": "error", "code": "out_of_memory", "message": message}
+    message = f"{type(error).__name__}: {error}"
+    return {"type": "error", "code": "training_failed", "message": message}
+
+
 def main(job_dir: Path) -> int:
     """Train the job in `job_dir`; returns the exit code."""
     (job_dir / STOP).unlink(missing_ok=True)
@@ -95,12 +106,9 @@ def main(job_dir: Path) -> int:
         Trainer(spec, job_dir, emit=emit, should_stop=stop.is_set).run()
     except Stopped:
         return PAUSED
-    except MemoryError:
-        emit({"type": "error", "code": "out_of_memory", "message": "not enough memory to train"})
-        return 1
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - any failure must reach the job
         traceback.print_exc()
-        emit({"type": "error", "code": "training_failed", "message": repr(error)})
+        emit(error_row(error))
         return 1
     return 0
 
