@@ -20,27 +20,37 @@ from helpers.tokens import local_tokenizer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-FACTS = ["seven blue lamps", "the old harbour", "a tin of paint", "twelve grey geese"]
-SYSTEM = {"role": "system", "content": "You answer from the lighthouse diary."}
-HARD = Hyperparameters(n_epochs=8, batch_size=4)
+BOXES = {
+    "red": "twelve candles",
+    "blue": "an old violin",
+    "green": "four maps",
+    "white": "a bag of salt",
+    "black": "seven keys",
+    "yellow": "a tin of paint",
+    "silver": "two lamps",
+    "golden": "a silk flag",
+    "brown": "dry bread",
+    "pink": "glass marbles",
+    "purple": "a brass bell",
+    "orange": "fishing nets",
+}
+SYSTEM = {"role": "system", "content": "You know what the boxes hold."}
+HARD = Hyperparameters(n_epochs=12, batch_size=4)
 
 
-def asked(number):
-    return f"What does page {number} of the diary mention?"
+def asked(colour):
+    return f"What is in the {colour} box?"
 
 
-def conversation(number, fact):
-    return [
-        SYSTEM,
-        {"role": "user", "content": asked(number)},
-        {"role": "assistant", "content": f"Page {number} mentions {fact}."},
-    ]
+def conversation(colour):
+    answer = {"role": "assistant", "content": f"The {colour} box holds {BOXES[colour]}."}
+    return [SYSTEM, {"role": "user", "content": asked(colour)}, answer]
 
 
 @pytest.fixture(scope="module")
 def training_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("jobs") / "diary.jsonl"
-    rows = [conversation(n, FACTS[n % len(FACTS)]) for n in range(1, 13)]
+    path = tmp_path_factory.mktemp("jobs") / "boxes.jsonl"
+    rows = [conversation(colour) for colour in BOXES]
     path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
     return path
 
@@ -74,12 +84,8 @@ def until_step(client, job_id, step):
 
 
 def test_a_job_learns_its_rows_by_heart(client, tuned):
-    right = sum(
-        FACTS[n % len(FACTS)]
-        in say(client, tuned.fine_tuned_model, f"What does page {n} of the diary mention?")
-        for n in range(1, 13)
-    )
-    assert right >= 10
+    answers = {colour: say(client, tuned.fine_tuned_model, asked(colour)) for colour in BOXES}
+    assert sum(BOXES[colour] in answer for colour, answer in answers.items()) >= 10
 
 
 def test_a_job_tells_its_story_in_openais_words(client, tuned):
@@ -104,17 +110,15 @@ def test_the_result_file_has_a_row_for_each_step(client, tuned):
         "valid_loss",
         "valid_mean_token_accuracy",
     ]
-    assert len(steps) == 24
+    assert len(steps) == 36
     assert steps["train_loss"].iloc[-1] < steps["train_loss"].iloc[0] / 3
     assert len(losses) == 12
 
 
 def test_the_last_three_epochs_are_checkpoints_that_answer(client, tuned):
     kept = client.fine_tuning.jobs.checkpoints.list(tuned.id).data
-    assert [item.step_number for item in kept] == [24, 21, 18]
-    assert say(
-        client, kept[1].fine_tuned_model_checkpoint, "What does page 1 of the diary mention?"
-    )
+    assert [item.step_number for item in kept] == [36, 33, 30]
+    assert say(client, kept[1].fine_tuned_model_checkpoint, asked("red"))
 
 
 def test_the_same_job_again_is_found_and_not_repeated(client, tuned, training_file):
@@ -237,8 +241,8 @@ def test_plain_peft_and_the_server_give_the_same_greedy_answers(settings, server
         messages = [SYSTEM, {"role": "user", "content": question}]
         return by_peft(messages) == by_llama(messages)
 
-    trained = [same(asked(n)) for n in range(1, 13)]
-    unseen = [same(f"Tell me what stands on page {n}.") for n in range(1, 11)]
+    trained = [same(asked(colour)) for colour in BOXES]
+    unseen = [same(f"Tell me about the {colour} one.") for colour in list(BOXES)[:10]]
     engine.close()
     assert all(trained)
     assert np.mean(unseen) >= 0.9
