@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +67,8 @@ def sides(kind: Kind, example: dict[str, Any]) -> Sides:
 class Looker:
     """Looks at the examples of one file in turn, then at what they have in common."""
 
-    def __init__(self, *, label: str | None = None) -> None:
-        self.label = label
+    def __init__(self, *, label: str | None = None, keep: Collection[str] = ()) -> None:
+        self.label, self.keep = label, keep
         self._lines = array("q")
         self._whole = array("Q")
         self._signed: list[dedup.Signatures] = []
@@ -83,9 +83,9 @@ class Looker:
         seen = sides(kind, example)
         if seen.system not in self._systems:
             self._remember(seen.system)
-            yield from _text_problems(line, seen.system)
+            yield from _text_problems(line, seen.system, self.keep)
         spoken = f"{seen.question}\n{seen.answer}"
-        yield from _text_problems(line, spoken)
+        yield from _text_problems(line, spoken, self.keep)
         plain = dedup.normalise(spoken)
         system = self._systems[seen.system]
         self._lines.append(line)
@@ -158,10 +158,10 @@ class Looker:
             yield problem("class_imbalance", 0, text)
 
 
-def _text_problems(line: int, text: str) -> Iterator[Problem]:
+def _text_problems(line: int, text: str, keep: Collection[str]) -> Iterator[Problem]:
     if not text.isascii() and ("\ufffd" in text or ftfy.badness.is_bad(text)):
         yield problem("damaged_text", line, f"Line {line} holds wrongly decoded letters")
-    for finding in personal.find(text):
+    for finding in personal.find(text, keep=keep):
         code = "secret_key" if finding.kind == "key" else "personal_data"
         message = f"Line {line} holds a value that looks like {_NAMES[finding.kind]}"
         yield problem(code, line, f"{message}: {finding.masked}")

@@ -11,7 +11,7 @@ Not for: changing a file, see `clean` and `convert`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import jiter
@@ -47,6 +47,7 @@ def validate_file(
     count_tokens: Callable[[str], int] | None = None,
     deep: bool = False,
     label: str | None = None,
+    keep: Collection[str] = (),
 ) -> Report:
     """Check a file, given as a path or as a binary stream.
 
@@ -54,14 +55,15 @@ def validate_file(
     `count_tokens`; examples above `max_tokens` are then errors. `deep` also looks across
     examples and into their texts: duplicates, contradictions, class balance, personal
     data; it keeps about 1 KB an example. `label` names the key that holds an example's
-    class. Raises `DataError` only if the file cannot be opened.
+    class, `keep` addresses and numbers that are no personal data. Raises `DataError` only
+    if the file cannot be opened.
     """
     run = _Run(kind, max_tokens, count_tokens)
     looker = None
     if deep:
         from helpers.datasets.deep import Looker
 
-        looker = Looker(label=label)
+        looker = Looker(label=label, keep=keep)
     for block in jsonl.blocks(source):
         if block.first == 1 and run.refuse(block.data):
             return run.report()
