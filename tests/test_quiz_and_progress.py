@@ -13,6 +13,7 @@ ROW = {
     "stem": "What is fine-tuning?",
     "explanation": "The model is trained further on your examples.",
     "source": "A sculptor and a block of marble",
+    "hint": "Think of the sculptor.",
     "options": [
         {"text": "from scratch", "feedback": "That is pretraining."},
         {"text": "further, on your data", "right": True, "feedback": "Yes."},
@@ -59,7 +60,7 @@ def test_steps_must_stand_in_order_and_are_never_shown_so():
 
 
 def test_a_gap_in_code_ignores_spaces_and_the_kind_of_quotes():
-    tried = attempt(kind="gap", options=[], accepted=["f(x, 'a')"])
+    tried = attempt(kind="gap", options=[], accepted=["f(x, 'a')"], code="y = ____")
     assert tried.answer('f(x,"a")').correct
 
 
@@ -74,7 +75,7 @@ def test_a_defect_of_a_question_is_named(change):
 def test_a_missed_question_says_what_to_read_again():
     question = quiz.parse(ROW)
     score = quiz.by_topic([question], {"meaning": False})[0]
-    assert (score.right, score.asked) == (0, 1)
+    assert (score.right, score.answered) == (0, 1)
     assert score.reread == (("00", ROW["source"]),)
 
 
