@@ -47,7 +47,7 @@ class Session:
         forget: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self.all = list(questions)
-        self.shown = list(questions)
+        self.shown = self.all
         """Those that one walks through now: all, or the missed ones."""
         self.seed = seed
         self.warning = ""
