@@ -17,7 +17,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(
         ["jsonl", "tokens", "datasets", "chunking", "prompts", "scorers", "quiz", "exercises"], 1
     ),
-    **dict.fromkeys(["progress", "catalog", "gguf_header"], 1),
+    **dict.fromkeys(["progress", "catalog", "course", "gguf_header"], 1),
     "backend": 2,
     **dict.fromkeys(["client", "jobs"], 3),
     **dict.fromkeys(["evaluation", "retrieval", "rag", "judge"], 4),

@@ -1,8 +1,11 @@
+"""One question, judged."""
+
 import pytest
 
-from helpers import progress, quiz
+from helpers import quiz
 from helpers.errors import DataError
 from helpers.quiz import Attempt
+from helpers.quiz.attempt import plain_number
 
 ROW = {
     "id": "meaning",
@@ -13,6 +16,7 @@ ROW = {
     "stem": "What is fine-tuning?",
     "explanation": "The model is trained further on your examples.",
     "source": "A sculptor and a block of marble",
+    "hint": "Think of the sculptor.",
     "options": [
         {"text": "from scratch", "feedback": "That is pretraining."},
         {"text": "further, on your data", "right": True, "feedback": "Yes."},
@@ -59,47 +63,55 @@ def test_steps_must_stand_in_order_and_are_never_shown_so():
 
 
 def test_a_gap_in_code_ignores_spaces_and_the_kind_of_quotes():
-    tried = attempt(kind="gap", options=[], accepted=["f(x, 'a')"])
+    tried = attempt(kind="gap", options=[], accepted=["f(x, 'a')"], code="y = ____")
     assert tried.answer('f(x,"a")').correct
 
 
 @pytest.mark.parametrize(
-    "change", [{"stem": ""}, {"kind": "guess"}, {"options": ROW["options"][:1]}, {"level": "easy"}]
+    "change",
+    [
+        {"stem": ""},
+        {"kind": "guess"},
+        {"options": ROW["options"][:1]},
+        {"level": "easy"},
+        {"notebook": "10"},
+        {"colour": "red"},
+    ],
 )
 def test_a_defect_of_a_question_is_named(change):
     with pytest.raises(DataError, match="meaning"):
         quiz.parse(ROW | change)
 
 
+def test_a_known_mistake_gets_its_own_words():
+    tried = attempt(
+        kind="number", options=[], accepted=["12"], tolerance=0.5, traps={"24": "Halve it."}
+    )
+    assert tried.answer("24.0").feedback == "Halve it."
+    assert tried.answer("99").feedback == ROW["hint"]
+
+
+@pytest.mark.parametrize("typed", ["1,234.5", "1234,5", "$1234.5", " 1 234.5 ", "1234.5 %"])
+def test_numbers_are_read_as_people_type_them(typed):
+    assert plain_number(typed) == "1234.5"
+
+
+@pytest.mark.parametrize("typed", ["", "nan", "inf", "1_0", "1,2,3", "ten"])
+def test_what_is_no_number_is_not_a_try(typed):
+    tried = attempt(kind="number", options=[], accepted=["12"])
+    assert not tried.answer(typed).counts
+    assert tried.tries == 0
+
+
+@pytest.mark.parametrize("given", [[], [0, 1], "", "7"])
+def test_no_choice_or_two_of_one_is_not_a_try(given):
+    tried = attempt()
+    assert tried.answer(given).feedback == "Choose an answer first."
+    assert tried.tries == 0
+
+
 def test_a_missed_question_says_what_to_read_again():
     question = quiz.parse(ROW)
     score = quiz.by_topic([question], {"meaning": False})[0]
-    assert (score.right, score.asked) == (0, 1)
+    assert (score.right, score.answered) == (0, 1)
     assert score.reread == (("00", ROW["source"]),)
-
-
-@pytest.fixture
-def state(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBOOK_STATE", str(tmp_path))
-    return tmp_path
-
-
-def test_a_solved_exercise_stays_solved(state):
-    progress.record_exercise("02-mask", solved=True)
-    progress.record_exercise("02-mask", solved=False)
-    assert progress.read().exercises["02-mask"] == {"solved": True, "tries": 2}
-
-
-def test_a_damaged_progress_file_is_put_aside_and_not_lost(state):
-    (state / "progress.json").write_text("{broken")
-    assert progress.read().exercises == {}
-    assert (state / "progress.json.damaged").read_text() == "{broken"
-
-
-def test_exported_files_make_one_table(state, tmp_path):
-    progress.record_question("meaning", right=True)
-    progress.record_notebook("00", 60)
-    files = [progress.export(tmp_path / f"learner{n}.json") for n in (1, 2)]
-    table = progress.gather(files)
-    assert table["questions right"].tolist() == [1, 1]
-    assert table["minutes"].tolist() == [1.0, 1.0]

@@ -1,0 +1,58 @@
+"""What a learner has done, kept in one file."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers import progress
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBOOK_STATE", str(tmp_path))
+    return tmp_path
+
+
+def test_a_solved_exercise_stays_solved(state):
+    progress.record_exercise("02-mask", solved=True)
+    progress.record_exercise("02-mask", solved=False)
+    assert progress.read().exercises["02-mask"] == {"solved": True, "tries": 2}
+
+
+def test_a_damaged_progress_file_is_put_aside_and_not_lost(state):
+    (state / "progress.json").write_text("{broken")
+    assert progress.read().exercises == {}
+    assert (state / "progress.json.damaged").read_text() == "{broken"
+
+
+def test_exported_files_make_one_table(state, tmp_path):
+    progress.record_question("meaning", right=True)
+    progress.record_notebook("00", 60)
+    files = [progress.export(tmp_path / f"learner{n}.json") for n in (1, 2)]
+    table = progress.gather(files)
+    assert table["questions right"].tolist() == [1, 1]
+    assert table["minutes"].tolist() == [1.0, 1.0]
+
+
+def test_two_kernels_that_record_at_once_lose_nothing(state):
+    code = (
+        "from helpers import progress\n"
+        "for n in range(20): progress.record_question(f'%d-{n}', right=True)"
+    )
+    kernels = [
+        subprocess.Popen([sys.executable, "-c", code % number], cwd=ROOT) for number in (1, 2)
+    ]
+    assert [kernel.wait(60) for kernel in kernels] == [0, 0]
+    assert len(progress.read().questions) == 40
+    assert not (state / "progress.lock").exists()
+
+
+def test_a_lock_left_by_a_killed_kernel_does_not_block_for_long(state):
+    (state / "progress.lock").mkdir(parents=True)
+    progress.record_question("meaning", right=True)
+    progress.record_question("second", right=True)
+    assert len(progress.read().questions) == 2
