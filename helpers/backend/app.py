@@ -22,7 +22,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from helpers.backend.routes import chat, embeddings, files, fine_tuning, models, responses
+from helpers.backend.routes import (
+    chat,
+    embeddings,
+    files,
+    fine_tunes,
+    fine_tuning,
+    models,
+    responses,
+)
 from helpers.backend.schemas import ApiError, new_id
 from helpers.backend.serve import ContextTooLong, Engine
 from helpers.backend.service import Limits, Service
@@ -110,7 +118,7 @@ def create_app(
 
     app = FastAPI(title="workbook", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    for module in (models, files, fine_tuning, chat, embeddings, responses):
+    for module in (models, files, fine_tuning, fine_tunes, chat, embeddings, responses):
         app.include_router(module.router)
     app.add_api_route("/health", lambda: {"status": "ok"}, methods=["GET"])
     app.add_exception_handler(ApiError, _api_error)

@@ -93,8 +93,8 @@ class Jobs:
         """End a job now; its process is killed, what it made stays in its folder."""
         with self._lock:
             self._must(job_id, ("running", "paused", *WAITING), "cancelled")
-            done = self._set(job_id, status="cancelled", finished_at=int(time.time()))
             self.event(job_id, "The job has been cancelled", level="warn")
+            done = self._set(job_id, status="cancelled", finished_at=int(time.time()))
             if self._current == job_id and self._process:
                 self._process.kill()
         return done
@@ -307,31 +307,31 @@ class Jobs:
         newest, _ = self._store.list("checkpoint", parent=job["id"], limit=1)
         name = self._model_name(job)
         self._add_model(job, name, newest[0]["_path"], checkpoint=False)
-        files = [self._metrics_file(job["id"]), self._losses_file(job["id"])]
+        folder = self._store.job_dir(job["id"])
+        files = [
+            self._keep(job["id"], "step_metrics.csv", metrics_csv(read_progress(folder))),
+            self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
+        ]
         self._warm(name)
-        self._set(
-            job["id"],
-            status="succeeded",
-            fine_tuned_model=name,
-            trained_tokens=trained_tokens,
-            result_files=files,
-            finished_at=int(time.time()),
-        )
-        self.event(job["id"], f"New fine-tuned model created: {name}")
-        self.event(job["id"], "The job has successfully completed")
+        with self._lock:
+            if self.get(job["id"])["status"] == "cancelled":
+                return
+            # Events come before the status: who sees that the job is over has all of them.
+            self.event(job["id"], f"New fine-tuned model created: {name}")
+            self.event(job["id"], "The job has successfully completed")
+            self._set(
+                job["id"],
+                status="succeeded",
+                fine_tuned_model=name,
+                trained_tokens=trained_tokens,
+                result_files=files,
+                finished_at=int(time.time()),
+            )
 
     def _fail(self, job_id: str, code: str, message: str) -> None:
         error = {"code": code, "message": message, "param": None}
-        self._set(job_id, status="failed", error=error, finished_at=int(time.time()))
         self.event(job_id, f"The job failed: {message}", level="error")
-
-    def _metrics_file(self, job_id: str) -> str:
-        rows = read_progress(self._store.job_dir(job_id))
-        return self._keep(job_id, "step_metrics.csv", metrics_csv(rows))
-
-    def _losses_file(self, job_id: str) -> str:
-        data = (self._store.job_dir(job_id) / LOSSES).read_bytes()
-        return self._keep(job_id, LOSSES, data)
+        self._set(job_id, status="failed", error=error, finished_at=int(time.time()))
 
     def _keep(self, job_id: str, name: str, data: bytes) -> str:
         key = new_id("file-")

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from helpers.settings import BASE_MODEL
+
 ALPHABET = string.ascii_letters + string.digits
 
 
@@ -216,3 +218,17 @@ class JobRequest(Request):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     metadata: Metadata | None = None
+
+
+class FineTuneRequest(Request):
+    """What `/v1/fine-tunes` was told; the weight of the prompts is taken for 0."""
+
+    training_file: str
+    validation_file: str | None = None
+    model: str = BASE_MODEL
+    n_epochs: Annotated[int, Field(ge=1, le=50)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
+    learning_rate_multiplier: Annotated[float, Field(gt=0)] | None = None
+    prompt_loss_weight: float | None = None
+    compute_classification_metrics: bool = False
+    suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None

@@ -11,6 +11,8 @@ from fastapi.responses import StreamingResponse
 
 from helpers.backend.service import Service
 
+SSE_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
 
 def service_of(request: Request) -> Service:
     """The service that `create_app` made."""
@@ -31,5 +33,4 @@ def sse(chunks: Iterator[Mapping[str, Any]], *, named: bool = False, done: bool 
         if done:
             yield "data: [DONE]\n\n"
 
-    headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-    return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(lines(), media_type="text/event-stream", headers=SSE_HEADERS)
