@@ -14,7 +14,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -22,16 +21,15 @@ import traitlets
 
 from helpers import course, progress
 from helpers.quiz import Attempt, Question, Session, select, text
+from helpers.widgets import assets
 
-STATIC = Path(__file__).parent / "static"
 INPUTS = {"one": "radio", "several": "checkbox", "number": "text", "gap": "text"}
 
 
 class QuizView(anywidget.AnyWidget):
     """The panel. The browser sees `screen` and sends verbs; the answers stay in the kernel."""
 
-    _esm = STATIC / "quiz.js"
-    _css = STATIC / "quiz.css"
+    _esm, _css = assets("quiz")
 
     title = traitlets.Unicode("Quiz").tag(sync=True)
     screen = traitlets.Dict().tag(sync=True)
@@ -54,7 +52,8 @@ class QuizView(anywidget.AnyWidget):
             "all": session.review_all,
             "restart": session.start_over,
         }
-        verb, given, place = (message.get(key) for key in ("do", "given", "place"))
+        verb, place = message.get("do"), message.get("place")
+        given: Any = message.get("given")
         if verb == "check" and _is_given(given):
             outcome = session.check(given)
             notice = "" if outcome.counts else outcome.feedback

@@ -1,51 +1,7 @@
 // The view of a quiz. It draws the model's `screen` and sends what the reader does; which
 // answer is right is known to the kernel alone.
-const SILENCE_MS = 2500;
 const MARKS = { open: ["", "not answered"], right: ["✓", "right"], wrong: ["✗", "not yet right"] };
-const QUIET = "data-lm-suppress-shortcuts";
 let drawn = 0;
-
-function node(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== undefined) made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-// Whatever can have the focus keeps its keys from the notebook: there, "b" adds a cell.
-const focusable = (tag, attributes, ...children) =>
-  node(tag, { ...attributes, [QUIET]: "true" }, ...children);
-
-const button = (text, attributes, onClick) => {
-  const made = focusable("button", { type: "button", ...attributes }, text);
-  if (onClick) made.addEventListener("click", onClick);
-  return made;
-};
-
-// `code` in backticks.
-function rich(text) {
-  return text.split("`").map((part, i) => (i % 2 ? node("code", {}, part) : part));
-}
-
-// Where notebooks open by their address, a link; elsewhere, for instance in Voilà, its words.
-function sourceNode({ notebook, heading, link }) {
-  const words = `${notebook} · ${heading.replaceAll("`", "")}`;
-  const inside = decodeURIComponent(location.pathname).match(
-    /\/(?:lab|doc|notebooks)(?:\/workspaces\/[^/]+)?(?:\/tree)?\/(.*\/)?[^/]+\.ipynb$/,
-  );
-  if (!link || !inside) return node("span", {}, words);
-  const [file, fragment] = link.split("#");
-  const made = focusable("a", { href: link }, words);
-  made.dataset.commandlinkerCommand = "rendermime:handle-local-link";
-  made.dataset.commandlinkerArgs = JSON.stringify({
-    path: `${inside[1] ?? ""}${file}`,
-    ...(fragment ? { id: `#${fragment}` } : {}),
-  });
-  return made;
-}
 
 function choiceBody(screen, draft) {
   const type = screen.kind === "one" ? "radio" : "checkbox";
@@ -195,7 +151,7 @@ function render({ model, el }) {
   const all = node("ol", { class: "all" });
   const details = node("details", {}, focusable("summary", {}, "All questions"), all);
   const form = node("form", {}, node("div", { class: "head" }, where, bar), body, status, actions);
-  el.append(node("section", { class: "quiz", "aria-label": model.get("title") }, form, details));
+  el.append(node("section", { class: "workbook quiz", "aria-label": model.get("title") }, form, details));
 
   const draft = { read: () => [], locked: false };
   let known = "";
