@@ -17,6 +17,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 _HEADING = re.compile(r"^#{2,4} (.+?)\s*$", re.M)
+_PROMISE = re.compile(r"^> (.+?)\s*$", re.M)
 _FENCED = re.compile(r"^```.*?^```", re.M | re.S)
 
 
@@ -58,16 +59,27 @@ CHAPTERS: dict[str, Chapter] = {
 
 
 @functools.lru_cache(maxsize=32)
-def _sections(path: Path, changed: float) -> tuple[str, ...]:
+def _prose(path: Path, changed: float) -> str:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
-    return tuple(_HEADING.findall(_FENCED.sub("", text)))
+    text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    return _FENCED.sub("", text)
+
+
+def prose(number: str) -> str:
+    """A notebook's text without code; empty if it does not exist."""
+    chapter = CHAPTERS[number]
+    return _prose(chapter.path, chapter.path.stat().st_mtime) if chapter.exists else ""
 
 
 def headings(number: str) -> tuple[str, ...]:
     """The section headings of a notebook as written, in order; none if it does not exist."""
-    chapter = CHAPTERS[number]
-    return _sections(chapter.path, chapter.path.stat().st_mtime) if chapter.exists else ()
+    return tuple(_HEADING.findall(prose(number)))
+
+
+def promise(number: str) -> str:
+    """The one line of a notebook's header card; empty if it does not exist."""
+    found = _PROMISE.search(prose(number))
+    return found[1] if found else ""
 
 
 def anchor(heading: str) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from helpers.quiz import TopicScore
+
 COLOURS = ("#3b6fb6", "#c2571a", "#3c8d5a", "#8a4f9e", "#6b6b6b", "#b03a5b")
 HATCHES = ("", "//", "..", "xx", "\\\\", "++")
 
@@ -143,4 +145,36 @@ def learning_curve(
     high = [score.high - score.mean for score in scores]
     ax.errorbar(sizes, means, yerr=[low, high], color=COLOURS[0], marker="o", capsize=3)
     ax.set(xlabel="training examples", ylabel=ylabel, ylim=(0, 1.05))
+    return ax
+
+
+def topic_scores(ax: Axes, scores: Sequence[TopicScore]) -> Axes:
+    """Quiz questions by topic: right, not yet right and not answered, the first topic on top."""
+    quiet(ax)
+    ax.grid(visible=False)
+    parts = {
+        "right": [score.right for score in scores],
+        "not yet right": [score.missed for score in scores],
+        "not answered": [score.total - score.answered for score in scores],
+    }
+    left = np.zeros(len(scores))
+    for (label, counts), colour, hatch in zip(
+        parts.items(), (COLOURS[2], COLOURS[1], "#e4e4e4"), ("", "//", ""), strict=True
+    ):
+        bars = ax.barh(
+            range(len(scores)), counts, left=left, color=colour, hatch=hatch, edgecolor="white"
+        )
+        bars.set_label(label)
+        ax.bar_label(
+            bars,
+            [str(count) if count else "" for count in counts],
+            label_type="center",
+            color="#333333" if label == "not answered" else "white",
+            fontweight="bold",
+        )
+        left += counts
+    ax.set_yticks(range(len(scores)), [score.topic for score in scores])
+    ax.invert_yaxis()
+    ax.set_xlabel("questions")
+    ax.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return ax

@@ -54,6 +54,8 @@ def read(source: Path | None = None) -> Progress:
 
     A damaged file is put aside as `progress.json.damaged`, so that nothing is lost.
     """
+    if source is None and settings.load().headless:
+        return Progress()
     file = source or path()
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
@@ -100,6 +102,9 @@ def _alone() -> Iterator[None]:
 
 def update(change: Callable[[Progress], None]) -> Progress:
     """Read, change and write as one step."""
+    if settings.load().headless:
+        change(progress := Progress())
+        return progress
     with _alone():
         progress = read()
         change(progress)

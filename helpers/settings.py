@@ -38,6 +38,8 @@ class Settings:
     """`WORKBOOK_MODELS`: a folder of further GGUF base models."""
     strict: bool = False
     """`WORKBOOK_STRICT`: a wrong answer to an exercise raises. For tests."""
+    headless: bool = False
+    """`WORKBOOK_HEADLESS`: nobody reads along, so no learner's progress is shown or changed."""
 
     def __repr__(self) -> str:
         key = "set" if self.api_key else "not set"
@@ -57,6 +59,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         base_url=env.get("OPENAI_BASE_URL") or None,
         extra_models=Path(extra) if extra else None,
         strict=bool(env.get("WORKBOOK_STRICT")),
+        headless=bool(env.get("WORKBOOK_HEADLESS")),
     )
 
 

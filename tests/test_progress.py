@@ -56,3 +56,13 @@ def test_a_lock_left_by_a_killed_kernel_does_not_block_for_long(state):
     progress.record_question("meaning", right=True)
     progress.record_question("second", right=True)
     assert len(progress.read().questions) == 2
+
+
+def test_a_headless_run_neither_shows_nor_changes_a_learners_progress(state, monkeypatch):
+    progress.record_exercise("02-mask", solved=True)
+    monkeypatch.setenv("WORKBOOK_HEADLESS", "1")
+    progress.record_notebook("02", 60)
+    assert progress.read() == progress.Progress()
+    monkeypatch.delenv("WORKBOOK_HEADLESS")
+    assert list(progress.read().exercises) == ["02-mask"]
+    assert progress.read().notebooks == {}

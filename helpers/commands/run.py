@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import time
@@ -180,7 +181,8 @@ def _execute(client: Any) -> None:
     import psutil
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        running = pool.submit(client.execute)
+        env = {**os.environ, "WORKBOOK_HEADLESS": "1"}
+        running = pool.submit(client.execute, env=env)
         try:
             running.result()
         except KeyboardInterrupt:

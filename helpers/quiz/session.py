@@ -162,7 +162,8 @@ class Session:
             "given": _plain(self._given.get(question.id, "")) if outcome else "",
             "outcome": _mark(outcome.correct if outcome else None),
             "feedback": outcome.feedback if outcome else "",
-            "source": _source(question.notebook, question.source),
+            # A heading can give the answer away, so it comes with the outcome.
+            "source": _source(question.notebook, question.source) if outcome else None,
             "marks": [_mark(self.right.get(q.id)) for q in self.shown],
         }
 

@@ -108,7 +108,7 @@ def test_the_section_to_read_again_exists(question):
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.id)
 def test_a_screen_holds_nothing_that_tells_the_answer(question):
     screen = str(Session([question]).screen())
-    hidden = [question.explanation, question.hint, *question.traps.values()]
+    hidden = [question.explanation, question.source, question.hint, *question.traps.values()]
     hidden += [option.feedback for option in question.options]
     assert not [text for text in hidden if text and len(text) > 4 and text in screen]
     assert "accepted" not in screen

@@ -1,0 +1,199 @@
+"""Where a learner stands: notebooks run, exercises, questions, time, and what is next.
+
+For: notebook 00 and the end of each notebook. The view is an anywidget; where none
+runs, a table of the notebooks stands there, and `text()` says the same in plain text.
+Not for: the record itself, see `helpers.progress`.
+
+    from helpers.widgets import course_map
+    course_map.show()
+    course_map.finish("02")      # in the last cell: notebook 02 has been run to its end
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+import anywidget
+import psutil
+import traitlets
+
+from helpers import course, progress, quiz
+from helpers.exercises import core
+from helpers.progress import Progress
+from helpers.widgets import assets
+
+TITLE = "Course map"
+LONGEST_SECONDS = 3 * 3600.0
+"""A kernel that was left open over night has not been worked with all the time."""
+_counted_until = 0.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One notebook, and what has been done in it."""
+
+    number: str
+    title: str
+    file: str
+    promise: str
+    run: dict[str, Any]
+    exercises: Share
+    questions: Share
+    minutes: int
+
+    @property
+    def done(self) -> bool:
+        """Run to its end, every exercise solved, every question right."""
+        parts = (self.exercises, self.questions)
+        return bool(self.run["runs"]) and all(part.done >= part.total for part in parts)
+
+
+def rows(done: Progress) -> list[Row]:
+    """A row for each notebook that exists."""
+    questions = list(quiz.load().values())
+    return [_row(c, done, questions) for c in course.CHAPTERS.values() if c.exists]
+
+
+def _row(chapter: course.Chapter, done: Progress, questions: list[quiz.Question]) -> Row:
+    number = chapter.number
+    run = done.notebooks.get(number, {"runs": 0, "seconds": 0.0})
+    tasks = _tasks(number)
+    own = [question.id for question in questions if question.notebook == number]
+    return Row(
+        number,
+        f"{int(number)} {chapter.title}",
+        chapter.file,
+        course.promise(number),
+        {"runs": run["runs"], "last": run.get("last", "")},
+        Share(sum(done.exercises.get(name, {}).get("solved", False) for name in tasks), len(tasks)),
+        Share(sum(done.questions.get(name, {}).get("right", False) for name in own), len(own)),
+        round(run["seconds"] / 60),
+    )
+
+
+def _tasks(number: str) -> list[str]:
+    try:
+        return [task.id for task in core.tasks(number)]
+    except ModuleNotFoundError:
+        return []
+
+
+def coming(found: list[Row]) -> str:
+    """Number of the notebook to go on with: not run yet, else with something left, else none."""
+    for row in found:
+        if not row.run["runs"]:
+            return row.number
+    return next((row.number for row in found if not row.done), "")
+
+
+class CourseMap(anywidget.AnyWidget):
+    """The panel; it reads the progress anew when asked to."""
+
+    _esm, _css = assets("course_map")
+
+    map = traitlets.Dict().tag(sync=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turn = 0
+        self.on_msg(self._on_message)
+        self.refresh()
+
+    def refresh(self, said: str = "") -> None:
+        """Read the progress and show it; `said` is announced below the table."""
+        found = rows(progress.read())
+        self._turn += 1
+        self.map = {
+            "rows": [asdict(row) for row in found],
+            "next": coming(found),
+            "said": said,
+            "turn": self._turn,
+        }
+
+    def act(self, message: dict[str, Any]) -> None:
+        """Do what the reader asked for: {"do": "refresh"}, "export" or "reset"."""
+        verb = message.get("do")
+        if verb == "export":
+            whole = json.dumps(asdict(progress.read()), indent=1)
+            self.send({"kind": "file", "name": "my-progress.json", "text": whole})
+            self.refresh("Your browser has got the file my-progress.json.")
+        elif verb == "reset":
+            progress.reset()
+            self.refresh("Your progress has been forgotten. Models and results are still there.")
+        else:
+            self.refresh("Read anew.")
+
+    def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
+        if isinstance(content, dict):
+            self.act(content)
+
+    def __repr__(self) -> str:
+        return TITLE
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None:
+            data["text/plain"] = repr(self)
+            data["text/html"] = static_table()
+        return bundle
+
+
+def show() -> CourseMap:
+    """The map as it stands now."""
+    return CourseMap()
+
+
+def finish(notebook: str, *, clock: Callable[[], float] = time.time) -> CourseMap:
+    """Record that `notebook` ("02") was run to its end, then show the map.
+
+    The time is that since the kernel started, or since this was last recorded.
+    """
+    global _counted_until
+    now = clock()
+    since = max(psutil.Process().create_time(), _counted_until)
+    _counted_until = now
+    number = course.CHAPTERS[notebook].number
+    progress.record_notebook(number, min(max(now - since, 0.0), LONGEST_SECONDS))
+    return CourseMap()
+
+
+def static_table() -> str:
+    """The notebooks with what each is about: the same for every reader."""
+    lines = "".join(
+        f'<tr><td style="text-align:left"><a href="{escape(chapter.file)}">{int(chapter.number)} '
+        f'{escape(chapter.title)}</a></td><td style="text-align:left">'
+        f"{escape(course.promise(chapter.number))}</td></tr>"
+        for chapter in course.CHAPTERS.values()
+        if chapter.exists
+    )
+    return (
+        f"<table><caption>{TITLE}: run this cell to see what you have done</caption>"
+        f"<thead><tr><th>Notebook</th><th>What for</th></tr></thead><tbody>{lines}</tbody></table>"
+    )
+
+
+def text() -> str:
+    """The map in plain text."""
+    found = rows(progress.read())
+    lines = [
+        f"{'✓' if row.run['runs'] else '○'} {row.title.ljust(36)}"
+        f"exercises {row.exercises.done}/{row.exercises.total}, "
+        f"questions {row.questions.done}/{row.questions.total}, {row.minutes} min"
+        for row in found
+    ]
+    target = next((row.title for row in found if row.number == coming(found)), "nothing")
+    return "\n".join([*lines, f"next: {target}"])

@@ -1,0 +1,202 @@
+"""A real JupyterLab and a real Chromium, or a skip that says which of them is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.commands import lab as lab_verb
+
+ROOT = Path(__file__).resolve().parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Written by the browser or by Jupyter itself, whatever is on the page.
+HARMLESS = ("favicon", "Autofocus", "preloaded using link preload")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(address: str, *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+        except OSError:
+            assert time.monotonic() < deadline, f"{address} did not answer"
+            time.sleep(0.2)
+        else:
+            return
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        pytest.skip("no Chromium on this machine (looked for " + ", ".join(BROWSERS) + ")")
+    pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    return found
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab on a copy of the notebooks."""
+
+    url: str
+    folder: Path
+    state: Path
+
+    def page_url(self, notebook: str) -> str:
+        return f"{self.url}/lab/tree/notebooks/{notebook}.ipynb?reset"
+
+    def kernel_is_ready(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=5) as answer:
+            sessions = json.load(answer)
+        return any(
+            s["kernel"]["execution_state"] == "idle" and s["kernel"]["connections"]
+            for s in sessions
+        )
+
+
+@pytest.fixture(scope="module")
+def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("course")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    state, port = folder / "state", free_port()
+    settings = folder / "settings"
+    environment = {
+        **lab_verb.environment(ROOT),
+        "WORKBOOK_STATE": str(state),
+        "PYTHONPATH": str(ROOT),
+        "JUPYTER_CONFIG_DIR": str(settings),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings / "lab"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
+    command += [f"--ServerApp.root_dir={folder}", "--IdentityProvider.token=", "--allow-root"]
+    command += ["--ServerApp.password=", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"]
+    with (folder / "lab.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_for(f"{url}/api/status")
+            yield Lab(url, folder, state)
+        finally:
+            end(process)
+
+
+@dataclass
+class Tab:
+    """A browser page that remembers what its console complained about."""
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        def on_console(message: Any) -> None:
+            if message.type == "error" and not any(h in message.text for h in HARMLESS):
+                self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
+
+        self.page.on("console", on_console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
+    """Makes a page; `dark=True` for readers whose system is dark, `width` in CSS pixels."""
+    contexts = []
+
+    def make(*, dark: bool = False, width: int = 1280, height: int = 900) -> Tab:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+        )
+        contexts.append(context)
+        tab = Tab(context.new_page())
+        tab.page.set_default_timeout(20_000)
+        tab.listen()
+        return tab
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def open_notebook(tab: Tab, lab: Lab, name: str) -> None:
+    """Open a notebook and wait until its kernel is connected and idle."""
+    tab.page.goto(lab.page_url(name))
+    tab.page.locator(".jp-NotebookPanel").first.wait_for()
+    deadline = time.monotonic() + 40
+    while not lab.kernel_is_ready():
+        choose = tab.page.get_by_role("button", name="Select Kernel")
+        if choose.count():
+            choose.first.click()
+        assert time.monotonic() < deadline, "the kernel was never idle"
+        tab.page.wait_for_timeout(200)
+
+
+def run_all(tab: Tab) -> None:
+    """Run every cell from the menu, and wait until none is waiting."""
+    tab.page.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    tab.page.wait_for_function(
+        "() => ![...document.querySelectorAll('.jp-InputPrompt')]"
+        ".some((prompt) => prompt.textContent.includes('*'))",
+        timeout=90_000,
+    )
+
+
+def picture(tab: Tab, name: str) -> None:
+    """A screenshot for people, where WORKBOOK_SCREENSHOTS names a folder."""
+    folder = os.environ.get("WORKBOOK_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tab.page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def serious_violations(page: Any, selector: str) -> list[str]:
+    """What axe-core calls serious or critical below `selector`."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright",
+        reason="the package axe-playwright-python is not installed",
+    )
+    results = axe.Axe().run(page, context=selector)
+    return [
+        f"{violation['id']}: {[node['html'][:120] for node in violation['nodes'][:3]]}"
+        for violation in results.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,239 @@
+"""Notebook 08 in a browser, answered by mouse and by keyboard."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from helpers import quiz
+from tests.browser.conftest import Tab, open_notebook, picture, run_all, serious_violations
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
+NOTEBOOK = "08_review_quiz"
+QUESTIONS = list(quiz.load().values())
+
+
+@pytest.fixture
+def review(lab, open_tab):
+    """The review quiz, run; what was answered before is forgotten."""
+    (lab.state / "progress.json").unlink(missing_ok=True)
+    tab = open_tab()
+    open_notebook(tab, lab, NOTEBOOK)
+    run_all(tab)
+    panel(tab).wait_for()
+    yield tab
+    assert tab.complaints == []
+
+
+def panel(tab: Tab) -> Any:
+    return tab.page.locator("section.quiz").first
+
+
+def button(tab: Tab, name: str) -> Any:
+    return panel(tab).get_by_role("button", name=name, exact=True)
+
+
+def go_to(tab: Tab, kind: str) -> quiz.Question:
+    """Jump to the first question of a kind."""
+    place, question = next((i, q) for i, q in enumerate(QUESTIONS) if q.kind == kind)
+    if not panel(tab).locator("ol.all").is_visible():
+        panel(tab).get_by_text("All questions").click()
+    panel(tab).get_by_role("button", name=re.compile(rf"Question {place + 1},")).click()
+    panel(tab).get_by_text(f"Question {place + 1} of").wait_for()
+    return question
+
+
+def status(tab: Tab, words: str) -> None:
+    panel(tab).get_by_role("status").get_by_text(words).first.wait_for()
+
+
+def option(question: quiz.Question, *, right: bool) -> quiz.Option:
+    return next(option for option in question.options if option.right is right)
+
+
+def focused(tab: Tab) -> str:
+    return str(tab.page.evaluate("document.activeElement.textContent"))
+
+
+def cells(tab: Tab) -> int:
+    return int(tab.page.locator(".jp-Cell").count())
+
+
+def test_by_mouse_wrong_then_right_and_kept_after_a_reload(review, lab):
+    question = QUESTIONS[0]
+    wrong, right = option(question, right=False), option(question, right=True)
+    panel(review).get_by_label(wrong.text, exact=True).check()
+    button(review, "Check").click()
+    status(review, "✗ Not yet.")
+    status(review, wrong.feedback[:40])
+    picture(review, "quiz-wrong-light")
+    button(review, "Try again").click()
+    panel(review).get_by_label(right.text, exact=True).check()
+    button(review, "Check").click()
+    status(review, "✓ Right.")
+    kept = json.loads((lab.state / "progress.json").read_text(encoding="utf-8"))["questions"]
+    assert kept[question.id]["right"] is True
+    assert kept[question.id]["tries"] == 2
+
+    open_notebook(review, lab, NOTEBOOK)
+    run_all(review)
+    panel(review).get_by_text("Question 2 of").wait_for()
+    button(review, "Back").click()
+    status(review, "✓ Right.")
+    assert panel(review).get_by_label(right.text, exact=True).is_checked()
+
+
+def test_by_keyboard_alone_and_the_notebook_keeps_its_cells(review):
+    page, question, before = review.page, QUESTIONS[0], cells(review)
+    shown = quiz.Attempt(question).shown
+    radios = panel(review).get_by_role("radio")
+    radios.first.focus()
+    page.keyboard.press("Space")
+    for key in ("b", "a", "d", "d", "x", "y", "m"):
+        page.keyboard.press(key)
+    place = shown.index(option(question, right=True).text)
+    for _ in range(place):
+        page.keyboard.press("ArrowDown")
+    assert radios.nth(place).is_checked()
+    page.keyboard.press("Enter")
+    status(review, "✓ Right.")
+    assert focused(review) == "Next"
+    page.keyboard.press("Enter")
+    panel(review).get_by_text("Question 2 of").wait_for()
+    assert cells(review) == before
+
+
+def test_check_without_an_answer_says_what_is_missing(review):
+    button(review, "Check").click()
+    status(review, "Choose an answer first.")
+    panel(review).get_by_role("radio").first.check()
+    button(review, "Check").click()
+    panel(review).get_by_text(re.compile("Right|Not yet")).first.wait_for()
+
+
+def test_steps_are_put_in_order_by_buttons(review):
+    question = go_to(review, "order")
+    wanted = [step.text for step in question.options]
+    order = quiz.Attempt(question).shown
+    for target, text in enumerate(wanted):
+        for _ in range(order.index(text) - target):
+            panel(review).get_by_role("button", name=f"Move up: {text}", exact=True).press("Enter")
+        order.remove(text)
+        order.insert(target, text)
+    picture(review, "quiz-order-light")
+    button(review, "Check").click()
+    status(review, "✓ Right.")
+
+
+@pytest.mark.parametrize("kind", ["number", "gap"])
+def test_what_is_typed_is_judged_by_enter(review, kind):
+    question = go_to(review, kind)
+    box = panel(review).get_by_role("textbox")
+    box.fill(next(iter(question.traps)))
+    box.press("Enter")
+    status(review, "✗ Not yet.")
+    picture(review, f"quiz-{kind}-light")
+    button(review, "Try again").press("Enter")
+    box = panel(review).get_by_role("textbox")
+    box.fill(question.accepted[0])
+    box.press("Enter")
+    status(review, "✓ Right.")
+
+
+def test_several_need_all_that_are_right(review):
+    question = go_to(review, "several")
+    rights = [option.text for option in question.options if option.right]
+    panel(review).get_by_label(rights[0], exact=True).check()
+    button(review, "Check").click()
+    status(review, "something is still missing")
+    button(review, "Try again").click()
+    for text in rights:
+        panel(review).get_by_label(text, exact=True).check()
+    button(review, "Check").click()
+    status(review, "✓ Right.")
+
+
+def test_the_page_holds_no_answer_before_one_is_chosen(review):
+    content = review.page.content()
+    question = QUESTIONS[0]
+    assert question.stem in content
+    said = [option.feedback for option in question.options] + [question.explanation]
+    assert not [text for text in said if len(text) > 4 and text in content]
+
+
+def test_the_result_names_the_sections_and_opens_them(review, lab):
+    question = QUESTIONS[0]
+    panel(review).get_by_label(option(question, right=False).text, exact=True).check()
+    button(review, "Check").click()
+    status(review, "✗ Not yet.")
+    button(review, "Next").click()
+    last = len(QUESTIONS)
+    panel(review).get_by_text("All questions").click()
+    panel(review).get_by_role("button", name=re.compile(rf"Question {last},")).click()
+    panel(review).get_by_text(f"Question {last} of").wait_for()
+    button(review, "See the result").click()
+    panel(review).get_by_role("heading", name=f"0 of {last} right").wait_for()
+    picture(review, "quiz-result-light")
+    assert serious_violations(review.page, "section.quiz") == []
+    panel(review).get_by_role("link", name=re.compile(question.source)).click()
+    tabs = review.page.get_by_role("tab", name=re.compile("00_start_here"))
+    tabs.first.wait_for()
+    heading = review.page.get_by_role("heading", name=question.source).first
+    heading.wait_for()
+
+
+def test_the_course_map_refreshes_exports_and_resets(review, lab):
+    course_map = review.page.locator("section.course-map")
+    course_map.scroll_into_view_if_needed()
+    course_map.get_by_text("Next:").wait_for()
+    picture(review, "course-map-light")
+    assert serious_violations(review.page, "section.course-map") == []
+    with review.page.expect_download() as download:
+        course_map.get_by_role("button", name="Export my progress").click()
+    assert download.value.suggested_filename == "my-progress.json"
+    (lab.state / "progress.json").write_text('{"version": 1}', encoding="utf-8")
+    course_map.get_by_role("button", name="Reset …").click()
+    course_map.get_by_role("button", name="Forget all my progress").click()
+    course_map.get_by_text("Your progress has been forgotten.").wait_for()
+    assert not (lab.state / "progress.json").exists()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_serious_and_nothing_overflows(lab, open_tab, dark):
+    (lab.state / "progress.json").unlink(missing_ok=True)
+    tab = open_tab(dark=dark, width=700)
+    open_notebook(tab, lab, NOTEBOOK)
+    use_theme(tab, "JupyterLab Dark" if dark else "JupyterLab Light")
+    run_all(tab)
+    for kind in ("one", "several", "order", "number", "gap"):
+        question = go_to(tab, kind)
+        assert serious_violations(tab.page, "section.quiz") == []
+        answer_wrongly(tab, question)
+        status(tab, "Not yet")
+        assert serious_violations(tab.page, "section.quiz") == []
+        picture(tab, f"quiz-{kind}-{'dark' if dark else 'light'}-narrow")
+        assert not panel(tab).evaluate("box => box.scrollWidth > box.clientWidth + 1")
+    assert serious_violations(tab.page, "section.course-map") == []
+    tab.page.locator("section.course-map").scroll_into_view_if_needed()
+    picture(tab, f"course-map-{'dark' if dark else 'light'}-narrow")
+    assert tab.complaints == []
+
+
+def answer_wrongly(tab: Tab, question: quiz.Question) -> None:
+    if question.kind in ("one", "several"):
+        panel(tab).get_by_label(option(question, right=False).text, exact=True).check()
+    elif question.kind in ("number", "gap"):
+        panel(tab).get_by_role("textbox").fill(next(iter(question.traps)))
+    button(tab, "Check").click()
+
+
+def use_theme(tab: Tab, name: str) -> None:
+    tab.page.get_by_role("menuitem", name="Settings", exact=True).click()
+    tab.page.get_by_role("menuitem", name="Theme", exact=True).hover()
+    tab.page.get_by_role("menuitem", name=name, exact=True).click()
+    tab.page.wait_for_function(
+        "name => document.body.dataset.jpThemeName === name", arg=name, timeout=20_000
+    )
