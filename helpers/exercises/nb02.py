@@ -34,12 +34,12 @@ def _lora(answer: Any) -> str | None:
 def _steps(answer: Any) -> str | None:
     if isinstance(answer, bool) or not isinstance(answer, int | float):
         return "The answer is a number of steps."
-    wanted = math.ceil(401 / 8) * 4
+    wanted = math.ceil(378 / 8) * 4
     if answer == wanted:
         return None
-    if answer == math.ceil(401 / 8):
+    if answer == math.ceil(378 / 8):
         return "That is one epoch; the job has four."
-    if answer in (401 / 8 * 4, 200):
+    if answer in (378 / 8 * 4, 188):
         return "The last batch of an epoch may be smaller, but it is a step of its own: round up."
     return "Steps of one epoch = examples / batch size, rounded up; then times the epochs."
 
@@ -72,13 +72,13 @@ TASKS = (
     Task(
         "02-steps",
         "⚫",
-        "401 examples in batches of 8 are 51 steps an epoch, so 204 in four.",
+        "378 examples in batches of 8 are 48 steps an epoch, so 192 in four.",
         _steps,
         (
             "One step looks at one batch.",
-            "401 / 8 is 50.1: what happens to the last example?",
-            "51 steps an epoch, four epochs.",
+            "378 / 8 is 47.25: what happens to the last example?",
+            "48 steps an epoch, four epochs.",
         ),
-        "answer = 51 * 4",
+        "answer = 48 * 4",
     ),
 )
