@@ -136,7 +136,7 @@ def browser(chromium: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
+def open_tab(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Tab]]:
     """Makes a page; `dark=True` for readers whose system is dark, `width` in CSS pixels."""
     contexts = []
 
@@ -152,7 +152,8 @@ def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
         return tab
 
     yield make
-    for context in contexts:
+    for number, context in enumerate(contexts):
+        picture(Tab(context.pages[0]), f"end-{request.node.name}-{number}")
         context.close()
 
 
