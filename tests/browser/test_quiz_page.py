@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from helpers import quiz
-from helpers.commands import lab as lab_verb
 from helpers.commands import quiz as quiz_verb
 from tests.browser.conftest import ROOT, end, free_port, picture, serious_violations, wait_for
 
@@ -25,7 +24,7 @@ def served(chromium: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     state.mkdir()
     words = quiz_verb.command(ROOT, argparse.Namespace(port=port, no_browser=True))
     environment = {
-        **lab_verb.environment(ROOT),
+        **quiz_verb.environment(ROOT),
         "WORKBOOK_STATE": str(state),
         "PYTHONPATH": str(ROOT),
         "JUPYTER_DATA_DIR": str(tmp_path / "data"),
