@@ -171,6 +171,7 @@ def topic_scores(ax: Axes, scores: Sequence[TopicScore]) -> Axes:
             label_type="center",
             color="#333333" if label == "not answered" else "white",
             fontweight="bold",
+            bbox={"facecolor": colour, "linewidth": 0, "pad": 1.5},
         )
         left += counts
     ax.set_yticks(range(len(scores)), [score.topic for score in scores])

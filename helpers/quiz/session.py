@@ -155,7 +155,7 @@ class Session:
             "id": question.id,
             "kind": question.kind,
             "topic": question.topic,
-            "level": f"{question.level} {LEVELS[question.level]}",
+            "level": LEVELS[question.level],
             "stem": question.stem,
             "code": question.code,
             "options": self.attempt.shown,

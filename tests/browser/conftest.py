@@ -72,6 +72,14 @@ class Lab:
     def page_url(self, notebook: str) -> str:
         return f"{self.url}/lab/tree/notebooks/{notebook}.ipynb?reset"
 
+    def use_theme(self, name: str) -> None:
+        """For pages opened from now on."""
+        file = (
+            self.folder / "settings/lab/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
+        )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"theme": name}), encoding="utf-8")
+
     def kernel_is_ready(self) -> bool:
         with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=5) as answer:
             sessions = json.load(answer)
@@ -99,6 +107,7 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
     command += [f"--ServerApp.root_dir={folder}", "--IdentityProvider.token=", "--allow-root"]
     command += ["--ServerApp.password=", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"]
+    environment.pop("MPLBACKEND", None)
     with (folder / "lab.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
         url = f"http://127.0.0.1:{port}"
@@ -136,7 +145,7 @@ def browser(chromium: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
+def open_tab(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Tab]]:
     """Makes a page; `dark=True` for readers whose system is dark, `width` in CSS pixels."""
     contexts = []
 
@@ -152,7 +161,8 @@ def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
         return tab
 
     yield make
-    for context in contexts:
+    for number, context in enumerate(contexts):
+        picture(Tab(context.pages[0]), f"end-{request.node.name}-{number}")
         context.close()
 
 

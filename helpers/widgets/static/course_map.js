@@ -1,22 +1,17 @@
 // The course map: it draws the model's `rows` and asks the kernel to refresh, export or reset.
-const of = ({ done, total }) => (total ? `${done} of ${total}` : "–");
-
-function when({ runs, last }) {
-  if (!runs) return "not yet";
-  return last ? `✓ ${last.slice(0, 10)}` : "✓";
+function facts({ run, exercises, questions, minutes }) {
+  const said = [run.runs ? `✓ run ${run.last.slice(0, 10)}`.trim() : "○ not run yet"];
+  if (exercises.total) said.push(`exercises ${exercises.done} of ${exercises.total}`);
+  if (questions.total) said.push(`questions ${questions.done} of ${questions.total}`);
+  if (run.runs) said.push(minutes ? `${minutes} min` : "under 1 min");
+  return node("ul", { class: "facts" }, ...said.map((words) => node("li", {}, words)));
 }
 
 function mapRow(row, isNext) {
-  const title = row.file
-    ? sourceNode({ notebook: row.title, heading: "", link: row.file })
-    : node("span", {}, row.title);
-  const head = node("th", { scope: "row" }, title);
-  if (row.promise) head.append(node("span", { class: "promise" }, row.promise));
-  const minutes = row.minutes ? `${row.minutes} min` : "–";
-  const cells = [when(row.run), of(row.exercises), of(row.questions), minutes];
-  const made = node("tr", {}, head, ...cells.map((text) => node("td", {}, text)));
-  if (isNext) made.className = "next-row";
-  return made;
+  const what = node("div", { class: "what" },
+    sourceNode({ notebook: row.title, heading: "", link: row.file }));
+  if (row.promise) what.append(node("span", { class: "promise" }, row.promise));
+  return node("li", { class: isNext ? "row next-row" : "row" }, what, facts(row));
 }
 
 function download(name, text) {
@@ -29,14 +24,11 @@ function download(name, text) {
 
 function render({ model, el }) {
   const next = node("p", { class: "next" });
-  const rows = node("tbody");
+  const rows = node("ol", { class: "rows" });
   const said = node("p", { class: "said", role: "status", "aria-live": "polite" });
   const actions = node("div", { class: "actions" });
-  const heads = ["Notebook", "Run", "Exercises solved", "Questions right", "Time spent"];
-  const table = node("table", {},
-    node("thead", {}, node("tr", {}, ...heads.map((h) => node("th", { scope: "col" }, h)))), rows);
   el.append(node("section", { class: "workbook course-map", "aria-label": "Course map" },
-    next, table, actions, said));
+    next, rows, actions, said));
 
   let timer;
   const send = (message) => {

@@ -51,6 +51,13 @@ function typedBody(screen, draft) {
     inputmode: number ? "decimal" : "text", disabled: draft.locked,
   });
   input.value = typeof screen.given === "string" ? screen.given : "";
+  // JupyterLab keeps Enter in a text field from submitting its form.
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    event.stopPropagation();
+    input.form.requestSubmit();
+  });
   draft.read = () => input.value;
   const words = number ? "Your number" : "What belongs into the gap";
   return [node("label", { class: "typed" }, words, input)];
