@@ -31,7 +31,8 @@ DISK_NEEDED = 4_000_000_000
 REQUIREMENTS = ("requirements.txt", "requirements-models.txt")
 
 
-def _make_venv(folder: Path) -> None:
+def make_venv(folder: Path) -> None:
+    """A fresh virtual environment, of the running interpreter."""
     command = [sys.executable, "-m", "venv", "--clear", str(folder)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
@@ -49,7 +50,7 @@ class Machine:
 
     version: tuple[int, int] = sys.version_info[:2]
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
-    make_venv: Callable[[Path], None] = _make_venv
+    make_venv: Callable[[Path], None] = make_venv
     pip: Callable[[Path], list[str]] = lambda python: [str(python), "-m", "pip"]
     weights: tuple[Weights, ...] = installing.WEIGHTS
 
@@ -63,7 +64,7 @@ def ensure(root: Path, *, machine: Machine | None = None, progress: Progress | N
     folder = root / ".venv"
     if not is_ready(root, machine.weights):
         _check_version(machine.version)
-        with _alone(root):
+        with alone(root / ".venv.lock"):
             if not is_ready(root, machine.weights):
                 _set_up(root, folder, machine, progress or Progress(sys.stderr))
     return python_of(folder)
@@ -135,7 +136,7 @@ def _set_up(root: Path, folder: Path, machine: Machine, progress: Progress) -> N
         weights.verify(folder)
     # Notebooks run in notebooks/ and still find the helpers, in Lab and in any editor.
     (site_packages(folder) / "workbook.pth").write_text(f"{root}\n", encoding="utf-8")
-    _write_stamp(folder, _state(root, machine.weights))
+    write_stamp(_stamp_file(folder), _state(root, machine.weights))
     progress.line("the environment is ready")
 
 
@@ -158,13 +159,14 @@ def _stamp_file(folder: Path) -> Path:
     return folder / "ready.json"
 
 
-def _write_stamp(folder: Path, state: dict[str, object]) -> None:
-    draft = folder / "ready.json.new"
+def write_stamp(stamp: Path, state: dict[str, object]) -> None:
+    """Write a stamp in one step, so that it is there whole or not at all."""
+    draft = stamp.with_suffix(".new")
     with draft.open("w", encoding="utf-8") as file:
         json.dump(state, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(_stamp_file(folder))
+    draft.replace(stamp)
 
 
 def _check_version(version: tuple[int, int]) -> None:
@@ -179,9 +181,9 @@ def _check_version(version: tuple[int, int]) -> None:
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """Hold a lock that the operating system gives back however this process ends."""
-    with (root / ".venv.lock").open("a+b") as file:
+    with lock.open("a+b") as file:
         try:
             if os.name == "nt":
                 import msvcrt

@@ -179,3 +179,31 @@ def topic_scores(ax: Axes, scores: Sequence[TopicScore]) -> Axes:
     ax.set_xlabel("questions")
     ax.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return ax
+
+
+def lineage_steps(
+    ax: Axes, scores: Mapping[str, Interval], *, parents: Mapping[str, str], ylabel: str = "score"
+) -> Axes:
+    """Versions from left to right with their scores; an arrow leads from a parent to its child."""
+    quiet(ax)
+    names = list(scores)
+    means = [scores[name].mean for name in names]
+    spans = [
+        [scores[name].mean - scores[name].low for name in names],
+        [scores[name].high - scores[name].mean for name in names],
+    ]
+    ax.errorbar(range(len(names)), means, yerr=spans, fmt="o", capsize=4, color=COLOURS[0])
+    for child, parent in parents.items():
+        start, end = names.index(parent), names.index(child)
+        ax.annotate(
+            "",
+            xy=(end, means[end]),
+            xytext=(start, means[start]),
+            arrowprops={"arrowstyle": "->", "color": "#555555", "shrinkA": 8, "shrinkB": 8},
+        )
+    for place, mean in enumerate(means):
+        ax.annotate(f"{mean:.2f}", (place, mean), xytext=(8, 6), textcoords="offset points")
+    ax.set_xticks(range(len(names)), names)
+    ax.set_xlim(-0.5, len(names) - 0.5)
+    ax.set_ylabel(ylabel)
+    return ax

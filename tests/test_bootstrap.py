@@ -206,7 +206,10 @@ def test_a_package_with_a_cut_off_file_is_found(tmp_path):
 
 
 def test_only_one_command_sets_up_at_a_time(clone):
-    with bootstrap._alone(clone.root), pytest.raises(SetupError, match="another command"):
+    with (
+        bootstrap.alone(clone.root / ".venv.lock"),
+        pytest.raises(SetupError, match="another command"),
+    ):
         clone.ensure()
 
 

@@ -23,6 +23,7 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(["evaluation", "retrieval", "rag", "judge"], 4),
     **dict.fromkeys(["plots", "widgets"], 5),
     **dict.fromkeys(["__main__", "bootstrap", "installing", "commands", "bench"], 6),
+    **dict.fromkeys(["environments", "legacy"], 6),
 }
 
 # Inside the server: routes translate, the service decides, what is below knows neither.

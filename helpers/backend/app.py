@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from helpers.backend.routes import (
     chat,
     embeddings,
+    engines,
     files,
     fine_tunes,
     fine_tuning,
@@ -118,7 +119,8 @@ def create_app(
 
     app = FastAPI(title="workbook", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    for module in (models, files, fine_tuning, fine_tunes, chat, embeddings, responses):
+    today = (models, files, fine_tuning, chat, embeddings, responses)
+    for module in (*today, engines, fine_tunes):
         app.include_router(module.router)
     app.add_api_route("/health", lambda: {"status": "ok"}, methods=["GET"])
     app.add_exception_handler(ApiError, _api_error)

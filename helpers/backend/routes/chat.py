@@ -239,9 +239,8 @@ def complete(body: CompletionRequest, service: ServiceOf) -> Any:
         "system_fingerprint": FINGERPRINT,
     }
     if body.stream:
-        return sse(
-            _completion_chunks(head, begin(service, model, prompts[0], how, body.n or 1), body)
-        )
+        deltas = begin(service, model, prompts[0], how, body.n or 1)
+        return sse(_completion_chunks(head, deltas, body, prompts[0] if body.echo else ""))
     with service.slot():
         choices = several(service, model, prompts, how, body.n or 1)
     echoes = [prompt if body.echo else "" for prompt in prompts for _ in range(body.n or 1)]
@@ -276,10 +275,18 @@ def _prompts(body: CompletionRequest) -> list[str]:
 
 
 def _completion_chunks(
-    head: dict[str, Any], deltas: Iterator[tuple[int, Delta]], body: CompletionRequest
+    head: dict[str, Any],
+    deltas: Iterator[tuple[int, Delta]],
+    body: CompletionRequest,
+    echo: str,
 ) -> Iterator[dict[str, Any]]:
     ends: list[Choice] = []
+    begun: set[int] = set()
     for index, delta in deltas:
+        if echo and index not in begun:
+            begun.add(index)
+            first = {"text": echo, "index": index, "logprobs": None, "finish_reason": None}
+            yield head | {"choices": [first]}
         logprobs = _old_logprobs(delta.logprobs) if body.logprobs is not None else None
         choice = {
             "text": delta.text,
