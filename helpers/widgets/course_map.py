@@ -1,7 +1,7 @@
 """Where a learner stands: notebooks run, exercises, questions, time, and what is next.
 
 For: notebook 00 and the end of each notebook. The view is an anywidget; where none
-runs, a table of the notebooks stands there, and `text()` says the same in plain text.
+runs, a list of the notebooks stands there, and `text()` says the same in plain text.
 Not for: the record itself, see `helpers.progress`.
 
     from helpers.widgets import course_map
@@ -148,7 +148,7 @@ class CourseMap(anywidget.AnyWidget):
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/plain"] = repr(self)
-            data["text/html"] = static_table()
+            data["text/html"] = static_list()
         return bundle
 
 
@@ -171,19 +171,13 @@ def finish(notebook: str, *, clock: Callable[[], float] = time.time) -> CourseMa
     return CourseMap()
 
 
-def static_table() -> str:
-    """The notebooks with what each is about: the same for every reader."""
+def static_list() -> str:
+    """The notebooks by title: the same for every reader, and whatever is edited in them."""
     lines = "".join(
-        f'<tr><td style="text-align:left"><a href="{escape(chapter.file)}">{int(chapter.number)} '
-        f'{escape(chapter.title)}</a></td><td style="text-align:left">'
-        f"{escape(course.promise(chapter.number))}</td></tr>"
+        f'<li><a href="{escape(chapter.file)}">{escape(chapter.title)}</a></li>'
         for chapter in course.CHAPTERS.values()
-        if chapter.exists
     )
-    return (
-        f"<table><caption>{TITLE}: run this cell to see what you have done</caption>"
-        f"<thead><tr><th>Notebook</th><th>What for</th></tr></thead><tbody>{lines}</tbody></table>"
-    )
+    return f'<p>Run this cell to see what you have done.</p><ol start="0">{lines}</ol>'
 
 
 def text() -> str:

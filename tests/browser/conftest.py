@@ -80,13 +80,19 @@ class Lab:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"theme": name}), encoding="utf-8")
 
-    def kernel_is_ready(self) -> bool:
+    def sessions(self) -> list[dict[str, Any]]:
         with urllib.request.urlopen(f"{self.url}/api/sessions", timeout=5) as answer:
-            sessions = json.load(answer)
-        return any(
-            s["kernel"]["execution_state"] == "idle" and s["kernel"]["connections"]
-            for s in sessions
-        )
+            found: list[dict[str, Any]] = json.load(answer)
+        return found
+
+    def end_sessions(self) -> None:
+        for session in self.sessions():
+            address = f"{self.url}/api/sessions/{session['id']}"
+            urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=10)
+
+    def kernel_is_ready(self) -> bool:
+        kernels = [session["kernel"] for session in self.sessions()]
+        return any(k["execution_state"] == "idle" and k["connections"] for k in kernels)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +112,12 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
     command += [f"--ServerApp.root_dir={folder}", "--IdentityProvider.token=", "--allow-root"]
-    command += ["--ServerApp.password=", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1"]
+    command += [
+        "--ServerApp.password=",
+        "--ServerApp.disable_check_xsrf=True",
+        "--ServerApp.port_retries=0",
+        "--ServerApp.ip=127.0.0.1",
+    ]
     environment.pop("MPLBACKEND", None)
     with (folder / "lab.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)

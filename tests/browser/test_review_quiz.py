@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import Any
 
+import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
 from helpers import quiz
-from tests.browser.conftest import Tab, open_notebook, picture, run_all, serious_violations
+from tests.browser.conftest import (
+    ROOT,
+    Lab,
+    Tab,
+    open_notebook,
+    picture,
+    run_all,
+    serious_violations,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
 NOTEBOOK = "08_review_quiz"
@@ -238,3 +249,35 @@ def show_in_the_middle(box: Any) -> None:
     for _ in range(3):
         box.evaluate("box => box.scrollIntoView({block: 'center'})")
         box.page.wait_for_timeout(400)
+
+
+def test_an_untrusted_clone_shows_the_questions_as_a_form(lab, open_tab):
+    tab, question = open_tab(), QUESTIONS[0]
+    fresh_copy(lab, trusted=False)
+    open_notebook(tab, lab, NOTEBOOK)
+    form = tab.page.locator(".jp-OutputArea").first
+    form.get_by_text(f"{question.topic} (").click()
+    form.get_by_text(question.stem).wait_for()
+    picture(tab, "static-form-light")
+    assert form.get_by_role("radio").count() >= len(question.options)
+    assert not any(option.feedback in tab.page.content() for option in question.options[:1])
+
+
+def test_a_view_without_its_kernel_says_what_to_do(lab, open_tab):
+    tab, question = open_tab(), QUESTIONS[0]
+    fresh_copy(lab, trusted=True)
+    open_notebook(tab, lab, NOTEBOOK)
+    panel(tab).get_by_label(question.options[0].text, exact=True).check()
+    button(tab, "Check").click()
+    status(tab, "Run this cell")
+    picture(tab, "no-kernel-light")
+
+
+def fresh_copy(lab: Lab, *, trusted: bool) -> None:
+    """The notebook as it stands in the clone, in a Lab that has not run it."""
+    lab.end_sessions()
+    copy = lab.folder / "notebooks" / f"{NOTEBOOK}.ipynb"
+    shutil.copy(ROOT / "notebooks" / copy.name, copy)
+    notary = NotebookNotary(data_dir=str(lab.folder / "data"))
+    notebook = nbformat.read(copy, as_version=4)
+    (notary.sign if trusted else notary.unsign)(notebook)

@@ -71,10 +71,9 @@ def test_the_outputs_are_the_same_for_every_reader():
     before = course_map.show()._repr_mimebundle_()
     progress.record_notebook("02", 600)
     after = course_map.finish("00")._repr_mimebundle_()
-    for one, other in ((before, after),):
-        one, other = (d[0] if isinstance(d, tuple) else d for d in (one, other))
-        assert one["text/html"] == other["text/html"]
-        assert one["text/plain"] == other["text/plain"] == "Course map"
+    one, other = (d[0] if isinstance(d, tuple) else d for d in (before, after))
+    assert one["text/html"] == other["text/html"]
+    assert one["text/plain"] == other["text/plain"] == "Course map"
 
 
 def test_as_plain_text_it_says_the_same():
