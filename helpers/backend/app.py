@@ -44,6 +44,12 @@ THREADS = 128
 """Requests that may wait in a thread; the service sheds load before these run out."""
 
 
+BODY_BYTES = 16 * 1024 * 1024
+"""The largest body that is not an upload."""
+FORM_BYTES = 64 * 1024
+"""What a form adds to the file in it."""
+
+
 class Door:
     """Who may come in: a local host name, no foreign page, and the right token."""
 
@@ -98,6 +104,38 @@ class Door:
         return None
 
 
+class Bounded:
+    """No body beyond its bound is read: neither one that says its length nor one that does not."""
+
+    def __init__(self, app: ASGIApp, *, upload: int) -> None:
+        self.app, self.upload = app, upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        bound = self.upload + FORM_BYTES if scope["path"] == "/v1/files" else BODY_BYTES
+        said = Headers(scope=scope).get("content-length", "0")
+        if not said.isdecimal() or int(said) > bound:
+            await _answer(_too_large(bound))(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > bound:
+                raise HTTPException(413, _too_large(bound).args[0])
+            return message
+
+        await self.app(scope, receive_counted, send)
+
+
+def _too_large(bound: int) -> ApiError:
+    return ApiError(413, f"The request is too large. The limit is {bound:,} bytes.")
+
+
 def create_app(
     settings: Settings,
     *,
@@ -109,7 +147,8 @@ def create_app(
     """The server for one state folder."""
     store = Store(settings.state)
     model_engine = engine or Engine(threads=settings.threads, cache=settings.state / "cache")
-    service = Service(settings, store, model_engine, limits or Limits())
+    bounds = limits or Limits()
+    service = Service(settings, store, model_engine, bounds)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -129,6 +168,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(Bounded, upload=bounds.file_bytes)
     app.add_middleware(Door, token=token, hosts=hosts)
     return app
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from helpers.backend.results import metrics_csv
+from helpers.backend.results import metrics_csv, step_event
 from helpers.backend.schemas import ApiError, new_id, not_found
 from helpers.backend.store import Document, Store
 from helpers.backend.training.spec import LOSSES, PAUSED, STOP, TrainSpec, read_progress
@@ -32,14 +32,6 @@ KEPT_CHECKPOINTS = 3
 MAX_DEATHS = 3  # of a process without a reason; then the job is given up
 WAITING = ("validating_files", "queued")
 OVER = ("succeeded", "failed", "cancelled")
-METRICS = (
-    "train_loss",
-    "train_mean_token_accuracy",
-    "valid_loss",
-    "valid_mean_token_accuracy",
-    "full_valid_loss",
-    "full_valid_mean_token_accuracy",
-)
 
 
 class Jobs:
@@ -67,7 +59,12 @@ class Jobs:
     @property
     def busy(self) -> bool:
         """Whether a job runs or waits."""
-        return self._current is not None or bool(self._queued())
+        return self._current is not None or self.waiting > 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are in the queue."""
+        return len(self._queued())
 
     def submit(self, body: Document, spec: TrainSpec) -> Document:
         """Store a new job whose files are good, and queue it."""
@@ -224,20 +221,11 @@ class Jobs:
             if row.get("step", 0) <= seen and row["type"] == "step":
                 continue
             if row["type"] == "step":
-                self._step_event(job_id, row)
+                text, data = step_event(row)
+                self.event(job_id, text, data=data)
                 self._set(job_id, _seen=row["step"])
             elif row["type"] == "checkpoint":
                 self._checkpoint(job, row)
-
-    def _step_event(self, job_id: str, row: dict[str, Any]) -> None:
-        text = f"Step {row['step']}/{row['steps']}: training loss={row['train_loss']:.2f}"
-        if "valid_loss" in row:
-            text += f", validation loss={row['valid_loss']:.2f}"
-        if "full_valid_loss" in row:
-            text += f", full validation loss={row['full_valid_loss']:.2f}"
-        data = {name: row[name] for name in METRICS if name in row}
-        extra = {"step": row["step"], "total_steps": row["steps"], "epoch": row["epoch"]}
-        self.event(job_id, text, data=extra | data)
 
     def _checkpoint(self, job: Document, row: dict[str, Any]) -> None:
         key = f"ftckpt_{job['id'].removeprefix('ftjob-')}{row['step']}"

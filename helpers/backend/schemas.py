@@ -158,6 +158,8 @@ class EmbeddingRequest(Request):
 
 class TextFormat(Request):
     type: Literal["text", "json_object", "json_schema"] = "text"
+    name: str | None = None
+    strict: bool | None = None
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
 
 

@@ -8,6 +8,7 @@ For: the routes, which only translate. Not for: the life of a job, see `jobs`.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 import time
@@ -41,6 +42,8 @@ class Limits:
     files: int = 10_000
     waiting: int = 64
     """Inference requests under way or waiting; more get a 429."""
+    jobs: int = 100
+    """Jobs that may wait; more get a 429 too."""
 
 
 @dataclass
@@ -59,6 +62,8 @@ class Service:
         )
         self.last_used = time.monotonic()
         self._waiting = threading.BoundedSemaphore(self.limits.waiting)
+        self._arriving: dict[str, int] = {}
+        self._uploads = threading.Lock()
 
     # Models
 
@@ -134,22 +139,37 @@ class Service:
             raise ApiError(
                 400, f"{purpose!r} is not one of {list(PURPOSES)} - 'purpose'", param="purpose"
             )
-        held, _ = self.store.list("file")
-        total = sum(item["bytes"] for item in held)
-        if len(held) >= self.limits.files or total >= self.limits.total_bytes:
-            raise ApiError(400, "The file storage is full. Delete files first.", param="file")
         key = new_id("file-")
-        limit = min(self.limits.file_bytes, self.limits.total_bytes - total)
-        size = self.store.save_file(key, stream, limit)
-        if size is None:
-            raise ApiError(413, f"File is too large. The limit is {limit} bytes.", param="file")
-        if purpose == "fine-tune":
-            try:
-                self._check_jsonl(self.store.files / key)
-            except ApiError:
-                (self.store.files / key).unlink()
-                raise
-        return self.keep_file(key, name, purpose, size)
+        with self._room_for(key, stream):
+            size = self.store.save_file(key, stream)
+            if purpose == "fine-tune":
+                try:
+                    self._check_jsonl(self.store.files / key)
+                except ApiError:
+                    (self.store.files / key).unlink()
+                    raise
+            return self.keep_file(key, name, purpose, size)
+
+    @contextlib.contextmanager
+    def _room_for(self, key: str, stream: BinaryIO) -> Iterator[None]:
+        """Hold space for an upload. Raises `ApiError` if there is none."""
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        with self._uploads:
+            held, _ = self.store.list("file")
+            total = sum(item["bytes"] for item in held) + sum(self._arriving.values())
+            left = self.limits.total_bytes - total
+            if len(held) + len(self._arriving) >= self.limits.files or left <= 0:
+                raise ApiError(400, "The file storage is full. Delete files first.", param="file")
+            limit = min(self.limits.file_bytes, left)
+            if size > limit:
+                raise ApiError(413, f"File is too large. The limit is {limit} bytes.", param="file")
+            self._arriving[key] = size
+        try:
+            yield
+        finally:
+            with self._uploads:
+                del self._arriving[key]
 
     def keep_file(self, key: str, name: str, purpose: str, size: int) -> Document:
         body = {
@@ -211,6 +231,17 @@ class Service:
         for problem in report.errors:
             raise invalid_file(problem.message, problem.fix, problem.line, problem.code, param)
         return report.examples
+
+    def room_for_job(self) -> None:
+        """Raise `ApiError` 429 if too many jobs wait. Trying again soon would not help."""
+        if self.jobs.waiting >= self.limits.jobs:
+            raise ApiError(
+                429,
+                f"{self.limits.jobs} jobs are waiting already. Cancel some, or wait for them.",
+                type="requests",
+                code="rate_limit_exceeded",
+                headers={"x-should-retry": "false"},
+            )
 
     # Inference
 

@@ -113,21 +113,14 @@ class Store:
         kept = [body for (text,) in rows if keep(body := json.loads(text))]
         return kept[:limit], len(kept) > limit
 
-    def save_file(self, key: str, source: BinaryIO, limit: int) -> int | None:
-        """Copy an upload to disk; returns its bytes, or None if it is over the limit."""
+    def save_file(self, key: str, source: BinaryIO) -> int:
+        """Copy an upload to disk; returns its bytes."""
         partial = self.files / f"{key}.partial"
-        size = 0
         with partial.open("wb") as target:
-            while chunk := source.read(CHUNK):
-                size += len(chunk)
-                if size > limit:
-                    break
-                target.write(chunk)
+            shutil.copyfileobj(source, target, CHUNK)
             target.flush()
             os.fsync(target.fileno())
-        if size > limit:
-            partial.unlink()
-            return None
+            size = target.tell()
         os.replace(partial, self.files / key)
         return size
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -204,7 +204,7 @@ def _chat_chunks(
     deltas: Iterator[tuple[int, Delta]],
     how: Sampling,
     body: ChatRequest,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     counts = bool(body.stream_options and body.stream_options.include_usage)
     frame = head | {"object": "chat.completion.chunk"} | ({"usage": None} if counts else {})
 
@@ -279,7 +279,7 @@ def _completion_chunks(
     deltas: Iterator[tuple[int, Delta]],
     body: CompletionRequest,
     echo: str,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     ends: list[Choice] = []
     begun: set[int] = set()
     for index, delta in deltas:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Annotated, Any
 
+import anyio.to_thread
 from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from helpers.backend.service import Service
 
@@ -23,14 +26,32 @@ def service_of(request: Request) -> Service:
 ServiceOf = Annotated[Service, Depends(service_of)]
 
 
-def sse(chunks: Iterator[Mapping[str, Any]], *, named: bool = False, done: bool = True) -> Any:
+class EventStream(StreamingResponse):
+    """Server-sent events; when the client leaves, what makes them is closed at once."""
+
+    def __init__(self, lines: Generator[str]) -> None:
+        super().__init__(lines, media_type="text/event-stream", headers=SSE_HEADERS)
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._lines.close)
+
+
+def sse(
+    chunks: Generator[Mapping[str, Any]], *, named: bool = False, done: bool = True
+) -> EventStream:
     """A stream of JSON objects; `named` puts each object's type in front, as Responses does."""
 
-    def lines() -> Iterator[str]:
-        for chunk in chunks:
-            head = f"event: {chunk['type']}\n" if named else ""
-            yield f"{head}data: {json.dumps(chunk)}\n\n"
+    def lines() -> Generator[str]:
+        with contextlib.closing(chunks):
+            for chunk in chunks:
+                head = f"event: {chunk['type']}\n" if named else ""
+                yield f"{head}data: {json.dumps(chunk)}\n\n"
         if done:
             yield "data: [DONE]\n\n"
 
-    return StreamingResponse(lines(), media_type="text/event-stream", headers=SSE_HEADERS)
+    return EventStream(lines())

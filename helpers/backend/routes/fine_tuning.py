@@ -43,6 +43,7 @@ def create_job(body: JobRequest, service: Service) -> Document:
             param="method",
             code="unsupported_value",
         )
+    service.room_for_job()
     gguf, parent = _base(body.model, service)
     if body.validation_file == body.training_file:
         raise ApiError(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from fastapi import APIRouter
 
 from helpers.backend.routes.chat import Choice, as_choice, begin, whole
 from helpers.backend.routes.common import ServiceOf, sse
-from helpers.backend.schemas import ApiError, ChatMessage, ResponseRequest, new_id
+from helpers.backend.schemas import ApiError, ChatMessage, ResponseRequest, TextFormat, new_id
 from helpers.backend.serve import Delta, Sampling
 from helpers.backend.service import Service
 
@@ -89,6 +89,7 @@ def _history(body: ResponseRequest, service: Service) -> list[dict[str, Any]]:
 
 def _frame(body: ResponseRequest) -> dict[str, Any]:
     """All that is known before the first token."""
+    form = (body.text and body.text.format) or TextFormat()
     return {
         "id": new_id("resp_", 40),
         "object": "response",
@@ -106,7 +107,7 @@ def _frame(body: ResponseRequest) -> dict[str, Any]:
         "reasoning": {"effort": None, "summary": None},
         "store": body.store is not False,
         "temperature": 1.0 if body.temperature is None else body.temperature,
-        "text": {"format": {"type": "text"}},
+        "text": {"format": form.model_dump(by_alias=True, exclude_none=True)},
         "tool_choice": "auto",
         "tools": [],
         "top_p": 1.0 if body.top_p is None else body.top_p,
@@ -166,7 +167,7 @@ def _events(
     deltas: Iterator[tuple[int, Delta]],
     service: Service,
     turns: list[dict[str, Any]],
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """OpenAI's order: created, in progress, item, part, deltas, and each one's end."""
     number = itertools.count()
     key = new_id("msg_")
