@@ -38,7 +38,11 @@ EXAMPLE = {
 }
 WRONG: dict[str, list[Any]] = {
     "00-messages": ["Hello", ROLES, ROLES[:1]],
-    "00-order": [["job", "upload", "model", "chat"], ["upload"], ["upload", "model", "job", "chat"]],
+    "00-order": [
+        ["job", "upload", "model", "chat"],
+        ["upload"],
+        ["upload", "model", "job", "chat"],
+    ],
     "00-epochs": [9, "45", 14],
     "01-example": [{"prompt": "When?"}, EXAMPLE, "a line"],
     "01-redact": ["[order]", no_change, broken],
