@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 from helpers import settings
@@ -44,7 +44,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
         for row in rows:
             print("  ", line(row), flush=True)
         found += rows
-    header = f"Measured on {date.today().isoformat()}: {description()}."
+    header = f"Measured on {datetime.now(UTC).date().isoformat()}: {description()}."
     target = settings.load().state
     target.mkdir(parents=True, exist_ok=True)
     partial = target / "bench.json.partial"
