@@ -1,4 +1,7 @@
-"""What the notebooks claim, checked against the results that their own run stored."""
+"""What the notebooks claim, checked against the results that their own run stored.
+
+The thresholds are those of the notebooks' texts, not of one machine's arithmetic.
+"""
 
 import json
 from pathlib import Path
@@ -7,26 +10,52 @@ import numpy as np
 import pytest
 
 from helpers import settings
-from helpers.evaluation import stored
+from helpers.evaluation import compare, stored
 
 pytestmark = pytest.mark.slow
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "support"
+REFUSE = ("out of scope", "misuse")
 
 
-def recall(name):
+def report(name):
     results = settings.load().state / "results"
-    if not results.is_dir():
+    if not (results / f"{name}.json").is_file():
         pytest.skip("no stored results: run the notebooks first")
-    return float(np.mean(stored(results, name).report.column("key_fact_recall", kind="paraphrase")))
+    return stored(results, name).report
+
+
+def mean(name, scorer, *kinds):
+    found = report(name)
+    return float(np.mean(np.concatenate([found.column(scorer, kind=kind) for kind in kinds])))
 
 
 def test_the_base_model_knows_none_of_the_providers_facts():
-    assert recall("02-base") <= 0.05
+    assert mean("03-base", "key_fact_recall", "paraphrase") <= 0.05
 
 
 def test_the_tuned_model_answers_most_unseen_paraphrases():
-    assert recall("02-tuned") >= 0.5
+    assert mean("03-v1", "key_fact_recall", "paraphrase") >= 0.4
+
+
+def test_the_tuned_model_makes_up_few_facts():
+    assert float(report("03-v1").column("made_up").mean()) < 0.15
+
+
+def test_the_tuned_model_declines_more_than_its_base():
+    assert mean("03-v1", "declines", *REFUSE) >= mean("03-base", "declines", *REFUSE) + 0.3
+
+
+def test_the_tuned_model_still_says_the_old_fact():
+    assert mean("03-v1", "key_fact_recall", "changed policy") <= 0.3
+
+
+def test_more_examples_make_the_second_version_better():
+    pair = [
+        report(name).column("key_fact_recall", kind="paraphrase") for name in ("03-v1", "04-v2")
+    ]
+    found = compare(*pair)
+    assert found.difference.mean > 0
 
 
 def test_no_test_question_stands_in_the_training_file():
