@@ -47,7 +47,7 @@ def fresh_server() -> Iterator[tuple[Settings, OpenAI, float]]:
             yield own, OpenAI(base_url=f"{address.url}/v1", api_key=address.token), taken
         finally:
             daemon.stop(own)
-            del os.environ["WORKBOOK_STATE"]
+            os.environ.pop("WORKBOOK_STATE", None)
 
 
 def rows(root: Path) -> list[Row]:
