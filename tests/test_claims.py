@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import settings
-from helpers.evaluation import compare, stored
+from helpers.evaluation import stored
 
 pytestmark = pytest.mark.slow
 
@@ -50,12 +50,11 @@ def test_the_tuned_model_still_says_the_old_fact():
     assert mean("03-v1", "key_fact_recall", "changed policy") <= 0.3
 
 
-def test_more_examples_make_the_second_version_better():
-    pair = [
-        report(name).column("key_fact_recall", kind="paraphrase") for name in ("03-v1", "04-v2")
-    ]
-    found = compare(*pair)
-    assert found.difference.mean > 0
+def test_the_new_tickets_win_phrasings_and_cost_refusals():
+    assert mean("04-v1 + new", "key_fact_recall", "paraphrase") > mean(
+        "03-v1", "key_fact_recall", "paraphrase"
+    )
+    assert mean("04-v1 + new", "declines", *REFUSE) < mean("03-v1", "declines", *REFUSE)
 
 
 def test_no_test_question_stands_in_the_training_file():
