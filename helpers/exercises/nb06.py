@@ -39,18 +39,6 @@ def _diagnose(answer: Any) -> str | None:
 
 TASKS = (
     Task(
-        "06-recall",
-        "🟢",
-        "One of two relevant articles is among the first three.",
-        _recall,
-        (
-            "Recall@3 looks at the first three places only.",
-            "Which relevant articles stand there?",
-            "1 of 2",
-        ),
-        "answer = 1 / 2",
-    ),
-    Task(
         "06-rrf",
         "🔵",
         "1/61 + 1/63: two good ranks beat one very good rank.",
@@ -61,6 +49,18 @@ TASKS = (
             "1 / 61 + 1 / 63",
         ),
         "answer = 1 / (60 + 1) + 1 / (60 + 3)",
+    ),
+    Task(
+        "06-recall",
+        "🟢",
+        "One of two relevant articles is among the first three.",
+        _recall,
+        (
+            "Recall@3 looks at the first three places only.",
+            "Which relevant articles stand there?",
+            "1 of 2",
+        ),
+        "answer = 1 / 2",
     ),
     Task(
         "06-diagnose",
