@@ -41,6 +41,9 @@ class Hyperparameters:
     learning_rate_multiplier: float | Auto = "auto"
     beta: float | Auto | None = None
     """Only for direct preference optimisation (DPO)."""
+    prompt_loss_weight: float | Auto | None = None
+    """What a word of the question counts beside one of the answer, 0 to 1; this course's server
+    knows it, as OpenAI's first fine-tuning API did."""
 
     def method(self) -> dict[str, Any]:
         """The `method` argument of `fine_tuning.jobs.create`."""

@@ -18,6 +18,12 @@ MAX_AUTO_EPOCHS = 25
 BASE_LEARNING_RATE = 1e-3
 """Learning rate of the LoRA matrices at a multiplier of 1."""
 
+PROMPT_LOSS_WEIGHT = 0.3
+"""What a word of the question counts beside one of the answer: with few examples, learning how
+customers write helps to tell their questions apart (Shi et al. 2024)."""
+NEFTUNE_ALPHA = 7.0
+"""Noise on the embeddings while training (Jain et al. 2023)."""
+
 
 @dataclass(frozen=True)
 class Hyperparameters:

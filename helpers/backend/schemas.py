@@ -190,6 +190,7 @@ class HyperparameterRequest(Request):
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
     learning_rate_multiplier: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     beta: Literal["auto"] | Annotated[float, Field(gt=0, le=2)] = "auto"
+    prompt_loss_weight: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
 
 
 class MethodOptions(Request):
@@ -223,7 +224,7 @@ class JobRequest(Request):
 
 
 class FineTuneRequest(Request):
-    """What `/v1/fine-tunes` was told; the weight of the prompts is taken for 0."""
+    """What `/v1/fine-tunes` was told."""
 
     training_file: str
     validation_file: str | None = None
@@ -231,6 +232,6 @@ class FineTuneRequest(Request):
     n_epochs: Annotated[int, Field(ge=1, le=50)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
     learning_rate_multiplier: Annotated[float, Field(gt=0)] | None = None
-    prompt_loss_weight: float | None = None
+    prompt_loss_weight: Annotated[float, Field(ge=0, le=1)] | None = None
     compute_classification_metrics: bool = False
     suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None

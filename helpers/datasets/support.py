@@ -33,6 +33,7 @@ TEXT_STEPS = 7
 """How many of the steps change texts only; the labelled tickets go through these."""
 UPDATE = ".v2.md"
 """How the file of a later version of an article ends."""
+_TITLE = re.compile(r"^title: *(.+?) *$", re.MULTILINE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -103,6 +104,40 @@ def straight_quotes() -> Step:
     return steps.text_step("quotes", why, lambda text: text.translate(table))
 
 
+def titles(known: Mapping[str, str]) -> dict[str, str]:
+    """Title of each article, from its front matter."""
+    return {name: match[1] for name, text in known.items() if (match := _TITLE.search(text))}
+
+
+def topic_first(known: Mapping[str, str]) -> Step:
+    """Begin each answer with the title of its article: "Late payment: When a bill …"."""
+    named = titles(known)
+
+    def function(table: pd.DataFrame) -> Outcome:
+        single = {
+            row[ANSWER]: named[row["intent"]] for row in _rows(table) if row["intent"] in named
+        }
+        answers = [_with_titles(row, named, single) for row in _rows(table)]
+        return Outcome(table.assign(**{ANSWER: answers}), {})
+
+    why = "A small model that starts on the details has chosen a topic without naming it."
+    return Step("topic first", why, function)
+
+
+def _with_titles(
+    row: Mapping[str, str], named: Mapping[str, str], single: Mapping[str, str]
+) -> str:
+    """The answer with its title; an answer to two questions gets one before each part."""
+    intents, rest = row["intent"].split(";"), row[ANSWER]
+    if len(intents) == 1:
+        return f"{named[intents[0]]}: {rest}" if intents[0] in named else rest
+    parts = []
+    while part := next((text for text in single if rest.startswith(text)), ""):
+        parts.append(f"{single[part]}: {part}")
+        rest = rest[len(part) :].strip()
+    return row[ANSWER] if rest else " ".join(parts)
+
+
 def tagged(*, at_least: int = TOO_FEW) -> Step:
     """Take out tickets without an intent, and intents with too few tickets to be learnt."""
 
@@ -171,14 +206,16 @@ def course_steps(known: Mapping[str, str]) -> list[Step]:
         steps.duplicates(),
         steps.contradictions(),
         house_style(),
+        topic_first(known),
     ]
 
 
 def build(desk: Desk, *, seed: int = SEED) -> Made:
     """Clean the tickets that may be learnt from, split them, and write up the labelled ones."""
     held_out = desk.tickets["ticket_id"].isin(list(desk.gold))
-    labelled = run(course_steps({})[:TEXT_STEPS], desk.tickets[held_out]).table
     cleaning = run(course_steps(desk.articles), desk.tickets[~held_out])
+    texts = course_steps(desk.articles)[:TEXT_STEPS]
+    labelled = run([*texts, topic_first(desk.articles)], desk.tickets[held_out]).table
     parts = split(cleaning.table, validation=VALIDATION, test=0.0, seed=seed)
     return Made(
         train=examples(parts.train),

@@ -112,11 +112,10 @@ def test_what_cannot_be_done_is_refused_in_words(call, cancelled, training_file)
         assert says in answer["error"]["message"]
 
 
-def test_a_weight_on_prompts_is_answered_with_a_warning(call, training_file):
+def test_a_weight_on_prompts_is_taken_over(call, training_file):
     made = call("POST", "/fine-tunes", training_file=training_file, prompt_loss_weight=0.01)[1]
     call("POST", f"/fine-tunes/{made['id']}/cancel")
-    assert made["hyperparams"]["prompt_loss_weight"] == 0
-    assert ["warn" for event in made["events"] if "prompt_loss_weight" in event["message"]]
+    assert made["hyperparams"]["prompt_loss_weight"] == 0.01
 
 
 @pytest.mark.slow

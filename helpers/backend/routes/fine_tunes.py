@@ -29,7 +29,7 @@ PING_SECONDS = 15.0
 """A silent stream sends a comment this often, so that no client gives it up for dead."""
 STATUS = {"validating_files": "pending", "queued": "pending", "paused": "pending"}
 """Old names; running, succeeded, failed and cancelled were called the same."""
-HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
+HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier", "prompt_loss_weight")
 OLD_WORDS = [
     (re.compile(pattern), words)
     for pattern, words in (
@@ -56,9 +56,6 @@ def create(body: FineTuneRequest, service: ServiceOf) -> Any:
     given = body.model_dump(exclude_none=True)
     settings = {name: given[name] for name in HYPERPARAMETERS if name in given}
     job = create_job(JobRequest.model_validate(given | {"hyperparameters": settings}), service)
-    if body.prompt_loss_weight:
-        text = "prompt_loss_weight counts as 0: only completions are learnt"
-        service.jobs.event(job["id"], text, level="warn")
     return fine_tune(service, service.jobs.get(job["id"]), with_events=True)
 
 
@@ -112,8 +109,7 @@ def fine_tune(service: Service, job: Document, *, with_events: bool = False) -> 
         "object": "fine-tune",
         "id": job["id"].replace("ftjob-", "ft-", 1),
         "hyperparams": {
-            **{name: asked[name] for name in HYPERPARAMETERS},
-            "prompt_loss_weight": 0.0,
+            **{name: asked[name] for name in HYPERPARAMETERS if name in asked},
         },
         "organization_id": job["organization_id"],
         "model": job["model"],

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 
-from helpers.backend.hyperparameters import resolve
+from helpers.backend.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT, resolve
 from helpers.backend.routes.common import ServiceOf
 from helpers.backend.schemas import (
     ApiError,
@@ -86,8 +86,11 @@ def _job(
     beta = DEFAULT_BETA if asked.beta == "auto" else asked.beta
     seed = 42 if body.seed is None else body.seed
     shown: dict[str, Any] = vars(found).copy()
+    weight = PROMPT_LOSS_WEIGHT if asked.prompt_loss_weight == "auto" else asked.prompt_loss_weight
     if kind == "dpo":
         shown["beta"] = beta
+    else:
+        shown["prompt_loss_weight"] = weight
     files = service.store.files
     spec = TrainSpec(
         base_gguf=str(gguf),
@@ -98,6 +101,8 @@ def _job(
         n_epochs=found.n_epochs,
         batch_size=found.batch_size,
         learning_rate=found.learning_rate * (DPO_SHARE if kind == "dpo" else 1),
+        prompt_loss_weight=weight,
+        neftune_alpha=NEFTUNE_ALPHA,
         beta=beta,
         seed=seed,
         threads=service.settings.threads,

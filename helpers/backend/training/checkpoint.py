@@ -1,7 +1,7 @@
 """Save and restore everything that a run needs to go on as if nothing had happened.
 
 For: the trainer. There is no random state to keep: the order of the examples follows
-from seed and epoch, and nothing is dropped at random.
+from seed and epoch, the noise from seed and step.
 
     save_state(path, run_state)
     restore(path, model, optimizer)

@@ -33,10 +33,22 @@ class Example:
     line: int
     ids: tuple[int, ...]
     targets: tuple[bool, ...]
+    prompt: tuple[bool, ...] = ()
+    """`prompt[i]`: token i is one of the asker's words, which may be learnt with less weight."""
 
     @property
     def n_targets(self) -> int:
         return sum(self.targets)
+
+    @property
+    def n_prompt(self) -> int:
+        return sum(self.prompt)
+
+    def learnt(self, *, prompts: bool) -> tuple[bool, ...]:
+        """Which tokens are predicted: the targets, and with `prompts` the asker's words too."""
+        if not (prompts and self.prompt):
+            return self.targets
+        return tuple(a or b for a, b in zip(self.targets, self.prompt, strict=True))
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,13 @@ def chat_example(
         given.insert(0, {"role": "system", "content": DEFAULT_SYSTEM})
     ids: list[int] = []
     targets: list[bool] = []
+    prompt: list[bool] = []
 
     def add(text: str, *, learned: bool = False) -> None:
         more = tokenizer.encode(text)
         ids.extend(more)
         targets.extend([learned] * len(more))
+        prompt.extend([False] * len(more))
 
     for place, message in enumerate(given):
         head, body = f"{START}{role_of(message)}\n", f"{plain_content(message)}{END}"
@@ -73,8 +87,12 @@ def chat_example(
             add(body, learned=message.get("weight", 1) != 0)
             add(tail)
         else:
+            start = len(ids) + len(tokenizer.encode(head))
             add(head + body + tail)
-    return Example(line, tuple(ids), tuple(targets))
+            if message["role"] == "user":
+                end = len(ids) - len(tokenizer.encode(END + tail))
+                prompt[start:end] = [True] * (end - start)
+    return Example(line, tuple(ids), tuple(targets), tuple(prompt))
 
 
 def completion_example(
@@ -82,12 +100,14 @@ def completion_example(
 ) -> Example:
     """An example of the older prompt/completion form: plain text, no chat template."""
     head, body = tokenizer.encode(prompt), tokenizer.encode(completion + END)
-    return Example(line, tuple(head + body), (False,) * len(head) + (True,) * len(body))
+    asked = (True,) * len(head) + (False,) * len(body)
+    return Example(line, tuple(head + body), tuple(not word for word in asked), asked)
 
 
 def cut(example: Example, max_tokens: int) -> Example:
     """Drop what is over the limit from the end, as OpenAI does."""
-    return Example(example.line, example.ids[:max_tokens], example.targets[:max_tokens])
+    n = max_tokens
+    return Example(example.line, example.ids[:n], example.targets[:n], example.prompt[:n])
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

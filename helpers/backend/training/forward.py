@@ -34,6 +34,23 @@ from helpers.backend.training.packing import Packed
 
 
 @dataclass(frozen=True)
+class Noise:
+    """NEFTune (Jain et al. 2023): even noise on the embeddings, so that no single word decides.
+
+    Its size is alpha / sqrt(L * width), with L the length of the longest example.
+    """
+
+    alpha: float
+    draw: torch.Generator
+
+    def on(self, embedded: Tensor, longest: int) -> Tensor:
+        """The embeddings (N, width) with noise added."""
+        noise = torch.rand(embedded.shape, generator=self.draw).mul_(2).sub_(1)
+        size = self.alpha / (longest * embedded.shape[1]) ** 0.5
+        return embedded.add(noise.to(embedded.device), alpha=size)
+
+
+@dataclass(frozen=True)
 class Joined:
     """Linear layers with the same input, done as one product, each with its LoRA pair."""
 
@@ -154,16 +171,20 @@ class Network:
         losses, _ = self.losses_and_hits(batch, adapted=adapted)
         return losses
 
-    def losses_and_hits(self, batch: Packed, *, adapted: bool = True) -> tuple[Tensor, Tensor]:
+    def losses_and_hits(
+        self, batch: Packed, *, adapted: bool = True, noise: Noise | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Cross-entropy of each target, and whether it was the likeliest token; both (T,)."""
-        hidden = self._hidden(batch, adapted)
+        hidden = self._hidden(batch, adapted, noise)
         return target_losses(hidden, self.output, self.embedding, batch.labels)
 
-    def _hidden(self, batch: Packed, adapted: bool) -> Tensor:
+    def _hidden(self, batch: Packed, adapted: bool, noise: Noise | None) -> Tensor:
         """Final hidden states of the rows that predict a target, shape (T, width)."""
         stream = F.embedding(batch.ids, self.embedding).float()
         angles = self._angles(batch.positions)
         own = len(batch.spread) // batch.examples
+        if noise:
+            stream = noise.on(stream, batch.prefix + own)
         bias = causal_bias(own, batch.prefix, self.embedding)
         for block in self.blocks:
             qkv = block.qkv(self._normed(stream, block.norm1), adapted=adapted)

@@ -23,7 +23,7 @@ from helpers.backend.training import checkpoint
 from helpers.backend.training.adapter import save_adapter
 from helpers.backend.training.base import load_base, with_adapter
 from helpers.backend.training.examples import Example, Pair, read_examples, read_pairs
-from helpers.backend.training.forward import Network
+from helpers.backend.training.forward import Network, Noise
 from helpers.backend.training.machine import (
     choose_device,
     choose_precision,
@@ -162,24 +162,35 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, self.steps, self.spec.learning_rate)
         self.optimizer.zero_grad()
-        stats = self._objective(batch, lambda loss: loss.backward())
+        stats = self._learn(step, batch)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         return stats
 
-    def _objective(
-        self, batch: Sequence[Any], backward: Callable[[torch.Tensor], None] | None
-    ) -> Stats:
-        if self.spec.method == "dpo":
-            return dpo(self.net, batch, backward, beta=self.spec.beta)
-        return supervised(self.net, batch, backward)
+    def _learn(self, step: int, batch: Sequence[Any]) -> Stats:
+        """One pass forward and back. The noise follows from seed and step, as the order does."""
+        spec = self.spec
+        if spec.method == "dpo":
+            return dpo(self.net, batch, torch.Tensor.backward, beta=spec.beta)
+        draw = torch.Generator().manual_seed(spec.seed * self.steps + step)
+        return supervised(
+            self.net,
+            batch,
+            torch.Tensor.backward,
+            prompt_loss_weight=spec.prompt_loss_weight,
+            noise=Noise(spec.neftune_alpha, draw) if spec.neftune_alpha else None,
+        )
 
     @torch.no_grad()
     def measure(self, items: Sequence[Item]) -> Stats:
         """Loss and accuracy on items, without learning from them."""
         stats = Stats()
         for start in range(0, len(items), VALID_PART):
-            stats.add(self._objective(items[start : start + VALID_PART], None))
+            part: Sequence[Any] = items[start : start + VALID_PART]
+            if self.spec.method == "dpo":
+                stats.add(dpo(self.net, part, None, beta=self.spec.beta))
+            else:
+                stats.add(supervised(self.net, part, None))
         return stats
 
     def _report_start(self, done: int) -> None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers.backend.training.examples import Example, Pair
-from helpers.backend.training.forward import Network
+from helpers.backend.training.forward import Network, Noise
 from helpers.backend.training.packing import pack, split_by_rows
 
 MAX_ROWS = 640
@@ -49,21 +49,33 @@ class Stats:
 Backward = Callable[[torch.Tensor], None]
 
 
-def supervised(net: Network, examples: Sequence[Example], backward: Backward | None) -> Stats:
+def supervised(
+    net: Network,
+    examples: Sequence[Example],
+    backward: Backward | None,
+    *,
+    prompt_loss_weight: float = 0.0,
+    noise: Noise | None = None,
+) -> Stats:
     """Mean cross-entropy over all target tokens of the batch; accuracy per token.
 
-    `backward` receives each part's share of the loss; None only measures.
+    `backward` receives each part's share of the loss; None only measures. With a
+    `prompt_loss_weight` the asker's words are learnt too, each with that weight (Shi et al.
+    2024); loss and accuracy are those of the answers alone in any case.
     """
-    total = sum(example.n_targets for example in examples)
-    stats = Stats(count=total)
+    count = sum(example.n_targets for example in examples)
+    total = count + prompt_loss_weight * sum(example.n_prompt for example in examples)
+    stats = Stats(count=count)
     for part in split_by_rows(examples, MAX_ROWS):
-        batch = pack(part).to(net.device)
-        losses, hits = net.losses_and_hits(batch)
+        batch = pack(part, prompts=prompt_loss_weight > 0).to(net.device)
+        losses, hits = net.losses_and_hits(batch, noise=noise)
         if backward:
-            backward(losses.sum() / total)
-        stats.loss += float(losses.detach().sum())
-        stats.hits += float(hits.sum())
-        means = sums_by_owner(losses.detach(), batch.owner, len(part)) / torch.tensor(
+            weighted = losses.where(batch.answers, losses * prompt_loss_weight)
+            backward(weighted.sum() / total)
+        losses = losses.detach().where(batch.answers, 0.0)
+        stats.loss += float(losses.sum())
+        stats.hits += float((hits & batch.answers).sum())
+        means = sums_by_owner(losses, batch.owner, len(part)) / torch.tensor(
             [example.n_targets for example in part], device=net.device
         )
         stats.by_line.update({e.line: float(mean) for e, mean in zip(part, means, strict=True)})

@@ -41,6 +41,8 @@ class Packed:
     """The tokens to predict there, shape (T,)."""
     owner: torch.Tensor
     """Place in the batch of the example that each target belongs to, shape (T,)."""
+    answers: torch.Tensor
+    """Whether each target is a word of the answer, and not of the prompt; shape (T,)."""
 
     def to(self, device: torch.device) -> Packed:
         """The same batch with its tensors on `device`."""
@@ -52,22 +54,25 @@ class Packed:
         return replace(self, **moved)
 
 
-def shared_prefix(examples: Sequence[Example]) -> int:
+def shared_prefix(examples: Sequence[Example], *, prompts: bool = False) -> int:
     """How many first tokens all examples share, leaving each at least one of its own.
 
     Targets are never shared: a token to predict belongs to one example.
     """
     first = examples[0]
-    limit = min(min(len(e.ids) - 1, e.targets.index(True) - 1) for e in examples)
+    limit = min(min(len(e.ids), e.learnt(prompts=prompts).index(True)) for e in examples) - 1
     same = 0
     while same < limit and all(e.ids[same] == first.ids[same] for e in examples):
         same += 1
     return same
 
 
-def pack(examples: Sequence[Example], *, share: bool = True) -> Packed:
-    """The layout of one batch. Each example needs a target after its second token."""
-    prefix = shared_prefix(examples) if share else 0
+def pack(examples: Sequence[Example], *, share: bool = True, prompts: bool = False) -> Packed:
+    """The layout of one batch. Each example needs a target after its second token.
+
+    With `prompts`, the asker's words are predicted too.
+    """
+    prefix = shared_prefix(examples, prompts=prompts) if share else 0
     ids = list(examples[0].ids[:prefix])
     positions = list(range(prefix))
     longest = max(len(example.ids) for example in examples) - prefix
@@ -76,20 +81,23 @@ def pack(examples: Sequence[Example], *, share: bool = True) -> Packed:
     predict: list[int] = []
     labels: list[int] = []
     owner: list[int] = []
+    answers: list[bool] = []
     for place, example in enumerate(examples):
         start, own = len(ids), len(example.ids) - prefix
         spread[place, :own] = torch.arange(start - prefix, start - prefix + own)
         back.append(torch.arange(place * longest, place * longest + own))
         ids += example.ids[prefix:]
         positions += range(prefix, len(example.ids))
+        learnt = example.learnt(prompts=prompts)
         for index in range(1, len(example.ids)):
-            if example.targets[index]:
+            if learnt[index]:
                 # The token before a target predicts it; it stands in the shared part
                 # only for the first own token.
                 before = index - 1
                 predict.append(before if before < prefix else start + before - prefix)
                 labels.append(example.ids[index])
                 owner.append(place)
+                answers.append(example.targets[index])
     return Packed(
         torch.tensor(ids),
         torch.tensor(positions),
@@ -100,6 +108,7 @@ def pack(examples: Sequence[Example], *, share: bool = True) -> Packed:
         torch.tensor(predict),
         torch.tensor(labels),
         torch.tensor(owner),
+        torch.tensor(answers),
     )
 
 

@@ -35,6 +35,10 @@ class TrainSpec:
     batch_size: int = 8
     learning_rate: float = 1e-3
     """Peak; it falls to zero along a cosine."""
+    prompt_loss_weight: float = 0.0
+    """How much a word of the question counts beside one of the answer."""
+    neftune_alpha: float = 0.0
+    """Size of the noise on the embeddings; 0 is none."""
     beta: float = 0.1
     """DPO only: how strongly the model is held to where it started."""
     seed: int = 42

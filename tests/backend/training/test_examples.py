@@ -44,6 +44,17 @@ def test_only_the_answer_and_its_end_are_learned(tokenizer: LocalTokenizer) -> N
     assert text(example, tokenizer) == tokenizer.chat(messages, add_generation_prompt=False)[:-1]
 
 
+def test_the_askers_words_are_marked_and_nothing_of_the_template(
+    tokenizer: LocalTokenizer,
+) -> None:
+    turns = [said("system", "S"), said("user", "the abc"), said("assistant", "yo")]
+    example = chat_example(1, [*turns, *turns[1:]], tokenizer)
+    marked = [token for token, asked in zip(example.ids, example.prompt, strict=True) if asked]
+    assert tokenizer.decode(marked) == "the abcthe abc"
+    old = completion_example(1, "Q: hi", " yo", tokenizer)
+    assert old.prompt == tuple(not target for target in old.targets)
+
+
 def test_without_a_system_message_the_template_puts_its_own(tokenizer: LocalTokenizer) -> None:
     example = chat_example(1, [said("user", "hi"), said("assistant", "yo")], tokenizer)
     assert text(example, tokenizer).startswith(f"<|im_start|>system\n{DEFAULT_SYSTEM}<|im_end|>")

@@ -28,6 +28,8 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> TrainSpec:
         n_epochs=3,
         batch_size=4,
         learning_rate=1e-2,
+        prompt_loss_weight=0.3,
+        neftune_alpha=5.0,
         threads=1,
         rank=4,
         alpha=8,
