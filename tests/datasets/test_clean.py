@@ -140,7 +140,7 @@ def test_near_duplicates_are_named_as_such() -> None:
     assert run([steps.duplicates(near=False)], rows).kept == 2
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), max_size=5))
 def test_counts_add_up_for_any_texts(pairs: list[tuple[str, str]]) -> None:
     result = run(steps.default_steps(), table(*pairs))

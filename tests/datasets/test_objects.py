@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.datasets.objects import DEEPEST, flat, rows_of_json, rows_of_lines
@@ -103,6 +103,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(values, min_size=1, max_size=4))
 def test_each_value_is_a_row_or_a_reject(listed: list[Any]) -> None:
     rows, rejects = rows_of_json("a.json", json.dumps(listed))
