@@ -68,6 +68,13 @@ class Prepared:
         }
         return {"rows in": self.tabled.rows_in, **rows, "rejected": len(self.rejected)}
 
+    def __repr__(self) -> str:
+        kept = len(self.split.train) + len(self.split.validation) + len(self.split.test)
+        return (
+            f"{self.version.name} {self.version.version}: {kept} examples from "
+            f"{self.tabled.rows_in} rows, {len(self.rejected)} rows rejected"
+        )
+
     def _repr_html_(self) -> str:
         return page.body(self)
 
