@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -82,6 +83,15 @@ def test_signatures_and_quotes_are_cut() -> None:
         "Thank you for waiting. It arrives on Friday."
     )
     assert steps.strip_signature("") == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + "\n" * 20_000 + "b", "Am Mo schrieb\n" * 900, "> x\n" * 9000]
+)
+def test_a_text_that_no_mail_looks_like_takes_no_time(text: str) -> None:
+    start = time.process_time()
+    steps.strip_signature(text)
+    assert time.process_time() - start < 1
 
 
 def test_encoding_and_whitespace_are_repaired() -> None:
