@@ -157,18 +157,27 @@ def write(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> in
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A binary stream whose bytes replace the file at `path` when the block ends well."""
+    """A binary stream whose bytes replace the file at `path` when the block ends well.
+
+    Raises `DataError` where nothing can be written: no such place, no right, no room.
+    """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    partial = Path(name)
+    partial = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        partial = Path(name)
         with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         partial.chmod(0o644)
         partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+            fix = "choose another place, or make room"
+            raise DataError(f"{target.name} cannot be written: {reason}", fix=fix) from error
         raise

@@ -54,7 +54,7 @@ def loss_curves(ax: Axes, steps: pd.DataFrame) -> Axes:
         )
     ax.set(xlabel="step", ylabel="loss (nats per token)")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper right")
     return ax
 
 
@@ -121,7 +121,7 @@ def histogram(ax: Axes, values: Sequence[float], *, xlabel: str, bins: int = 30)
     middle = float(np.median(values))
     ax.axvline(middle, color=COLOURS[1], linestyle="--", label=f"median {middle:.0f}")
     ax.set(xlabel=xlabel, ylabel="examples")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper right")
     return ax
 
 

@@ -30,16 +30,22 @@ STATE = Path(tempfile.mkdtemp(prefix="workbook-tests-"))
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "WORKBOOK_MODELS"):
     os.environ.pop(name, None)
 os.environ["WORKBOOK_STATE"] = str(STATE / "tests")
-os.environ["MPLBACKEND"] = "agg"
 # A run in the background (CI, nohup) starts with interrupts ignored, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Notebooks share a state of their own: no file or model of a test shows up in them."""
+    """Notebooks share a state of their own, and their kernels draw into the page.
+
+    No file or model of a test shows up in them. The backend for tests would make `plt.show()`
+    show nothing in a kernel, and a cell with a figure then differs from what is stored.
+    """
     if item.path.suffix == ".ipynb":
         os.environ["WORKBOOK_STATE"] = str(STATE / "notebooks")
+        os.environ.pop("MPLBACKEND", None)
+    else:
+        os.environ["MPLBACKEND"] = "agg"
 
 
 def pytest_unconfigure() -> None:

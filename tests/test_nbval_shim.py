@@ -26,8 +26,17 @@ def code(source: str, *tags: str, prints: str = "") -> Any:
     return new_code_cell(source, outputs=outputs, execution_count=1, metadata=metadata)
 
 
+def figure(source: str) -> Any:
+    """A cell that was run, with the figure that it showed."""
+    cell = code(source)
+    data = {"image/png": "", "text/plain": ["<Figure size 200x100 with 1 Axes>"]}
+    cell.outputs = [new_output("display_data", data=data)]
+    return cell
+
+
 AFTER = code("print('still here')", prints="still here\n")
 IGNORE = "nbval-ignore-output"
+PLOT = "import matplotlib.pyplot as plt; plt.subplots(figsize=(2, 1)); plt.show()"
 STATE = "import os; print(os.environ['WORKBOOK_STATE'].endswith('notebooks'))"
 
 # name: (cells, what becomes of each: "." passed, "F" failed)
@@ -50,6 +59,8 @@ CASES: dict[str, tuple[list[Any], str]] = {
         ],
         ".",
     ),
+    "figure": ([figure(PLOT)], "."),
+    "figure_unseen": ([figure("import matplotlib; matplotlib.use('agg')\n" + PLOT)], "F"),
     "state": ([code(STATE, prints="True\n")], "."),
     # Longer than the limit that pytest-timeout gets below.
     "slow": ([code("import time; time.sleep(4)"), AFTER], ".."),

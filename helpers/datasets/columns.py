@@ -36,6 +36,10 @@ _WORDS = {
     "intent": {"intent", "category", "topic"},
 }
 """Words that tell the meaning of a longer name: "Staff reply"."""
+LISTED = 20
+"""Columns that an error names."""
+_NAME_WORDS = 4
+"""With more words it is a sentence that ends in such a word, and no name."""
 _SENTENCE = re.compile(r"[.?!]\s|[.?!]$|\S+(?:\s+\S+){5,}")
 
 
@@ -76,7 +80,7 @@ def choose(present: Sequence[str], **told: str | None) -> Columns:
             fix = f"choose from: {', '.join(meanings)}"
             raise DataError(f"a column cannot be a {meaning!r}", fix=fix)
         if name is not None and name not in present:
-            raise DataError(f"there is no column {name!r}", fix=_listed(present))
+            raise DataError(f"there is no column {name!r}", fix=listed(present))
     found = _guess([name for name in present if name not in told.values()])
     mapping = Columns(**{**found, **told})
     paired = mapping.question is not None and mapping.answer is not None
@@ -85,13 +89,16 @@ def choose(present: Sequence[str], **told: str | None) -> Columns:
     if not paired and not mapping.threaded and mapping.messages is None:
         raise DataError(
             "cannot tell which columns hold question and answer, or thread, role and text",
-            fix=f"name them, as in question=..., answer=...; {_listed(present)}",
+            fix=f"name them, as in question=..., answer=...; {listed(present)}",
         )
     return mapping
 
 
-def _listed(present: Sequence[str]) -> str:
-    return "the columns are: " + ", ".join(map(repr, present))
+def listed(present: Sequence[str]) -> str:
+    """The columns that are there, for an error's remedy."""
+    names = ", ".join(map(repr, present[:LISTED]))
+    more = f" and {len(present) - LISTED:,} more" if len(present) > LISTED else ""
+    return f"the columns are: {names}{more}"
 
 
 def _guess(present: Sequence[str]) -> dict[str, str]:
@@ -117,7 +124,7 @@ def _rank(meaning: str, name: str) -> int | None:
     if plain in usual:
         return usual.index(plain)
     words = plain.split()
-    told = words and words[-1] in _WORDS.get(meaning, ())
+    told = 0 < len(words) <= _NAME_WORDS and words[-1] in _WORDS.get(meaning, ())
     return len(usual) if told else None
 
 
@@ -129,7 +136,12 @@ def _plain(name: str) -> str:
 def looks_like_header(cells: Sequence[str]) -> bool:
     """Whether a first row names columns: a known name in it, or no sentence and no gap."""
     filled = [cell.strip() for cell in cells]
-    if any(_rank(meaning, cell) is not None for meaning in _NAMES for cell in filled):
+    if names_a_meaning(filled):
         return True
     distinct = len(set(filled)) == len(filled) and all(filled)
     return distinct and not any(_SENTENCE.search(cell) for cell in filled)
+
+
+def names_a_meaning(cells: Sequence[str]) -> bool:
+    """Whether one of the cells is a usual name of a column."""
+    return any(_rank(meaning, cell) is not None for meaning in _NAMES for cell in cells)

@@ -14,13 +14,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from helpers import jsonl
 from helpers.datasets.columns import Columns
-from helpers.datasets.sources import Reject, Row, read_source
+from helpers.datasets.rows import Reject, Row
+from helpers.datasets.sources import read_source
 from helpers.datasets.table import ANSWER, QUESTION, TURNS
 from helpers.datasets.tabled import Tabled, to_table
 
@@ -40,12 +41,15 @@ class Conversion:
     changed: int
     rejected: tuple[Reject, ...]
     rejects_file: Path | None = None
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the file was read."""
 
     def __str__(self) -> str:
-        return (
+        account = (
             f"{self.rows_in} rows: {self.kept} kept, {self.changed} changed, "
             f"{len(self.rejected)} rejected; {len(self.examples)} examples"
         )
+        return "\n".join([account, *self.notes])
 
 
 def convert_file(
@@ -59,14 +63,17 @@ def convert_file(
     separator: str | None = None,
     stop: str | None = None,
     header: bool | None = None,
+    encoding: str | None = None,
+    sheet: str | int | None = None,
 ) -> Conversion:
     """Read a file of any make, convert it, and write the result and its rejects.
 
     `columns` None guesses from the names. `system` is put before every example that has
     no system message. `separator` and `stop` are the marks at the end of prompts and
-    completions: None finds the usual ones when reading, and adds none when writing.
+    completions: None finds the usual ones when reading, and adds none when writing. `header`,
+    `encoding` and `sheet` are as in `read_source`.
     """
-    source = read_source(path, header=header)
+    source = read_source(path, header=header, encoding=encoding, sheet=sheet)
     tabled = to_table(source, columns, roles=roles, system=system, separator=separator, stop=stop)
     done = from_table(tabled, to=to, system=system, separator=separator or "", stop=stop or "")
     if to == "table":
@@ -74,8 +81,7 @@ def convert_file(
             stream.write(_csv_bytes(done.examples))
     else:
         jsonl.write(target, done.examples)
-    rejects = write_rejects(target, done.rejected)
-    return Conversion(done.examples, done.rows_in, done.kept, done.changed, done.rejected, rejects)
+    return replace(done, rejects_file=write_rejects(target, done.rejected))
 
 
 def write_rejects(target: str | Path, rejected: Sequence[Reject]) -> Path | None:
@@ -96,7 +102,8 @@ def _csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogatepass")
+    # Half a letter, which UTF-8 cannot hold, is written as its escape: the file stays readable.
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def from_table(
@@ -124,7 +131,14 @@ def from_table(
             if before or separator or stop:
                 changed.update(tabled.rows[index])
     kept = tabled.rows_in - len(changed) - len(rejected)
-    return Conversion(tuple(examples), tabled.rows_in, kept, len(changed), tuple(rejected))
+    return Conversion(
+        examples=tuple(examples),
+        rows_in=tabled.rows_in,
+        kept=kept,
+        changed=len(changed),
+        rejected=tuple(rejected),
+        notes=tabled.notes,
+    )
 
 
 def rows_of(table: pd.DataFrame) -> list[Row]:

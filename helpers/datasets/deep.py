@@ -36,7 +36,34 @@ CLASSES = 50
 """Most distinct answers for which a file is taken for a classification task."""
 IMBALANCE = 10
 """How many times more frequent than the rarest the most frequent class may be."""
-_BATCH = 2000
+SEEN = 2**18
+"""Letters of a text that count for its likeness to others: what is beyond 65,536 tokens is
+cut off in training, and one endless line must not fill the memory."""
+
+
+class Signing:
+    """Signatures of many texts, made in batches that bound the memory."""
+
+    def __init__(self) -> None:
+        self._done = [dedup.signatures([])]
+        self._waiting: list[str] = []
+        self._letters = 0
+
+    def add(self, plain: str) -> None:
+        """Take the next normalised text."""
+        self._waiting.append(plain[:SEEN])
+        self._letters += len(self._waiting[-1])
+        if self._letters >= dedup.BATCH:
+            self._sign()
+
+    def all(self) -> dedup.Signatures:
+        """The signatures of all texts so far, in their order."""
+        self._sign()
+        return np.concatenate(self._done)
+
+    def _sign(self) -> None:
+        self._done.append(dedup.signatures(self._waiting))
+        self._waiting, self._letters = [], 0
 
 
 @dataclass(frozen=True)
@@ -71,8 +98,7 @@ class Looker:
         self.label, self.keep = label, keep
         self._lines = array("q")
         self._whole = array("Q")
-        self._signed: list[dedup.Signatures] = []
-        self._waiting: list[str] = []
+        self._signing = Signing()
         self._first_facts: dict[int, tuple[int, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
         self._many_classes = False
@@ -90,9 +116,7 @@ class Looker:
         system = self._systems[seen.system]
         self._lines.append(line)
         self._whole.append(dedup.mark(plain) ^ system)
-        self._waiting.append(plain)
-        if len(self._waiting) == _BATCH:
-            self._sign()
+        self._signing.add(plain)
         self._count_class(example, seen.answer)
         asked = dedup.fingerprint(seen.question) ^ system
         stated = facts(seen.answer)
@@ -121,13 +145,8 @@ class Looker:
             del self._systems[next(iter(self._systems))]
         self._systems[system] = dedup.fingerprint(system)
 
-    def _sign(self) -> None:
-        self._signed.append(dedup.signatures(self._waiting))
-        self._waiting = []
-
     def _near(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[Problem]:
-        self._sign()
-        signed = np.concatenate(self._signed)[rows]
+        signed = self._signing.all()[rows]
         labels = dedup.signature_groups(signed, threshold=NEAR).labels
         for place in np.flatnonzero(labels != np.arange(len(labels))).tolist():
             line, there = (self._lines[int(rows[i])] for i in (place, int(labels[place])))
@@ -208,8 +227,7 @@ def leakage(train: jsonl.Source, other: jsonl.Source, *, threshold: float = LEAK
 
 
 def _questions(source: jsonl.Source) -> _Questions:
-    lines, prints, plain = [], [], []
-    parts = [dedup.signatures([])]
+    lines, prints, signing = [], [], Signing()
     for line in jsonl.lines(source):
         try:
             example = None if line.over_long else jsonl.parse(line.raw)
@@ -221,9 +239,5 @@ def _questions(source: jsonl.Source) -> _Questions:
         question = sides(kind, example).question
         lines.append(line.number)
         prints.append(dedup.fingerprint(question))
-        plain.append(dedup.normalise(question))
-        if len(plain) == _BATCH:
-            parts.append(dedup.signatures(plain))
-            plain = []
-    parts.append(dedup.signatures(plain))
-    return _Questions(lines, prints, np.concatenate(parts))
+        signing.add(dedup.normalise(question))
+    return _Questions(lines, prints, signing.all())

@@ -41,6 +41,7 @@ def body(done: Prepared) -> str:
     parts = [
         f"<p>The training file <strong>{verdict}</strong>.</p>",
         _section("Where each row went", account.keys(), [account.values()]),
+        "".join(f"<p>Note: {escape(note)}.</p>" for note in done.tabled.notes),
         _section("Columns", ("meaning", "column"), done.columns.used.items()),
         _cleaning(done),
         _rejects(done),

@@ -22,7 +22,8 @@ from helpers.datasets.columns import Columns, choose
 from helpers.datasets.convert import messages_of, rows_of, write_rejects
 from helpers.datasets.deep import leakage
 from helpers.datasets.report import Report
-from helpers.datasets.sources import Reject, read_source
+from helpers.datasets.rows import Reject
+from helpers.datasets.sources import read_source
 from helpers.datasets.split import Split, split
 from helpers.datasets.steps import default_steps
 from helpers.datasets.tabled import Tabled, to_table
@@ -67,6 +68,13 @@ class Prepared:
         }
         return {"rows in": self.tabled.rows_in, **rows, "rejected": len(self.rejected)}
 
+    def __repr__(self) -> str:
+        kept = len(self.split.train) + len(self.split.validation) + len(self.split.test)
+        return (
+            f"{self.version.name} {self.version.version}: {kept} examples from "
+            f"{self.tabled.rows_in} rows, {len(self.rejected)} rows rejected"
+        )
+
     def _repr_html_(self) -> str:
         return page.body(self)
 
@@ -78,6 +86,8 @@ def prepare(
     columns: Columns | None = None,
     roles: Mapping[str, str] | None = None,
     header: bool | None = None,
+    encoding: str | None = None,
+    sheet: str | int | None = None,
     system: str | None = None,
     steps: Sequence[Step] | None = None,
     validation: float = 0.1,
@@ -90,10 +100,11 @@ def prepare(
     """Run the whole pipeline over one file and write the results to `folder`.
 
     Written are train, validation and test as chat JSONL, `rows.rejected.csv`, `dataset.json`
-    and `report.html`. Raises `DataError` if the file or its columns cannot be read.
+    and `report.html`. `header`, `encoding` and `sheet` are as in `read_source`. Raises
+    `DataError` if the file or its columns cannot be read.
     """
     folder = Path(folder)
-    source = read_source(path, header=header)
+    source = read_source(path, header=header, encoding=encoding, sheet=sheet)
     chosen = columns or choose(source.columns)
     tabled = to_table(source, chosen, roles=roles)
     cleaning = run(default_steps() if steps is None else steps, tabled.table)

@@ -9,18 +9,19 @@ named. Not for: what the columns mean, see `columns`.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from helpers import jsonl
-from helpers.datasets.columns import looks_like_header
+from helpers.datasets.columns import looks_like_header, names_a_meaning
+from helpers.datasets.objects import Numbered, rows_of_json, rows_of_lines
+from helpers.datasets.rows import Grid, Reject, Row, Source
+from helpers.datasets.sheets import read_sheet
 from helpers.errors import DataError
 
 SEPARATORS = ",;\t|"
@@ -28,36 +29,12 @@ _TABLES = (".csv", ".tsv", ".txt")
 _SHEETS = (".xlsx", ".xlsm")
 _KNOWN = ", ".join((*_TABLES, *_SHEETS, ".json", ".jsonl"))
 _CELL_LIMIT = 2**27
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A row that was not taken, where it stood, and why."""
-
-    row: int
-    """Counts the file's rows from 1, the header left out."""
-    reason: str
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Source:
-    """All rows of a file."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[int, Row], ...]
-    """Each with its number, as in `Reject`."""
-    rejected: tuple[Reject, ...] = ()
-    encoding: str = "utf-8"
-    separator: str = ""
-
-    @property
-    def rows_in(self) -> int:
-        """Rows of the file, taken or not."""
-        return len(self.rows) + len(self.rejected)
+_END = "\0end of the file"
+_SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
+"""What Excel understands as a first line, and writes."""
+TITLE_ROWS = 10
+"""How many rows with a single cell may stand above the names of the columns."""
+_GUESSED = ("cp1252", "latin-1")
 
 
 def read_source(
@@ -65,46 +42,71 @@ def read_source(
     *,
     header: bool | None = None,
     encoding: str | None = None,
-    sheet: str | int = 0,
+    sheet: str | int | None = None,
 ) -> Source:
     """Read a file by its ending.
 
     `header` says whether the first row names the columns; None looks at it. Without
-    names the columns are called "column 1", "column 2", … Raises `DataError` for a file
-    that is missing, empty, or of another kind.
+    names the columns are called "column 1", "column 2", … `sheet` is a sheet of a workbook
+    by name or number. Raises `DataError` for a file that is missing, empty, or of another kind.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in _SHEETS:
-        return _from_grid(path.name, _excel(path, sheet), header)
+        return _from_grid(path.name, read_sheet(path, sheet), header)
     if suffix not in (*_TABLES, ".json", ".jsonl"):
         raise DataError(f"{path.name}: unknown kind of file", fix=f"save it as one of {_KNOWN}")
     with jsonl.opened(path) as stream:
         text, used = decode(stream.read(), encoding)
     if suffix == ".json":
-        return _from_json(path.name, text, used)
+        return _from_objects(path.name, *rows_of_json(path.name, text), used)
     if suffix == ".jsonl":
-        return _from_jsonl(path.name, text, used)
-    separator = "\t" if suffix == ".tsv" else guess_separator(text)
-    return _from_grid(path.name, _csv(path.name, text, separator), header, used, separator)
+        return _from_objects(path.name, *rows_of_lines(text), used)
+    said = _SEPARATOR_LINE.match(text)
+    text = text[said.end() :] if said else text
+    separator = "\t" if suffix == ".tsv" else said[1] if said else guess_separator(text)
+    grid = Grid(_csv(path.name, text, separator), {}, _notes(used, encoding))
+    return _from_grid(path.name, grid, header, used, separator)
+
+
+def _notes(used: str, told: str | None) -> tuple[str, ...]:
+    if told is not None or used not in _GUESSED:
+        return ()
+    return (f"the encoding {used} is a guess: if letters look wrong, tell the right one",)
 
 
 def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
-    """Text and its encoding: UTF-8 if it is that, UTF-16 by its mark, else Windows-1252."""
+    """Text and its encoding: UTF-8 if it is that, UTF-16 or 32 by their marks or zero bytes,
+    else Windows-1252."""
     if encoding is not None:
         try:
             return data.decode(encoding), encoding
-        except (UnicodeDecodeError, LookupError) as error:
-            raise DataError(f"not readable as {encoding}: {error}") from error
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace"), "utf-16"
-    for guess in ("utf-8-sig" if data.startswith(jsonl.BOM) else "utf-8", "cp1252"):
+        except (UnicodeError, LookupError) as error:
+            raise DataError(
+                f"not readable as {encoding}: {error}", fix="leave the encoding out, or ask for it"
+            ) from error
+    wide = _wide(data)
+    for guess in (wide, "utf-8-sig" if data.startswith(jsonl.BOM) else "utf-8", "cp1252"):
         try:
-            return data.decode(guess), guess
-        except UnicodeDecodeError:
+            if guess:
+                return data.decode(guess), guess
+        except UnicodeError:
             continue
     # Latin-1 gives every byte a letter: nothing is lost, and a cleaning step can repair it.
     return data.decode("latin-1"), "latin-1"
+
+
+def _wide(data: bytes) -> str:
+    """The encoding with two or four bytes a letter that the first bytes show, or ""."""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    start = data[:2000]
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if max(even, odd) * 4 < len(start) or min(even, odd) * 10 > max(even, odd):
+        return ""
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def guess_separator(text: str) -> str:
@@ -136,58 +138,64 @@ def _csv(name: str, text: str, separator: str) -> list[list[str]]:
     # Line breaks inside cells stay as they are, unless the rows themselves end in CR alone.
     for newline in ("", None):
         try:
-            rows = csv.reader(io.StringIO(text, newline=newline), delimiter=separator)
-            return [row for row in rows if row]
+            stream = io.StringIO(f"{text}\n{_END}", newline=newline)
+            rows = [row for row in csv.reader(stream, delimiter=separator) if row]
         except csv.Error as error:
             reason = str(error)
+            continue
+        # An open quotation mark swallows all that follows, this last row included.
+        if rows.pop() != [_END]:
+            raise DataError(
+                f"{name}: the quotation mark that opens in row {len(rows) + 1} is never closed",
+                fix='close it, or write "" for a quotation mark inside a text',
+            )
+        return rows
     raise DataError(f"{name}: {reason}", fix="export it again as CSV with quoted text")
 
 
-def _excel(path: Path, sheet: str | int) -> list[list[str]]:
-    from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    with jsonl.opened(path) as stream:
-        try:
-            book = load_workbook(stream, read_only=True, data_only=True)
-        except (InvalidFileException, KeyError, ValueError, OSError) as error:
-            raise DataError(f"{path.name} is no Excel file", fix="save it as .xlsx") from error
-        except Exception as error:
-            raise DataError(f"{path.name} is no Excel file", fix="save it as .xlsx") from error
-        if isinstance(sheet, str) and sheet not in book.sheetnames:
-            names = ", ".join(book.sheetnames)
-            raise DataError(f"{path.name} has no sheet {sheet!r}", fix=f"choose one of: {names}")
-        found = book[sheet] if isinstance(sheet, str) else book.worksheets[sheet]
-        grid = [["" if c is None else str(c) for c in row] for row in found.values]
-    return [row for row in grid if any(cell.strip() for cell in row)]
-
-
 def _from_grid(
-    name: str,
-    grid: Sequence[Sequence[str]],
-    header: bool | None,
-    encoding: str = "utf-8",
-    separator: str = "",
+    name: str, grid: Grid, header: bool | None, encoding: str = "utf-8", separator: str = ""
 ) -> Source:
-    if not grid:
+    if not any(cell.strip() for row in grid.rows for cell in row):
         raise DataError(f"{name} has no rows", fix="check that the right file was exported")
-    named = looks_like_header(grid[0]) if header is None else header
-    width = len(grid[0]) if named else max(map(len, grid))
-    columns = _distinct(grid[0]) if named else [f"column {i + 1}" for i in range(width)]
-    body = grid[1:] if named else grid
-    if not body:
+    titles = _title_rows(grid.rows) if header is None else 0
+    first = grid.rows[titles]
+    named = looks_like_header(first) if header is None else header
+    width = len(first) if named else max(map(len, grid.rows))
+    columns = _distinct(first) if named else [f"column {i + 1}" for i in range(width)]
+    start = titles + named
+    if start == len(grid.rows):
         raise DataError(f"{name} has no rows below its header", fix="pass header=False")
     rows, rejected = [], []
-    for number, cells in enumerate(body, 1):
+    for number, cells in enumerate(grid.rows[start:], 1):
+        row: Row = dict(zip(columns, [*cells[:width], *[""] * (width - len(cells))], strict=True))
         extra = [cell for cell in cells[width:] if cell.strip()]
-        padded = [*cells[:width], *[""] * (width - len(cells))]
-        row: Row = dict(zip(columns, padded, strict=True))
+        reason = grid.faults.get(start + number - 1, "")
         if extra:
             reason = f"{len(cells)} cells in a table of {width} columns"
-            rejected.append(Reject(number, reason, {**row, "more cells": " | ".join(extra)}))
+            row["more cells"] = " | ".join(extra)
+        if reason:
+            rejected.append(Reject(number, reason, row))
         else:
             rows.append((number, row))
-    return Source(name, tuple(columns), tuple(rows), tuple(rejected), encoding, separator)
+    above = tuple(
+        f"above the table stands: {text}" for row in grid.rows[:titles] if (text := _title(row))
+    )
+    notes = (*above, *grid.notes)
+    return Source(name, tuple(columns), tuple(rows), tuple(rejected), encoding, separator, notes)
+
+
+def _title_rows(grid: Sequence[Sequence[str]]) -> int:
+    """How many rows of a single cell stand above a row that names the usual columns."""
+    for place, row in enumerate(grid[: TITLE_ROWS + 1]):
+        filled = [cell for cell in row if cell.strip()]
+        if len(filled) > 1:
+            return place if names_a_meaning(filled) else 0
+    return 0
+
+
+def _title(row: Sequence[str]) -> str:
+    return " ".join(cell.strip() for cell in row if cell.strip())
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
@@ -199,39 +207,8 @@ def _distinct(names: Iterable[str]) -> list[str]:
     return found
 
 
-def _from_json(name: str, text: str, encoding: str) -> Source:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{name} is not JSON: {error}", fix="check the file") from error
-    if isinstance(value, dict):
-        lists = [inner for inner in value.values() if isinstance(inner, list)]
-        value = lists[0] if len(lists) == 1 else value
-    if not isinstance(value, list):
-        raise DataError(f"{name} holds no list of rows", fix="write [{...}, {...}]")
-    return _from_objects(name, enumerate(value, 1), encoding)
-
-
-def _from_jsonl(name: str, text: str, encoding: str) -> Source:
-    values = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                values.append((number, json.loads(line)))
-            except (ValueError, RecursionError):
-                values.append((number, line))
-    return _from_objects(name, values, encoding)
-
-
-def _from_objects(name: str, values: Iterable[tuple[int, Any]], encoding: str) -> Source:
-    rows, rejected = [], []
-    columns: dict[str, None] = {}
-    for number, value in values:
-        if isinstance(value, dict):
-            rows.append((number, value))
-            columns.update(dict.fromkeys(value))
-        else:
-            rejected.append(Reject(number, "not a JSON object", {"row": str(value)}))
+def _from_objects(name: str, rows: Numbered, rejected: Sequence[Reject], encoding: str) -> Source:
     if not rows and not rejected:
         raise DataError(f"{name} has no rows", fix="check that the right file was exported")
+    columns = dict.fromkeys(key for _, row in rows for key in row)
     return Source(name, tuple(columns), tuple(rows), tuple(rejected), encoding)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "pt", "sv", "da", "tr")
 """Languages that are told apart. The fewer they are, the surer the guess on short texts."""
 SURE = 0.95
+LONGEST_MAIL, MOST_OPENINGS = 20_000, 25
+"""Letters of a mail, and words "On" or "Am" in it, up to which it is searched for quotes."""
+_OPENINGS = re.compile(r"\b(?:On|Am)\b")
 _TAG = re.compile(r"<[a-zA-Z!/][^>]*>|&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]{2,8});")
 _BLOCKS = ("p", "div", "li", "tr", "h1", "h2", "h3", "h4", "blockquote", "ul", "ol", "table")
 _USELESS = re.compile(
@@ -97,10 +100,18 @@ def signatures() -> Step:
 
 
 def strip_signature(text: str) -> str:
-    """The newest mail of a thread, without its signature; never an empty text."""
+    """The newest mail of a thread, without its signature; never an empty text.
+
+    A text of one line, or one longer than any mail, comes back as it is.
+    """
     from mailparser_reply import EmailReplyParser
 
-    replies = EmailReplyParser(languages=["en", "de"]).read(text=text).replies
+    # The parser's patterns take time with the cube of what could open a quoted mail.
+    openings = len(_OPENINGS.findall(text))
+    if "\n" not in text or len(text) > LONGEST_MAIL or openings > MOST_OPENINGS:
+        return text
+    tidy = re.sub(r"\n(?:[^\S\n]*\n){2,}", "\n\n", text)
+    replies = EmailReplyParser(languages=["en", "de"]).read(text=tidy).replies
     body = str(replies[0].body).strip() if replies else ""
     return body or text
 

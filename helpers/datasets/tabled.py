@@ -10,13 +10,13 @@ writing files, see `convert`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from helpers.datasets import checks, threads
-from helpers.datasets.columns import Columns, choose
+from helpers.datasets.columns import Columns, choose, listed
 from helpers.datasets.marks import find_marks
-from helpers.datasets.sources import Reject, Row, Source
+from helpers.datasets.rows import Reject, Row, Source, is_unicode
 from helpers.datasets.table import ANSWER, QUESTION, TURNS, make_table
 from helpers.errors import DataError
 
@@ -35,6 +35,8 @@ class Tabled:
     """Rows whose text does not stand in the table as it stood in the file."""
     rejected: tuple[Reject, ...]
     rows_in: int
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the source was read."""
 
 
 def to_table(
@@ -50,13 +52,14 @@ def to_table(
     columns = columns or choose(source.columns)
     missing = [name for name in columns.used.values() if name not in source.columns]
     if missing:
-        present = ", ".join(map(repr, source.columns))
-        raise DataError(f"there is no column {missing[0]!r}", fix=f"the columns are: {present}")
+        raise DataError(f"there is no column {missing[0]!r}", fix=listed(source.columns))
     if columns.messages is not None:
-        return _from_messages(source, columns)
-    if columns.threaded:
-        return _from_threads(source, columns, roles)
-    return _from_pairs(source, columns, system, separator, stop)
+        made = _from_messages(source, columns)
+    elif columns.threaded:
+        made = _from_threads(source, columns, roles)
+    else:
+        made = _from_pairs(source, columns, system, separator, stop)
+    return replace(made, notes=source.notes)
 
 
 def _from_pairs(
@@ -135,6 +138,8 @@ def _chat_fault(example: dict[str, Any], row: Row) -> str:
         return "a message holds more than role and content"
     if any(not isinstance(message["content"], str) for message in example["messages"]):
         return "a message holds more than text"
+    if not all(is_unicode(message["content"]) for message in example["messages"]):
+        return "a message holds half a letter (a lone surrogate)"
     if row.get("tools") or row.get("functions"):
         return "offers tools"
     if len(example["messages"]) < 2 or example["messages"][-2]["role"] != "user":

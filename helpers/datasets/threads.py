@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.datasets.columns import Columns
-from helpers.datasets.sources import Reject, Row
+from helpers.datasets.rows import Reject, Row
 
 _USERS = (
     "user customer client requester visitor guest human contact end-user member patient kunde "
@@ -112,11 +112,11 @@ def _conversation(
     for number, row in thread:
         role = role_of(row.get(columns.role or ""), roles)
         text = row.get(columns.text or "")
-        asked = asked or role == "user"
         reason = _fault(row, columns, role, text, asked)
         if reason or role is None or not isinstance(text, str):
             rejected.append(Reject(number, reason, row))
         else:
+            asked = asked or role == "user"
             spoken.append((number, row, role, text))
     last = max((i for i, item in enumerate(spoken) if item[2] == "assistant"), default=-1)
     for number, row, _, _ in spoken[last + 1 :]:
@@ -131,6 +131,8 @@ def _fault(row: Row, columns: Columns, role: str | None, text: Any, asked: bool)
         return f"unknown role {str(row.get(columns.role or ''))[:40]!r}"
     if not isinstance(text, str) or not text.strip():
         return "no text"
+    if role == "system" and asked:
+        return "a system message after the first question"
     return "comes before the first question" if role == "assistant" and not asked else ""
 
 

@@ -114,7 +114,7 @@ class _Run:
             if start.startswith(magic):
                 self.add("not_text", f"The file is {name}, not JSONL", line=0)
                 return True
-        if start.startswith(_UTF16):
+        if start.startswith(_UTF16) or start[:200].count(0) > len(start[:200]) / 4:
             self.add("not_utf8", "The file is UTF-16, not UTF-8", line=0)
             return True
         return False
@@ -191,6 +191,8 @@ class _Run:
         fix = ""
         if start.lstrip().startswith("["):
             fix = "the file is one JSON list: write its objects one a line"
+        elif reason.startswith("trailing characters"):
+            fix = "several objects stand on this line: put each on one of its own, ended by LF"
         elif reason:
             fix = "write one JSON object a line; " + reason.replace("at line 1 column", "at column")
         self.add(

@@ -1,20 +1,21 @@
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from helpers import jsonl
 from helpers.datasets.columns import Columns
-from helpers.datasets.convert import Conversion, convert_file
+from helpers.datasets.convert import Conversion, Form, convert_file
 from helpers.datasets.validate import validate_file
 from helpers.errors import DataError
+
+FORMS: tuple[Form, ...] = ("chat", "completion", "table")
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -82,6 +83,9 @@ THREAD = """ticket,author,body,created
 7,robot,auto-closed,2025-03-02 12:00
 ,customer,lost,2025-03-02 12:00
 8,Kim,Good day!,2025-03-01 08:00
+9,customer,,2025-03-01 08:00
+9,Kim,Fine.,2025-03-01 08:30
+7,system,closed by rule,2025-03-01 10:30
 """
 
 
@@ -100,6 +104,9 @@ def test_threads_become_conversations_and_every_row_is_accounted_for(tmp_path: P
         6: "unknown role 'robot'",
         7: "no thread",
         8: "comes before the first question",
+        9: "no text",
+        10: "comes before the first question",
+        11: "a system message after the first question",
     }
     assert (done.kept, done.changed) == (2, 1)
     assert adds_up(done)
@@ -142,7 +149,7 @@ words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str
 pairs = st.lists(st.tuples(words, words), min_size=1, max_size=4)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(pairs, st.none() | words)
 def test_chat_to_pairs_and_back_loses_nothing(
     tmp_path_factory: pytest.TempPathFactory, made: list[tuple[str, str]], system: str | None
@@ -169,7 +176,7 @@ def test_chat_to_pairs_and_back_loses_nothing(
     assert adds_up(back)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(st.lists(words, min_size=1, max_size=3), min_size=1, max_size=3))
 def test_chat_to_a_csv_of_threads_and_back_loses_nothing(
     tmp_path_factory: pytest.TempPathFactory, threads: list[list[str]]
@@ -192,21 +199,55 @@ def test_chat_to_a_csv_of_threads_and_back_loses_nothing(
     assert back.rejected == ()
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from(["question", "answer", "x"]), st.text() | st.integers())
     )
 )
+@example([{"question": "\ud800", "answer": "b"}, {"question": "", "answer": "\ud800"}])
 def test_counts_add_up_for_any_rows(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     rows = [{"question": "a", "answer": "b"}, *rows]
     (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
-    for form in ("chat", "completion", "table"):
-        # A text with a lone surrogate cannot be written, and says so.
-        with contextlib.suppress(DataError):
-            done = convert_file(folder / "rows.json", folder / f"rows.{form}", to=form)  # type: ignore[arg-type]
-            assert done.rows_in == len(rows)
-            assert adds_up(done)
+    for form in FORMS:
+        done = convert_file(folder / "rows.json", folder / f"rows.{form}", to=form)
+        assert done.rows_in == len(rows)
+        assert adds_up(done)
+        assert len(done.rejected) == rejects_read_back(done)
+
+
+def rejects_read_back(done: Conversion) -> int:
+    if done.rejects_file is None:
+        return 0
+    with done.rejects_file.open(encoding="utf-8", newline="") as stream:
+        return len(list(csv.DictReader(stream)))
+
+
+@settings(max_examples=25)
+@given(
+    st.binary(max_size=150) | st.text('question,answer\n";{}[]:\t', max_size=80).map(str.encode),
+    st.sampled_from([".csv", ".tsv", ".json", ".jsonl", ".xlsx"]),
+)
+def test_any_bytes_are_converted_or_refused_with_a_remedy(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, suffix: str
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / f"any{suffix}"
+    path.write_bytes(b"question,answer\n" + data if suffix == ".csv" else data)
+    assert sums_or_remedy(path, folder / "any.out.jsonl")
+
+
+def sums_or_remedy(path: Path, target: Path) -> bool:
+    try:
+        return adds_up(convert_file(path, target, to="chat"))
+    except DataError as error:
+        return bool(error.fix)
+
+
+def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "question,answer\nWhen?,Now.\n")
+    with pytest.raises(DataError, match=r"a\.csv cannot be written.*choose another place"):
+        convert_file(path, path / "inside" / "a.csv", to="chat")

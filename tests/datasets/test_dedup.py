@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.datasets import dedup
@@ -90,6 +90,7 @@ def test_most_similar_names_the_training_row() -> None:
     assert similarity[1] == 0
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=20), max_size=8))
 def test_any_texts_are_grouped(texts: list[str]) -> None:
     exact = dedup.exact_duplicates(texts).labels

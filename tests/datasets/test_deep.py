@@ -3,10 +3,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers import jsonl
-from helpers.datasets.deep import leakage
+from helpers.datasets import dedup
+from helpers.datasets.deep import Signing, leakage
 from helpers.datasets.validate import validate_file
 
 QUESTION = "My wifi keeps dropping in the evening, what can I do about it?"
@@ -106,6 +108,19 @@ def test_leakage_is_found_equal_and_nearly_equal() -> None:
     )
     found = [(p.line, p.code) for p in leakage(train, test)]
     assert found == [(2, "leakage"), (3, "near_leakage")]
+
+
+def test_signatures_made_in_batches_are_those_of_all_texts(monkeypatch) -> None:
+    texts = ["wifi", "a longer text about the wifi", "", "x" * 90, "and one more"]
+    whole = dedup.signatures([text[:40] for text in texts])
+    monkeypatch.setattr(dedup, "BATCH", 30)
+    monkeypatch.setattr("helpers.datasets.deep.SEEN", 40)
+    signing, waiting = Signing(), []
+    for text in texts:
+        signing.add(text)
+        waiting.append(sum(map(len, signing._waiting)))
+    assert max(waiting) < 30, "texts are held only until a batch is full"
+    assert np.array_equal(signing.all(), whole)
 
 
 def test_the_same_file_twice_is_one_problem() -> None:

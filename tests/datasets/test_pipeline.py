@@ -69,6 +69,7 @@ def test_the_report_is_one_page_without_outside_parts(tmp_path: Path) -> None:
     assert "comes after the last answer" in page
     assert "&lt;p&gt;I brought back" in page
     assert "Where each row went" in done._repr_html_()
+    assert repr(done) == "library_threads 1.0: 19 examples from 44 rows, 4 rows rejected"
 
 
 def test_too_few_examples_are_reported_not_raised(tmp_path: Path) -> None:
