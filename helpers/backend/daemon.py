@@ -167,7 +167,8 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     # Each platform's way to cut a process loose from its parent's terminal.
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
-        detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        detached = {"creationflags": flags}
     with (logs / "server.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "helpers.backend.daemon"],
