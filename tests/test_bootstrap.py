@@ -237,14 +237,16 @@ VERBS = ["lab", "test", "run", "serve", "doctor", "clean", "bench", "quiz"]
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_answers_at_once(verb):
-    best = 9.0
-    for _ in range(3):
+    command = [sys.executable, "-m", "helpers", *filter(None, [verb]), "--help"]
+    # The best of some, since a busy machine makes any of them wait.
+    for _ in range(8):
         started = time.perf_counter()
-        command = [sys.executable, "-m", "helpers", *filter(None, [verb]), "--help"]
         said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        best = min(best, time.perf_counter() - started)
+        taken = time.perf_counter() - started
         assert "usage: python3 -m helpers" in said.stdout
-    assert best < 0.3
+        if taken < 0.3:
+            return
+    pytest.fail(f"--help took {taken:.2f} s, eight times over")
 
 
 def test_help_imports_the_standard_library_alone():

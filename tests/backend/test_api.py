@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
+from tests.backend.process import assert_no_pytorch
 
 HELLO = [{"role": "user", "content": "Say hello."}]
 
@@ -40,10 +41,10 @@ def test_temperature_zero_repeats_itself(client):
 
 def test_a_seed_repeats_a_sampled_answer_and_another_seed_does_not(client):
     def sampled(seed):
-        return chat(client, temperature=1.5, seed=seed, max_tokens=30).choices[0].message.content
+        return chat(client, temperature=1.5, seed=seed, max_tokens=8).choices[0].message.content
 
     assert sampled(1) == sampled(1)
-    assert len({sampled(seed) for seed in range(4)}) > 1
+    assert len({sampled(seed) for seed in range(3)}) > 1
 
 
 def test_a_stream_adds_up_to_the_whole_answer(client):
@@ -96,9 +97,13 @@ def test_a_json_schema_is_kept_to(client):
 
 
 def test_a_json_object_is_one(client):
-    reply = chat(client, response_format={"type": "json_object"}, max_tokens=200)
-    if reply.choices[0].finish_reason == "stop":
-        assert isinstance(json.loads(reply.choices[0].message.content), dict)
+    messages = [{"role": "user", "content": 'Write this as JSON: {"a": 1}'}]
+    asked = {"messages": messages, "response_format": {"type": "json_object"}}
+    reply = chat(client, **asked, max_tokens=80, stop="\n\n").choices[0]
+    if reply.finish_reason == "length":
+        assert reply.message.content.lstrip().startswith("{")
+    else:
+        assert isinstance(json.loads(reply.message.content), dict)
 
 
 def test_completions_continue_a_text(client):
@@ -135,6 +140,16 @@ def test_similar_texts_have_similar_embeddings(client):
         return sum(x * y for x, y in zip(a, b, strict=True))
 
     assert cosine(rows[0], rows[1]) > 0.8 > 0.3 > cosine(rows[0], rows[2])
+
+
+def test_neither_chats_nor_embeddings_nor_jobs_bring_pytorch_into_the_server(client):
+    chat(client, max_tokens=1)
+    client.embeddings.create(model=EMBEDDING_MODEL, input="router")
+    row = json.dumps({"messages": [*HELLO, {"role": "assistant", "content": "Hello!"}]})
+    file = client.files.create(file=("a.jsonl", f"{row}\n".encode() * 10), purpose="fine-tune")
+    job = client.fine_tuning.jobs.create(model=BASE_MODEL, training_file=file.id)
+    client.fine_tuning.jobs.cancel(job.id)
+    assert_no_pytorch()
 
 
 def test_responses_answer_and_remember(client):

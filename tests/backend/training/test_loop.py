@@ -109,13 +109,21 @@ def test_the_same_spec_gives_the_same_adapter_and_another_seed_another(
     assert adapter(tmp_path / "a") != adapter(tmp_path / "c")
 
 
+@pytest.fixture(scope="module", params=["supervised", "dpo"])
+def undisturbed(
+    spec: TrainSpec, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[TrainSpec, Path, list[Row]]:
+    """A run from start to end: its spec, its folder and what it emitted."""
+    folder = tmp_path_factory.mktemp(request.param)
+    changed = with_method(spec, request.param, folder)
+    return changed, folder, run(changed, folder)
+
+
 @pytest.mark.parametrize("stop_after", [1, 3, 5, 8])
-@pytest.mark.parametrize("method", ["supervised", "dpo"])
 def test_a_run_that_was_stopped_ends_with_the_adapter_of_one_that_was_not(
-    spec: TrainSpec, tmp_path: Path, stop_after: int, method: str
+    undisturbed: tuple[TrainSpec, Path, list[Row]], tmp_path: Path, stop_after: int
 ) -> None:
-    spec = with_method(spec, method, tmp_path)
-    whole = run(spec, tmp_path / "whole")
+    spec, folder, whole = undisturbed
     first: list[Row] = []
 
     def stop(rows: list[Row]) -> bool:
@@ -127,10 +135,10 @@ def test_a_run_that_was_stopped_ends_with_the_adapter_of_one_that_was_not(
     second = run(spec, tmp_path / "cut")
 
     assert second[0]["resumed_at"] == stop_after
-    assert adapter(tmp_path / "cut") == adapter(tmp_path / "whole")
+    assert adapter(tmp_path / "cut") == adapter(folder)
     both = kind(first, "step") + kind(second, "step")
     assert [row["train_loss"] for row in both] == [row["train_loss"] for row in kind(whole, "step")]
-    losses = [(tmp_path / name / "example_losses.csv").read_text() for name in ("cut", "whole")]
+    losses = [(place / "example_losses.csv").read_text() for place in (tmp_path / "cut", folder)]
     assert losses[0] == losses[1]
 
 
