@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     clean.add_argument("--yes", action="store_true", help="do not ask")
 
     bench = verbs.add_parser("bench", help="measure speed and memory on this machine")
-    bench.add_argument("names", nargs="*", metavar="NAME", help="only these rows")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="only these rows or groups of rows")
 
     quiz = verbs.add_parser("quiz", help="the review quiz as a web page")
     quiz.add_argument("--no-browser", action="store_true", help="print the address only")

@@ -23,12 +23,17 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.errors import BackendError
 from helpers.settings import Settings, load
 
+if TYPE_CHECKING:
+    from helpers.backend.service import Service
+
 START_SECONDS = 60
+REST_SECONDS = 10 * 60
+"""A model that was not asked for so long is unloaded; the next question takes 0.5 s more."""
 IDLE_SECONDS = 30 * 60
 """A server that nobody started by hand ends itself after this long without a request or job."""
 
@@ -124,8 +129,9 @@ def serve(
     app = create_app(settings, token=token_of(settings), hosts=(*LOCAL_HOSTS, host))
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
-    if idle_seconds:
-        threading.Thread(target=_end_when_idle, args=(server, app, idle_seconds)).start()
+    threading.Thread(
+        target=_watch_idleness, args=(server, app.state.service, idle_seconds), daemon=True
+    ).start()
     _write(settings.state / "server.json", json.dumps({"url": url, "pid": os.getpid()}))
     try:
         server.run(sockets=[listener])
@@ -215,13 +221,14 @@ def _log_end(settings: Settings) -> str:
     return text.strip().splitlines()[-1] if text.strip() else "the log is empty"
 
 
-def _end_when_idle(server: object, app: object, seconds: float) -> None:
-    service = app.state.service  # type: ignore[attr-defined]
-    while not getattr(server, "should_exit", False):
+def _watch_idleness(server: Any, service: Service, end_after: float | None) -> None:
+    """Give the memory of unused models back, and end a server that nobody needs any more."""
+    while not server.should_exit:
         time.sleep(1)
+        service.engine.rest(REST_SECONDS)
         idle = time.monotonic() - service.last_used
-        if idle > seconds and not service.jobs.busy:
-            server.should_exit = True  # type: ignore[attr-defined]
+        if end_after and idle > end_after and not service.jobs.busy:
+            server.should_exit = True
 
 
 if __name__ == "__main__":

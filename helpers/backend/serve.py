@@ -143,6 +143,10 @@ class Engine:
         """
         self._pool.threads = 1 if sharing else self._threads
 
+    def rest(self, seconds: float) -> None:
+        """Free the memory of models that nobody asked for so long; a question loads them again."""
+        self._pool.rest(seconds)
+
     def unload(self, model_id: str) -> None:
         """Free the memory of a model; requests under way end first."""
         self._pool.drop(model_id)

@@ -267,6 +267,24 @@ def test_only_the_most_recent_models_stay_loaded(model, adapter, tmp_path) -> No
         assert [held.id for held in few._pool._instances] == ["ft:test"]
 
 
+def test_a_model_that_nobody_asks_for_gives_its_memory_back(model, tmp_path) -> None:
+    few = Engine(threads=1, cache=tmp_path)
+    with contextlib.closing(few):
+        stream = few.generate(model, HELLO, Sampling(max_tokens=50, logit_bias={2: -100.0}))
+        next(stream)
+        few.rest(0)
+        assert few._pool._instances, "a request is under way"
+        stream.close()
+        wait_for_requests_to_end()
+        held = psutil.Process().memory_info().rss
+        few.rest(60)
+        assert few._pool._instances
+        few.rest(0)
+        assert not few._pool._instances
+        assert psutil.Process().memory_info().rss < held - 100e6
+        assert ask(few, model, max_tokens=1)
+
+
 def test_sharing_cores_reloads_a_model_with_one_thread(model, tmp_path) -> None:
     busy = Engine(threads=2, cache=tmp_path)
     with contextlib.closing(busy):
