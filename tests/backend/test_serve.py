@@ -28,6 +28,8 @@ from helpers.errors import BackendError
 from helpers.settings import BASE_MODEL
 from helpers.tokens import local_tokenizer
 
+pytestmark = pytest.mark.slow
+
 HELLO = [{"role": "user", "content": "What is a router? Answer in one sentence."}]
 
 
