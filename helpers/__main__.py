@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     lab.add_argument("--ip", default="localhost", help="address to listen on (default: localhost)")
 
     test = verbs.add_parser("test", help="run every check and test, notebooks included")
-    test.add_argument("--fast", action="store_true", help="leave out servers, training and notebooks")
+    test.add_argument(
+        "--fast", action="store_true", help="leave out servers, training and notebooks"
+    )
 
     run = verbs.add_parser("run", help="execute every notebook, then write an HTML report")
     run.add_argument("--fresh", action="store_true", help="train everything anew")
