@@ -130,7 +130,7 @@ def serve(
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     threading.Thread(
-        target=_watch_idleness, args=(server, app.state.service, idle_seconds), daemon=True
+        target=_watch, args=(server, app.state.service, idle_seconds), daemon=True
     ).start()
     _write(settings.state / "server.json", json.dumps({"url": url, "pid": os.getpid()}))
     try:
@@ -221,11 +221,16 @@ def _log_end(settings: Settings) -> str:
     return text.strip().splitlines()[-1] if text.strip() else "the log is empty"
 
 
-def _watch_idleness(server: Any, service: Service, end_after: float | None) -> None:
-    """Give the memory of unused models back, and end a server that nobody needs any more."""
+def _watch(server: Any, service: Service, end_after: float | None) -> None:
+    """Be modest: leave cores to others, give the memory of unused models back, and end a server
+    that nobody needs any more."""
+    from helpers.backend.neighbours import Neighbours
+
+    neighbours = Neighbours(service.settings.threads)
     while not server.should_exit:
         time.sleep(1)
         service.engine.rest(REST_SECONDS)
+        service.engine.share_cores(neighbours.crowd(), why="neighbours")
         idle = time.monotonic() - service.last_used
         if end_after and idle > end_after and not service.jobs.busy:
             server.should_exit = True

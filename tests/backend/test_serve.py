@@ -293,7 +293,10 @@ def test_sharing_cores_reloads_a_model_with_one_thread(model, tmp_path) -> None:
         assert busy._pool.get(model).threads == 2
         busy.share_cores(True)
         assert busy._pool.get(model).threads == 1
+        busy.share_cores(True, why="neighbours")
         busy.share_cores(False)
+        assert busy._pool.get(model).threads == 1, "one reason is left"
+        busy.share_cores(False, why="neighbours")
         assert busy._pool.get(model).threads == 2
 
 

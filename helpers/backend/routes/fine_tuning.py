@@ -51,8 +51,10 @@ def create_job(body: JobRequest, service: Service) -> Document:
     examples = service.training_problems(body.training_file, kind=kind, param="training_file")
     if body.validation_file:
         service.training_problems(body.validation_file, kind=kind, param="validation_file")
-        files = [service.store.files / key for key in (body.training_file, body.validation_file)]
-        if filecmp.cmp(*files, shallow=False):
+        first, second = (
+            service.store.files / key for key in (body.training_file, body.validation_file)
+        )
+        if filecmp.cmp(first, second, shallow=False):
             raise _same_twice()
     return service.jobs.submit(*_job(body, service, kind, examples, gguf, parent))
 
