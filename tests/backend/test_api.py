@@ -75,6 +75,23 @@ def test_n_gives_several_answers(client):
     assert [choice.index for choice in reply.choices] == [0, 1, 2]
 
 
+def test_several_answers_are_streamed_each_under_its_number(client):
+    usage = {"include_usage": True}
+    chunks = list(chat(client, n=2, max_tokens=3, stream=True, stream_options=usage))
+    texts = {0: "", 1: ""}
+    for choice in (chunk.choices[0] for chunk in chunks if chunk.choices):
+        texts[choice.index] += choice.delta.content or ""
+    assert texts[0] == texts[1] == chat(client, max_tokens=3).choices[0].message.content
+    assert chunks[-1].usage.completion_tokens == 6
+
+
+def test_the_smallest_top_p_leaves_the_likeliest_token(client):
+    narrow = chat(client, temperature=2, top_p=0.000001, max_tokens=6)
+    assert (
+        narrow.choices[0].message.content == chat(client, max_tokens=6).choices[0].message.content
+    )
+
+
 def test_logprobs_are_sorted_probabilities_of_the_chosen_tokens(client):
     items = chat(client, logprobs=True, top_logprobs=3).choices[0].logprobs.content
     for item in items:
@@ -164,6 +181,20 @@ def test_responses_answer_and_remember(client):
         max_output_tokens=10,
     )
     assert second.usage.input_tokens > first.usage.input_tokens
+
+
+def test_responses_take_several_turns_and_parts(client):
+    turns = [
+        {"role": "developer", "content": "Answer in one word."},
+        {"role": "user", "content": "My name is Ada."},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "Hello, Ada."}]},
+        {"role": "user", "content": [{"type": "input_text", "text": "What is my name?"}]},
+    ]
+    asked = {"model": BASE_MODEL, "max_output_tokens": 16, "temperature": 0}
+    whole = client.responses.create(input=turns, **asked)
+    assert whole.output_text
+    last = client.responses.create(input=turns[-1:], instructions=turns[0]["content"], **asked)
+    assert whole.usage.input_tokens > last.usage.input_tokens + 8
 
 
 def test_streamed_responses_send_their_events_in_order(client):
