@@ -29,6 +29,8 @@ from helpers.errors import BackendError
 from helpers.settings import Settings, load
 
 if TYPE_CHECKING:
+    import psutil
+
     from helpers.backend.service import Service
 
 START_SECONDS = 60
@@ -61,14 +63,23 @@ def ensure_running(settings: Settings) -> Address:
     with _starting(settings):
         if found := find(settings):
             return found
-        process = _spawn(settings)
+        spawned, present = None, _process(settings)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if found := find(settings):
                 return found
-            if process.poll() is not None:
+            # One that is only slow to answer must not get a second one beside it: both would
+            # run the same jobs.
+            if spawned is None and (present := _process(settings)) is None:
+                spawned = _spawn(settings)
+            elif spawned and spawned.poll() is not None:
                 break
             time.sleep(0.05)
+    if spawned is None and present:
+        raise BackendError(
+            f"the server does not answer within {START_SECONDS} s",
+            fix=f"wait until the machine is less busy, or end process {present.pid}",
+        )
     raise BackendError(
         f"the server did not start: {_log_end(settings)}", fix="run: python3 -m helpers doctor"
     )
@@ -93,15 +104,10 @@ def stop(settings: Settings, *, seconds: float = 10) -> bool:
     """End the server and its trainer; False if none was running. A job goes on next time."""
     import psutil
 
-    try:
-        known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    process = _process(settings)
+    if process is None:
         return False
     with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(known["pid"])
-        # The number may belong to another program since; ours carry this in their command.
-        if not any("helpers" in word for word in process.cmdline()):
-            return False
         family = [process, *process.children(recursive=True)]
         process.terminate()
         _, alive = psutil.wait_procs(family, timeout=seconds)
@@ -109,6 +115,20 @@ def stop(settings: Settings, *, seconds: float = 10) -> bool:
             left.kill()
     (settings.state / "server.json").unlink(missing_ok=True)
     return True
+
+
+def _process(settings: Settings) -> psutil.Process | None:
+    """The living process of the server that this state folder knows of, or None."""
+    import psutil
+
+    try:
+        known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
+        process = psutil.Process(known["pid"])
+        # The number may belong to another program since; ours carry this in their command.
+        ours = any("helpers" in word for word in process.cmdline())
+        return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
 
 
 def serve(
