@@ -12,13 +12,13 @@ import xllamacpp
 
 
 class Plain:
-    """llama.cpp's own server on a loopback port, with few threads and a small context."""
+    """llama.cpp's own server on a loopback port, with one thread and a small context."""
 
     def __init__(self, gguf: Path, adapter: Path | None = None) -> None:
         params = xllamacpp.CommonParams()
         params.model.path = str(gguf)
         params.n_ctx = 1024
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
         params.verbosity = -1
         params.warmup = False
         if adapter:
