@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     lab.add_argument("--ip", default="localhost", help="address to listen on (default: localhost)")
 
     test = verbs.add_parser("test", help="run every check and test, notebooks included")
-    test.add_argument("--fast", action="store_true", help="leave out training and the notebooks")
+    test.add_argument(
+        "--fast", action="store_true", help="leave out servers, training and notebooks"
+    )
 
     run = verbs.add_parser("run", help="execute every notebook, then write an HTML report")
     run.add_argument("--fresh", action="store_true", help="train everything anew")
@@ -55,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     clean.add_argument("--yes", action="store_true", help="do not ask")
 
     bench = verbs.add_parser("bench", help="measure speed and memory on this machine")
-    bench.add_argument("names", nargs="*", metavar="NAME", help="only these rows")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="only these rows or groups of rows")
 
     quiz = verbs.add_parser("quiz", help="the review quiz as a web page")
     quiz.add_argument("--no-browser", action="store_true", help="print the address only")

@@ -27,7 +27,8 @@ PLAIN_EVERY_SECONDS = 15.0
 
 NO_SPACE = re.compile(r"No space left on device|Errno 28|not enough space on the disk", re.I)
 NO_NETWORK = re.compile(
-    r"name resolution|NewConnectionError|Failed to establish a new connection|ConnectTimeout"
+    r"name resolution|NameResolutionError|NewConnectionError|Failed to establish a new connection"
+    r"|ConnectTimeout|ReadTimeoutError|Max retries exceeded|Name or service not known"
     r"|getaddrinfo failed|Network is unreachable|ProxyError|nodename nor servname",
     re.I,
 )

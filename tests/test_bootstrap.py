@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from helpers import bootstrap, installing, settings
 from helpers.bootstrap import Machine
 from helpers.errors import SetupError
 from helpers.installing import Progress, Weights
+from tests.timing import seconds_of
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = (Weights("tiny", "tiny/weights.gguf", hashlib.sha256(b"weights").hexdigest()),)
@@ -31,6 +31,10 @@ mode = (folder / "mode.txt").read_text()
 if mode == "no network":
     print("WARNING: Retrying after NewConnectionError: Temporary failure in name resolution")
     print("ERROR: No matching distribution found for torch==2.13.0")
+    sys.exit(1)
+if mode == "no address":
+    print("WARNING: Retrying (Retry(total=4)) after connection broken by 'NameResolutionError('")
+    print("ERROR: Could not find a version that satisfies the requirement torch==2.13.0")
     sys.exit(1)
 if mode == "disk full":
     print("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device")
@@ -120,6 +124,7 @@ def test_first_use_installs_and_the_second_calls_no_package_manager(clone):
     ("mode", "says"),
     [
         ("no network", "no network"),
+        ("no address", "no network"),
         ("disk full", "not enough disk space"),
         ("no build", "no build of torch==2.13.0"),
         ("crash", "pip ended with code 2: ERROR: the resolver stumbled"),
@@ -237,14 +242,10 @@ VERBS = ["lab", "test", "run", "serve", "doctor", "clean", "bench", "quiz"]
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_answers_at_once(verb):
-    best = 9.0
-    for _ in range(3):
-        started = time.perf_counter()
-        command = [sys.executable, "-m", "helpers", *filter(None, [verb]), "--help"]
-        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        best = min(best, time.perf_counter() - started)
-        assert "usage: python3 -m helpers" in said.stdout
-    assert best < 0.3
+    command = [sys.executable, "-m", "helpers", *filter(None, [verb]), "--help"]
+    taken, said = seconds_of(command, ROOT)
+    assert "usage: python3 -m helpers" in said
+    assert taken < 0.3
 
 
 def test_help_imports_the_standard_library_alone():

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,6 +49,10 @@ BODY_BYTES = 16 * 1024 * 1024
 """The largest body that is not an upload."""
 FORM_BYTES = 64 * 1024
 """What a form adds to the file in it."""
+
+
+TYPE_NAME = re.compile(r"literal\[|constrained-|list\[|dict\[|(?:int|float|str|bool)$")
+"""What pydantic adds to the path of a field that may have several types."""
 
 
 class Door:
@@ -191,12 +196,13 @@ async def _course_error(request: Request, error: Any) -> JSONResponse:
 
 async def _invalid(request: Request, error: Any) -> JSONResponse:
     """The first fault of a body, with the path of the field that has it."""
-    first = error.errors()[0]
+    found = error.errors()
+    first = found[0]
     if first["type"] == "json_invalid":
         return _answer(
             ApiError(400, "We could not parse the JSON body of your request. Check its syntax.")
         )
-    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
+    where = _field(first)
     if first["type"] == "missing":
         return _answer(
             ApiError(
@@ -206,8 +212,17 @@ async def _invalid(request: Request, error: Any) -> JSONResponse:
                 code="missing_required_parameter",
             )
         )
-    message = f"Invalid value for '{where}': {first['msg']}." if where else f"{first['msg']}."
+    # A field of several types has a fault for each of them.
+    faults = dict.fromkeys(one["msg"] for one in found if _field(one) == where)
+    wanted = " or ".join(faults).replace(" or Input should be ", " or ")
+    message = f"Invalid value for '{where}': {wanted}." if where else f"{wanted}."
     return _answer(ApiError(400, message, param=where or None, code="invalid_value"))
+
+
+def _field(fault: Mapping[str, Any]) -> str:
+    """The field's path as the client wrote it: without pydantic's names for types."""
+    parts = [str(part) for part in fault["loc"] if part not in ("body", "query")]
+    return ".".join(part for part in parts if not TYPE_NAME.match(part))
 
 
 async def _http_error(request: Request, error: Any) -> JSONResponse:

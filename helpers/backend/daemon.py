@@ -23,12 +23,19 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.errors import BackendError
 from helpers.settings import Settings, load
 
+if TYPE_CHECKING:
+    import psutil
+
+    from helpers.backend.service import Service
+
 START_SECONDS = 60
+REST_SECONDS = 10 * 60
+"""A model that was not asked for so long is unloaded; the next question takes 0.5 s more."""
 IDLE_SECONDS = 30 * 60
 """A server that nobody started by hand ends itself after this long without a request or job."""
 
@@ -56,14 +63,23 @@ def ensure_running(settings: Settings) -> Address:
     with _starting(settings):
         if found := find(settings):
             return found
-        process = _spawn(settings)
+        spawned, present = None, _process(settings)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if found := find(settings):
                 return found
-            if process.poll() is not None:
+            # One that is only slow to answer must not get a second one beside it: both would
+            # run the same jobs.
+            if spawned is None and (present := _process(settings)) is None:
+                spawned = _spawn(settings)
+            elif spawned and spawned.poll() is not None:
                 break
             time.sleep(0.05)
+    if spawned is None and present:
+        raise BackendError(
+            f"the server does not answer within {START_SECONDS} s",
+            fix=f"wait until the machine is less busy, or end process {present.pid}",
+        )
     raise BackendError(
         f"the server did not start: {_log_end(settings)}", fix="run: python3 -m helpers doctor"
     )
@@ -88,15 +104,10 @@ def stop(settings: Settings, *, seconds: float = 10) -> bool:
     """End the server and its trainer; False if none was running. A job goes on next time."""
     import psutil
 
-    try:
-        known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    process = _process(settings)
+    if process is None:
         return False
     with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(known["pid"])
-        # The number may belong to another program since; ours carry this in their command.
-        if not any("helpers" in word for word in process.cmdline()):
-            return False
         family = [process, *process.children(recursive=True)]
         process.terminate()
         _, alive = psutil.wait_procs(family, timeout=seconds)
@@ -104,6 +115,20 @@ def stop(settings: Settings, *, seconds: float = 10) -> bool:
             left.kill()
     (settings.state / "server.json").unlink(missing_ok=True)
     return True
+
+
+def _process(settings: Settings) -> psutil.Process | None:
+    """The living process of the server that this state folder knows of, or None."""
+    import psutil
+
+    try:
+        known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
+        process = psutil.Process(known["pid"])
+        # The number may belong to another program since; ours carry this in their command.
+        ours = any("helpers" in word for word in process.cmdline())
+        return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
 
 
 def serve(
@@ -124,8 +149,9 @@ def serve(
     app = create_app(settings, token=token_of(settings), hosts=(*LOCAL_HOSTS, host))
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
-    if idle_seconds:
-        threading.Thread(target=_end_when_idle, args=(server, app, idle_seconds)).start()
+    threading.Thread(
+        target=_watch, args=(server, app.state.service, idle_seconds), daemon=True
+    ).start()
     _write(settings.state / "server.json", json.dumps({"url": url, "pid": os.getpid()}))
     try:
         server.run(sockets=[listener])
@@ -167,7 +193,8 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     # Each platform's way to cut a process loose from its parent's terminal.
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
-        detached = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        detached = {"creationflags": flags}
     with (logs / "server.log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "helpers.backend.daemon"],
@@ -214,13 +241,19 @@ def _log_end(settings: Settings) -> str:
     return text.strip().splitlines()[-1] if text.strip() else "the log is empty"
 
 
-def _end_when_idle(server: object, app: object, seconds: float) -> None:
-    service = app.state.service  # type: ignore[attr-defined]
-    while not getattr(server, "should_exit", False):
+def _watch(server: Any, service: Service, end_after: float | None) -> None:
+    """Be modest: leave cores to others, give the memory of unused models back, and end a server
+    that nobody needs any more."""
+    from helpers.backend.neighbours import Neighbours
+
+    neighbours = Neighbours(service.settings.threads)
+    while not server.should_exit:
         time.sleep(1)
+        service.engine.rest(REST_SECONDS)
+        service.engine.share_cores(neighbours.crowd(), why="neighbours")
         idle = time.monotonic() - service.last_used
-        if idle > seconds and not service.jobs.busy:
-            server.should_exit = True  # type: ignore[attr-defined]
+        if end_after and idle > end_after and not service.jobs.busy:
+            server.should_exit = True
 
 
 if __name__ == "__main__":

@@ -10,17 +10,16 @@ side. Not for: training (`train`) or checking the files (`service`).
 from __future__ import annotations
 
 import contextlib
-import os
 import re
+import sqlite3
 import subprocess
-import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
-import psutil
-
+from helpers.backend.executor import start_trainer
 from helpers.backend.results import metrics_csv, step_event
 from helpers.backend.schemas import ApiError, new_id, not_found
 from helpers.backend.store import Document, Store
@@ -168,7 +167,11 @@ class Jobs:
                 self._wake.wait(1)
                 self._wake.clear()
                 continue
-            self._run(queued[0]["id"])
+            job_id = queued[0]["id"]
+            try:
+                self._run(job_id)
+            except Exception as error:  # noqa: BLE001 - the queue has to live on
+                self._broke(job_id, error)
 
     def _run(self, job_id: str) -> None:
         with self._lock:
@@ -177,7 +180,7 @@ class Jobs:
             (self._store.job_dir(job_id) / STOP).unlink(missing_ok=True)
             self._current = job_id
             self._set(job_id, status="running")
-            self._process = self._start(job_id)
+            self._process = start_trainer(self._store.job_dir(job_id), self._settings.root)
         if not self.get(job_id).get("_started"):
             self.event(job_id, "Fine-tuning job started")
             self._set(job_id, _started=True)
@@ -192,24 +195,6 @@ class Jobs:
             self._process = self._current = None
         if not self._closing.is_set():
             self._ended(job_id, process.returncode)
-
-    def _start(self, job_id: str) -> subprocess.Popen[bytes]:
-        """The trainer, at a lower priority, so that chats are answered meanwhile."""
-        folder = self._store.job_dir(job_id)
-        environment = os.environ | {"WORKBOOK_PARENT": str(os.getpid())}
-        with (folder / "trainer.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "helpers.backend.train", str(folder)],
-                cwd=self._settings.root,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        lower = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 15
-        with contextlib.suppress(psutil.Error):
-            psutil.Process(process.pid).nice(lower)
-        return process
 
     def _take(self, job_id: str) -> None:
         """Turn new lines of the progress file into events and checkpoints."""
@@ -274,7 +259,8 @@ class Jobs:
         if job["status"] == "cancelled":
             return
         last = (read_progress(self._store.job_dir(job_id)) or [{"type": "none"}])[-1]
-        if code == PAUSED and job["status"] == "paused":
+        # It may be resumed already: then it waits for its turn.
+        if code == PAUSED and job["status"] in ("paused", "queued"):
             return
         if last["type"] == "done":
             self._succeed(job, last["trained_tokens"])
@@ -315,6 +301,20 @@ class Jobs:
                 result_files=files,
                 finished_at=int(time.time()),
             )
+
+    def _broke(self, job_id: str, error: Exception) -> None:
+        """The server itself stumbled over a job, say at a full disk; the others go on."""
+        if self._closing.is_set():
+            return
+        traceback.print_exception(error)
+        with self._lock:
+            if self._process:
+                self._process.kill()
+            self._process = self._current = None
+        self._share_cores(False)
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._fail(job_id, "server_error", f"{type(error).__name__}: {error}")
+        self._closing.wait(1)
 
     def _fail(self, job_id: str, code: str, message: str) -> None:
         error = {"code": code, "message": message, "param": None}

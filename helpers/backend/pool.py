@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,13 @@ class Instance:
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
         self._slots, self._room = SLOTS, model.context
+        self._used = time.monotonic()
+
+    def idle_seconds(self) -> float:
+        """Seconds since the last request ended; 0 while one is under way or waits."""
+        with self._changed:
+            busy = self._slots < SLOTS or self._line
+            return 0.0 if busy else time.monotonic() - self._used
 
     @contextlib.contextmanager
     def reserved(self, tokens: int) -> Iterator[xllamacpp.Server]:
@@ -52,6 +60,7 @@ class Instance:
         finally:
             with self._changed:
                 self._slots, self._room = self._slots + 1, self._room + tokens
+                self._used = time.monotonic()
                 self._changed.notify_all()
 
     def _enter(self, tokens: int) -> None:
@@ -95,6 +104,13 @@ class Pool:
             while len(self._instances) > self._max_loaded:
                 self._instances.popitem(last=False)
             return instance
+
+    def rest(self, seconds: float) -> None:
+        """Forget the models that nobody has asked for so long: each holds about 300 MB."""
+        with self._lock:
+            for model, instance in list(self._instances.items()):
+                if instance.idle_seconds() >= seconds:
+                    del self._instances[model]
 
     def drop(self, model_id: str | None = None) -> None:
         """Forget a model, or all of them."""

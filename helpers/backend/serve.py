@@ -55,6 +55,7 @@ class Engine:
         self._embedder: xllamacpp.Server | None = None
         self._embedding = threading.Lock()
         self._closed = threading.Event()
+        self._sharing: frozenset[str] = frozenset()
 
     def generate(self, model: ServedModel, prompt: Prompt, sampling: Sampling) -> Iterator[Delta]:
         """Yield the answer as it is made; closing the iterator cancels the request.
@@ -134,14 +135,17 @@ class Engine:
         for _ in self.generate(model, hello, Sampling(max_tokens=1)):
             pass
 
-    def share_cores(self, sharing: bool) -> None:
-        """While another process computes, answer with one thread.
+    def share_cores(self, sharing: bool, *, why: str = "trainer") -> None:
+        """While another process computes, answer with one thread, see `neighbours`.
 
-        Several threads wait for each other at every layer; when the other process holds
-        a core they wait in vain. Measured on two busy cores: 4 tokens/s with two threads,
-        40 with one.
+        Each reason is switched on and off for itself.
         """
-        self._pool.threads = 1 if sharing else self._threads
+        self._sharing = self._sharing | {why} if sharing else self._sharing - {why}
+        self._pool.threads = 1 if self._sharing else self._threads
+
+    def rest(self, seconds: float) -> None:
+        """Free the memory of models that nobody asked for so long; a question loads them again."""
+        self._pool.rest(seconds)
 
     def unload(self, model_id: str) -> None:
         """Free the memory of a model; requests under way end first."""

@@ -9,6 +9,7 @@ ends with the same adapter.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,8 @@ from helpers.backend.training.spec import PAUSED, PROGRESS, STOP, TrainSpec, rea
 
 ORPHANED = 76
 """Exit code when the server that started this process is gone."""
+PARENT_POLL = 0.25
+"""Seconds: a new server may start the job again soon after, in the same folder."""
 
 
 class ProgressFile:
@@ -48,12 +51,24 @@ def _until(row: dict[str, Any], step: int) -> bool:
 
 
 def watch_parent(pid: int) -> None:
-    """End this process when the one that started it has gone: nobody would read on."""
+    """End this process when the one that started it has gone: nobody would read on.
+
+    A killed process that nobody has asked for its exit code yet keeps its number, as a
+    zombie; and a number that is free is given to another process.
+    """
     import psutil
 
+    def alive(parent: psutil.Process) -> bool:
+        try:
+            return parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
     def look() -> None:
-        while psutil.pid_exists(pid):
-            time.sleep(1)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            parent = psutil.Process(pid)
+            while alive(parent):
+                time.sleep(PARENT_POLL)
         os._exit(ORPHANED)
 
     threading.Thread(target=look, daemon=True).start()

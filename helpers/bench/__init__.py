@@ -1,7 +1,8 @@
 """Measure speed and memory on this machine, beside what they are compared with.
 
-For: `python3 -m helpers bench`. Each group below measures everything of its own in one
-run, since only ratios from one run can be trusted on a shared machine.
+For: `python3 -m helpers bench`. Each group below is a module with `NAMES`, its rows in
+their order, and `measuring(root)`, which gives a measurement for each of them. What is
+compared is measured in one run, since only ratios from one run can be trusted.
 """
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from helpers import settings
-from helpers.bench.rows import Row
+from helpers.bench.rows import Row, chosen
 from helpers.errors import CourseError
 
 GROUPS = {
@@ -27,33 +27,47 @@ GROUPS = {
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
-    """Measure the groups that are named, or all; 0 if every aim is reached."""
-    unknown = sorted(set(options.names) - set(GROUPS))
-    if unknown:
-        raise CourseError(
-            f"there is no group {', '.join(unknown)}",
-            fix="; ".join(f"{name}: {what}" for name, what in GROUPS.items()),
-        )
+    """Measure the rows or groups that are named, or all; 0 if every aim is reached."""
+    modules = {name: importlib.import_module(f"helpers.bench.{name}") for name in GROUPS}
+    known = {name: module.NAMES for name, module in modules.items()}
+    try:
+        wanted = chosen(known, options.names)
+    except KeyError as unknown:
+        rows = "; ".join(f"{group}: {', '.join(names)}" for group, names in known.items())
+        raise CourseError(f"there is no row {unknown}", fix=f"the rows are {rows}") from None
+    found = list(measured(root, modules, wanted))
     from helpers.bench.machine import description
 
-    found: list[Row] = []
-    for name in options.names or GROUPS:
-        print(f"== {name}: {GROUPS[name]}", flush=True)
-        module = importlib.import_module(f"helpers.bench.{name}")
-        rows: list[Row] = module.rows() if name == "datasets" else module.rows(root)
-        for row in rows:
-            print("  ", line(row), flush=True)
-        found += rows
     header = f"Measured on {datetime.now(UTC).date().isoformat()}: {description()}."
-    target = settings.load().state
-    target.mkdir(parents=True, exist_ok=True)
-    partial = target / "bench.json.partial"
-    listed = [asdict(row) | {"ratio": row.ratio} for row in found]
-    partial.write_text(json.dumps(listed, indent=1), encoding="utf-8")
-    os.replace(partial, target / "bench.json")
-    (target / "bench.md").write_text(f"{header}\n\n{table(found)}\n", encoding="utf-8")
+    write(settings.load().state, found, header)
     print(f"\n{header}\n\n{table(found)}")
     return int(any(row.holds is False for row in found))
+
+
+def measured(
+    root: Path, modules: Mapping[str, Any], wanted: Mapping[str, Sequence[str]]
+) -> Iterator[Row]:
+    """Take the measurements, saying each one as it comes."""
+    for group, names in wanted.items():
+        print(f"== {group}: {GROUPS[group]}", flush=True)
+        with modules[group].measuring(root) as measurements:
+            for name in names:
+                row: Row = measurements[name]()
+                print("  ", line(row), flush=True)
+                yield row
+
+
+def write(state: Path, rows: Sequence[Row], header: str) -> None:
+    """bench.json holds the rows of the latest run, bench.md the same as a table."""
+    state.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "bench.json": json.dumps([row.as_json() for row in rows], indent=1),
+        "bench.md": f"{header}\n\n{table(rows)}",
+    }
+    for name, text in texts.items():
+        partial = state / f"{name}.partial"
+        partial.write_text(f"{text}\n", encoding="utf-8")
+        partial.replace(state / name)
 
 
 def line(row: Row) -> str:
@@ -65,10 +79,11 @@ def line(row: Row) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| what | ours | theirs | aim | reached |", "|---|---|---|---|---|"]
+    lines = ["| what | ours | theirs | ratio | aim | reached |", "|---|---|---|---|---|---|"]
     for row in rows:
-        theirs = f"{row.theirs:.3g} {row.unit}" if row.theirs is not None else "–"
+        theirs = f"{row.theirs:.3g} {row.unit}".strip() if row.theirs is not None else "–"
+        ratio = f"{row.ratio:.2f}" if row.ratio is not None else "–"
         mark = {True: "yes", False: "no", None: "–"}[row.holds]
         ours = f"{row.ours:.3g} {row.unit}".strip()
-        lines.append(f"| {row.name} | {ours} | {theirs} | {row.aim or '–'} | {mark} |")
+        lines.append(f"| {row.what} | {ours} | {theirs} | {ratio} | {row.aim or '–'} | {mark} |")
     return "\n".join(lines)

@@ -2,7 +2,8 @@
 
 For: the rows of the benchmark's table about datasets. Not for: checking a dataset.
 
-    rows(folder=Path(".workbook/cache"), examples=100_000)
+    with measuring(root) as measurements:
+        measurements["validate"]()
 """
 
 from __future__ import annotations
@@ -10,33 +11,36 @@ from __future__ import annotations
 import random
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from helpers import jsonl, settings
 from helpers.bench.published_checks import check_file
-from helpers.bench.rows import Row
+from helpers.bench.rows import Measurement, Row
 from helpers.datasets.counting import OpenAICounter
 from helpers.datasets.dedup import near_duplicates
 from helpers.datasets.validate import validate_file
 from helpers.tokens import openai_tokenizer
 
+NAMES = ("validate", "validate-tokens", "validate-memory", "near-duplicates")
 EXAMPLES = 100_000
 SYSTEM = "You answer for the support desk of a fibre provider, in two sentences, with its facts."
 
 
-def rows(folder: Path | None = None, *, examples: int = EXAMPLES) -> list[Row]:
-    """Measure everything; the files are made in `folder` (default: the state's cache)."""
-    folder = folder or settings.load().state / "cache"
-    path = folder / f"bench-{examples}.jsonl"
+@contextmanager
+def measuring(root: Path, *, examples: int = EXAMPLES) -> Iterator[Mapping[str, Measurement]]:
+    """All measurements of this group, on one file that is made in the state's cache."""
+    path = settings.load().state / "cache" / f"bench-{examples}.jsonl"
     jsonl.write(path, made_examples(examples))
     try:
-        return [
-            *_validation(path, examples),
-            _memory(path, examples),
-            _near_duplicates(examples),
-        ]
+        yield {
+            "validate": lambda: _form(path, examples),
+            "validate-tokens": lambda: _form_and_tokens(path, examples),
+            "validate-memory": lambda: _memory(path, examples),
+            "near-duplicates": lambda: _near_duplicates(examples),
+        }
     finally:
         path.unlink()
 
@@ -69,28 +73,26 @@ def _seconds(work: Callable[[], Any], *, runs: int = 3) -> float:
     return min(taken)
 
 
-def _validation(path: Path, examples: int) -> Iterator[Row]:
-    encoding = openai_tokenizer()
-    encoding.encode("warm")
-
-    count = OpenAICounter()
+def _form(path: Path, examples: int) -> Row:
     ours = _seconds(lambda: validate_file(path))
     theirs = _seconds(lambda: check_file(path, None))
-    name = f"validate {examples:,} examples"
-    yield Row(f"{name}: form alone", "s", ours, theirs)
+    return Row("validate", f"validate {examples:,} examples: form alone", "s", ours, theirs)
+
+
+def _form_and_tokens(path: Path, examples: int) -> Row:
+    encoding = openai_tokenizer()
+    encoding.encode("warm")
+    count = OpenAICounter()
     ours = _seconds(lambda: validate_file(path, count_tokens=count, max_tokens=65_536), runs=2)
     theirs = _seconds(lambda: check_file(path, encoding.encode), runs=2)
-    aim = "at least 5 times faster"
-    yield Row(f"{name}: form and tokens", "s", ours, theirs, aim, theirs >= 5 * ours)
+    what, aim = f"validate {examples:,} examples: form and tokens", "at least 5 times faster"
+    return Row("validate-tokens", what, "s", ours, theirs, aim, theirs >= 5 * ours)
 
 
 def _memory(path: Path, examples: int) -> Row:
-    ours, theirs = (
-        _peak(lambda: validate_file(path)),
-        _peak(lambda: check_file(path, None)),
-    )
-    name = f"peak memory of validating {examples:,} examples"
-    return Row(name, "MB", ours, theirs, "constant: under 20 MB", ours < 20)
+    ours, theirs = _peak(lambda: validate_file(path)), _peak(lambda: check_file(path, None))
+    what, aim = f"peak memory of validating {examples:,} examples", "constant: under 20 MB"
+    return Row("validate-memory", what, "MB", ours, theirs, aim, ours < 20)
 
 
 def _peak(work: Callable[[], Any]) -> float:
@@ -108,5 +110,5 @@ def _near_duplicates(examples: int) -> Row:
     for place in range(0, examples, 5):
         texts[place] = texts[(place + 7) % examples] + " please"
     taken = _seconds(lambda: near_duplicates(texts), runs=1)
-    name = f"near duplicates of {examples:,} rows"
-    return Row(name, "s", taken, None, "within 60 s", taken <= 60)
+    what = f"near duplicates of {examples:,} rows"
+    return Row("near-duplicates", what, "s", taken, None, "within 60 s", taken <= 60)

@@ -2,34 +2,61 @@
 
 For: the rows of the benchmark's table about serving. Not for: training, see `training`.
 
-    rows(root)
+    with measuring(root) as measurements:
+        measurements["first-token"]()
 """
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers import settings
 from helpers.backend import daemon
 from helpers.bench.machine import median_seconds, resident
-from helpers.bench.rows import Row
+from helpers.bench.rows import Measurement, Row
 from helpers.settings import BASE_MODEL, Settings
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
+NAMES = (
+    "one-stream",
+    "sixteen-streams",
+    "one-stream-transformers",
+    "sixteen-streams-transformers",
+    "first-token",
+    "server-start",
+    "first-answer",
+    "import",
+    "idle-memory",
+    "loaded-memory",
+)
 TOKENS, STREAMS = 96, 16
 PROMPT = "Tell a long story about a lighthouse keeper and a storm."
+QUIET_SECONDS = 8
+"""So long the server takes to believe that nobody else needs the cores."""
+END_TOKEN = 2
+"""A bias against it keeps every answer equally long."""
+
+
+@contextmanager
+def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
+    """All measurements of this group; a server is started when the first one needs it."""
+    with ExitStack() as stack:
+        serving = Serving(root, stack)
+        methods = {name: name.replace("-", "_") for name in NAMES} | {"import": "importing"}
+        yield {name: getattr(serving, method) for name, method in methods.items()}
 
 
 @contextmanager
@@ -39,7 +66,6 @@ def fresh_server() -> Iterator[tuple[Settings, OpenAI, float]]:
 
     with tempfile.TemporaryDirectory() as folder:
         own = replace(settings.load(), state=Path(folder) / "state")
-        os.environ["WORKBOOK_STATE"] = str(own.state)
         start = time.perf_counter()
         try:
             address = daemon.ensure_running(own)
@@ -47,74 +73,125 @@ def fresh_server() -> Iterator[tuple[Settings, OpenAI, float]]:
             yield own, OpenAI(base_url=f"{address.url}/v1", api_key=address.token), taken
         finally:
             daemon.stop(own)
-            os.environ.pop("WORKBOOK_STATE", None)
 
 
-def rows(root: Path) -> list[Row]:
-    """Start, memory, first token and tokens a second of a server with the base model."""
-    with fresh_server() as (own, client, start):
-        idle = _memory(own)
-        first = _seconds(lambda: _chat(client, 1))
-        token = median_seconds(lambda: _first_token(client), runs=7)
-        one = TOKENS / median_seconds(lambda: _chat(client, TOKENS), runs=3)
-        many = _many(client)
-    inside, beside = _in_process(), _transformers()
-    imported = median_seconds(
-        lambda: subprocess.run([sys.executable, "-c", "import helpers"], check=True, cwd=root)
-    )
-    bare = median_seconds(lambda: subprocess.run([sys.executable, "-c", ""], check=True))
-    share = one / inside
-    return [
-        Row(
-            "chat through HTTP, one stream, against llama.cpp in process",
-            "tokens/s",
-            one,
-            inside,
-            "at least 0.9 of it",
-            share >= 0.9,
-        ),
-        Row(
-            "chat through HTTP, sixteen streams, against transformers",
-            "tokens/s",
-            many,
-            beside,
-            "at least 4 times",
-            many >= 4 * beside,
-        ),
-        Row("time to the first token", "s", token, None, "at most 0.15", token <= 0.15),
-        Row("start of the server", "s", start, None, "at most 2", start <= 2),
-        Row("first answer after the start", "s", first, None, "at most 3", first <= 3),
-        Row("import helpers", "s", imported - bare, None, "at most 0.3", imported - bare <= 0.3),
-        Row("memory of the idle server", "MB", idle, None, "at most 400", idle <= 400),
-    ]
+class Serving:
+    """The measurements; what several of them need is taken once."""
+
+    def __init__(self, root: Path, stack: ExitStack) -> None:
+        self._root, self._stack = root, stack
+
+    @cached_property
+    def _server(self) -> tuple[Settings, OpenAI, float]:
+        return self._stack.enter_context(fresh_server())
+
+    @cached_property
+    def _started(self) -> tuple[float, float, float]:
+        """Of a server that was just started: MB, seconds of the first answer, MB after it."""
+        own, client, _ = self._server
+        before = memory(own)
+        first = median_seconds(lambda: chat(client, 1), runs=1)
+        return before, first, memory(own)
+
+    @cached_property
+    def _rates(self) -> tuple[float, float]:
+        """Tokens a second with one stream and with sixteen, before anything else computes:
+        beside another program the server would answer with one thread."""
+        _ = self._started
+        client = self._server[1]
+        time.sleep(QUIET_SECONDS)
+        one = TOKENS / median_seconds(lambda: chat(client, TOKENS), runs=3)
+        return one, all_streams(lambda prompt: chat(client, TOKENS, prompt=prompt))
+
+    @cached_property
+    def _inside(self) -> tuple[float, float]:
+        return in_process()
+
+    @cached_property
+    def _transformers(self) -> float:
+        return transformers_rate()
+
+    def one_stream(self) -> Row:
+        what = "chat through HTTP, one stream, against llama.cpp in process"
+        return at_least("one-stream", what, self._rates[0], self._inside[0], 0.9)
+
+    def sixteen_streams(self) -> Row:
+        what = "the same with sixteen streams"
+        return at_least("sixteen-streams", what, self._rates[1], self._inside[1], 0.9)
+
+    def one_stream_transformers(self) -> Row:
+        what = "chat through HTTP, one stream, against transformers' generate"
+        return at_least("one-stream-transformers", what, self._rates[0], self._transformers, 4)
+
+    def sixteen_streams_transformers(self) -> Row:
+        what = "the same with sixteen streams"
+        return at_least("sixteen-streams-transformers", what, self._rates[1], self._transformers, 4)
+
+    def first_token(self) -> Row:
+        _ = self._started
+        client, number = self._server[1], iter(range(100))
+        time.sleep(QUIET_SECONDS)
+        taken = median_seconds(lambda: first_token(client, f"{next(number)}. {PROMPT}"), runs=7)
+        return at_most("first-token", "time to the first token", "s", taken, 0.15)
+
+    def server_start(self) -> Row:
+        return at_most("server-start", "start of the server", "s", self._server[2], 2)
+
+    def first_answer(self) -> Row:
+        what = "first answer after the start"
+        return at_most("first-answer", what, "s", self._started[1], 3)
+
+    def importing(self) -> Row:
+        def python(code: str) -> float:
+            command = [sys.executable, "-c", code]
+            return median_seconds(lambda: subprocess.run(command, check=True, cwd=self._root))
+
+        taken = max(python("import helpers") - python(""), 0.0)
+        return at_most("import", "import helpers", "s", taken, 0.3)
+
+    def idle_memory(self) -> Row:
+        what = "memory of the idle server, no model loaded"
+        return at_most("idle-memory", what, "MB", self._started[0], 400)
+
+    def loaded_memory(self) -> Row:
+        what = "memory of the server with the base model loaded"
+        return Row("loaded-memory", what, "MB", self._started[2])
 
 
-def _seconds(work: Any) -> float:
-    return median_seconds(work, runs=1)
+def at_least(name: str, what: str, ours: float, theirs: float, times: float) -> Row:
+    """A rate that should reach some times another."""
+    aim = f"at least {times:g} of it" if times < 1 else f"at least {times:g} times"
+    return Row(name, what, "tokens/s", ours, theirs, aim, ours >= times * theirs)
 
 
-def _memory(own: Settings) -> float:
-    import json
+def at_most(name: str, what: str, unit: str, ours: float, limit: float) -> Row:
+    """A number that should stay under a limit."""
+    return Row(name, what, unit, ours, None, f"at most {limit:g}", ours <= limit)
 
+
+def memory(own: Settings) -> float:
+    """Megabytes that the server of this state folder holds."""
     known = json.loads((own.state / "server.json").read_text(encoding="utf-8"))
     return resident(known["pid"]) or 0.0
 
 
-def _chat(client: OpenAI, tokens: int, *, prompt: str = PROMPT) -> None:
-    # A bias against the end token keeps every answer equally long.
+def chat(client: OpenAI, tokens: int, *, prompt: str = PROMPT) -> None:
+    """One answer of exactly so many tokens."""
     client.chat.completions.create(
         model=BASE_MODEL,
         messages=[{"role": "user", "content": prompt}],
         max_completion_tokens=tokens,
         temperature=1,
         seed=1,
+        logit_bias={str(END_TOKEN): -100},
     )
 
 
-def _first_token(client: OpenAI) -> None:
+def first_token(client: OpenAI, prompt: str) -> None:
+    """Ask, and stop at the first piece of text."""
     stream = client.chat.completions.create(
         model=BASE_MODEL,
-        messages=[{"role": "user", "content": PROMPT}],
+        messages=[{"role": "user", "content": prompt}],
         max_completion_tokens=8,
         stream=True,
     )
@@ -124,37 +201,43 @@ def _first_token(client: OpenAI) -> None:
     stream.close()
 
 
-def _many(client: OpenAI) -> float:
+def all_streams(ask: Callable[[str], Any]) -> float:
+    """Tokens a second of sixteen different prompts asked at once."""
     start = time.perf_counter()
     with ThreadPoolExecutor(STREAMS) as pool:
-        list(pool.map(lambda i: _chat(client, TOKENS, prompt=f"{i}. {PROMPT}"), range(STREAMS)))
+        list(pool.map(lambda i: ask(f"{i}. {PROMPT}"), range(STREAMS)))
     return STREAMS * TOKENS / (time.perf_counter() - start)
 
 
-def _in_process() -> float:
-    """Tokens a second of llama.cpp called directly."""
-    from helpers.backend.models import base_models
+def in_process() -> tuple[float, float]:
+    """Tokens a second of xllamacpp called directly: one stream, and sixteen together."""
+    import xllamacpp
+
     from helpers.backend.sampling import Sampling
-    from helpers.backend.serve import Engine
+    from helpers.tokens import local_tokenizer
 
-    config = settings.load()
-    engine = Engine(threads=config.threads, cache=config.state / "cache")
-    model = base_models(config)[BASE_MODEL].served()
-    message = [{"role": "user", "content": PROMPT}]
+    gguf = settings.base_gguf()
+    assert gguf is not None
+    params = xllamacpp.CommonParams()
+    params.model.path = str(gguf)
+    params.n_ctx, params.n_parallel, params.kv_unified = 8192, STREAMS, True
+    threads = settings.load().threads
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    params.verbosity = -1
+    server = xllamacpp.Server(params)
+    how = Sampling(max_tokens=TOKENS, temperature=1, seed=1, logit_bias={END_TOKEN: -100.0})
+    tokenizer = local_tokenizer(gguf)
 
-    def once() -> None:
-        for _ in engine.generate(
-            model, message, Sampling(max_tokens=TOKENS, temperature=1, seed=1)
-        ):
-            pass
+    def ask(prompt: str) -> None:
+        text = tokenizer.chat([{"role": "user", "content": prompt}], add_generation_prompt=True)
+        asked = {"prompt": text, "stream": True, "cache_prompt": True, **how.request(TOKENS)}
+        server.handle_completions(asked, lambda chunk: False)
 
-    once()
-    taken = median_seconds(once, runs=3)
-    engine.close()
-    return TOKENS / taken
+    ask(PROMPT)
+    return TOKENS / median_seconds(lambda: ask(PROMPT), runs=3), all_streams(ask)
 
 
-def _transformers() -> float:
+def transformers_rate() -> float:
     """Tokens a second of transformers' `generate`, one stream, float32."""
     import torch
 

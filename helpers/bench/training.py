@@ -3,7 +3,8 @@
 For: the rows of the benchmark's table about training. TRL comes from requirements-bench.txt,
 installed beside the course's environment at the first use.
 
-    rows(root)
+    with measuring(root) as measurements:
+        measurements["same-training"]()
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from helpers import jsonl, settings
+from helpers.backend.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT
 from helpers.backend.training.spec import TrainSpec, read_progress
 from helpers.bench.machine import gflops, run_measured
-from helpers.bench.rows import Row
+from helpers.bench.rows import Measurement, Row
 from helpers.errors import SetupError
 
+NAMES = ("same-training", "loss-curve", "arithmetic", "same-loss", "trainer-memory")
 EXAMPLES, VALIDATION, EPOCHS, BATCH = 48, 16, 2, 8
 LOSS_TOLERANCE = 1e-3
 
@@ -36,64 +42,101 @@ class Run:
     seconds: float
     memory: float
     valid: list[tuple[float, float]]
-    """(seconds, loss on the whole validation file) at each epoch's end."""
+    """(seconds of training, loss on the whole validation file) at each epoch's end."""
 
 
-def rows(root: Path) -> list[Row]:
-    """Measure both trainers on the same examples, one after the other."""
-    work = settings.load().state / "bench"
-    spec = prepared(root, work)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(trl_packages(root))])}
-    same = replace(spec, precision="float32")
-    ours, theirs = train(same, work / "ours"), train_trl(same, work / "same", env)
-    apart = max(abs(a - b) for a, b in zip(ours.losses, theirs.losses, strict=True))
-    as_shipped = train(spec, work / "shipped")
-    own_trl = train_trl(replace(spec, n_epochs=3), work / "own", env, own_recipe=True)
-    quick = train(replace(spec, n_epochs=3), work / "quick")
-    bound = least_seconds(spec)
-    reached = next((s for s, loss in quick.valid if loss <= own_trl.valid[-1][1]), quick.seconds)
-    return [
-        Row(
-            "same LoRA training, float32, against TRL",
+@contextmanager
+def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
+    """All measurements of this group; each training runs once, when a row first needs it."""
+    training = Training(root, settings.load().state / "bench")
+    yield {name: getattr(training, name.replace("-", "_")) for name in NAMES}
+
+
+class Training:
+    """The measurements, and the trainings that they share."""
+
+    def __init__(self, root: Path, work: Path) -> None:
+        self._root, self._work = root, work
+
+    @cached_property
+    def _spec(self) -> TrainSpec:
+        return prepared(self._root, self._work)
+
+    @cached_property
+    def _exact(self) -> TrainSpec:
+        """In the precision in which TRL computes on a CPU."""
+        return replace(self._spec, precision="float32")
+
+    @cached_property
+    def _recipe(self) -> TrainSpec:
+        """As the server trains when nothing is asked for."""
+        return replace(
+            self._spec, prompt_loss_weight=PROMPT_LOSS_WEIGHT, neftune_alpha=NEFTUNE_ALPHA
+        )
+
+    @cached_property
+    def _ours(self) -> Run:
+        return train(self._exact, self._work / "ours")
+
+    @cached_property
+    def _theirs(self) -> Run:
+        return train_trl(self._root, self._exact, self._work / "same")
+
+    @cached_property
+    def _shipped(self) -> Run:
+        return train(self._recipe, self._work / "shipped")
+
+    def same_training(self) -> Row:
+        ours, theirs = self._ours.seconds, self._theirs.seconds
+        return Row(
+            "same-training",
+            "the same LoRA training in float32, against TRL's SFTTrainer with peft",
             "s",
-            ours.seconds,
-            theirs.seconds,
+            ours,
+            theirs,
             "at least 2.5 times faster",
-            theirs.seconds >= 2.5 * ours.seconds,
-        ),
-        Row(
-            "largest difference of the two loss curves",
-            "",
-            apart,
-            None,
-            "at most 0.001",
-            apart <= LOSS_TOLERANCE,
-        ),
-        Row(
-            "the trainer as shipped, against the matrix products alone",
+            theirs >= 2.5 * ours,
+        )
+
+    def loss_curve(self) -> Row:
+        pairs = zip(self._ours.losses, self._theirs.losses, strict=True)
+        apart = max(abs(ours - theirs) for ours, theirs in pairs)
+        what = "largest difference between the two loss curves"
+        return Row("loss-curve", what, "", apart, None, "at most 0.001", apart <= LOSS_TOLERANCE)
+
+    def arithmetic(self) -> Row:
+        ours, bound = self._shipped.seconds, least_seconds(self._recipe)
+        return Row(
+            "arithmetic",
+            "the trainer as shipped, against its matrix products alone",
             "s",
-            as_shipped.seconds,
+            ours,
             bound,
             "at most 1.3 times the bound",
-            as_shipped.seconds <= 1.3 * bound,
-        ),
-        Row(
+            ours <= 1.3 * bound,
+        )
+
+    def same_loss(self) -> Row:
+        longer = replace(self._recipe, n_epochs=3)
+        theirs = train_trl(self._root, longer, self._work / "own", own_recipe=True)
+        quick = train(longer, self._work / "quick")
+        goal = theirs.valid[-1][1]
+        reached = [seconds for seconds, loss in quick.valid if loss <= goal]
+        ours = reached[0] if reached else quick.seconds
+        return Row(
+            "same-loss",
             "until TRL's final validation loss, each with its own settings",
             "s",
-            reached,
-            own_trl.seconds,
+            ours,
+            theirs.seconds,
             "at least 5 times faster",
-            own_trl.seconds >= 5 * reached,
-        ),
-        Row(
-            "peak memory of the trainer",
-            "MB",
-            as_shipped.memory,
-            theirs.memory,
-            "at most 2,500",
-            as_shipped.memory <= 2500,
-        ),
-    ]
+            bool(reached) and theirs.seconds >= 5 * ours,
+        )
+
+    def trainer_memory(self) -> Row:
+        ours, theirs = self._shipped.memory, self._theirs.memory
+        what = "peak memory of the trainer, against TRL"
+        return Row("trainer-memory", what, "MB", ours, theirs, "at most 2,500", ours <= 2500)
 
 
 def prepared(root: Path, work: Path) -> TrainSpec:
@@ -117,37 +160,32 @@ def prepared(root: Path, work: Path) -> TrainSpec:
 
 
 def train(spec: TrainSpec, folder: Path) -> Run:
-    """Our trainer, as the server starts it. Validation is left out of the time."""
+    """Our trainer, as the server starts it: once as it is, once without validation for the time."""
+    rows, memory = _train(spec, folder)
+    alone, _ = _train(replace(spec, validation_file=None), folder.with_name(f"{folder.name}-alone"))
+    seconds = {row["step"]: float(row["seconds"]) for row in alone}
+    valid = [(seconds[r["step"]], r["full_valid_loss"]) for r in rows if "full_valid_loss" in r]
+    return Run([row["train_loss"] for row in rows], seconds[len(rows)], memory, valid)
+
+
+def _train(spec: TrainSpec, folder: Path) -> tuple[list[dict[str, Any]], float]:
+    """The rows of all steps, and the peak memory."""
     _empty(folder)
     spec.write(folder)
     command = [sys.executable, "-m", "helpers.backend.train", str(folder)]
     memory = run_measured(command, env=dict(os.environ), log=folder / "log")
-    steps = [row for row in read_progress(folder) if row["type"] == "step"]
-    valid = [(r["seconds"], r["full_valid_loss"]) for r in steps if "full_valid_loss" in r]
-    without = _train_alone(spec, folder.with_name(folder.name + "-alone"))
-    return Run([row["train_loss"] for row in steps], without, memory, valid)
+    return [row for row in read_progress(folder) if row["type"] == "step"], memory
 
 
-def _train_alone(spec: TrainSpec, folder: Path) -> float:
-    """Seconds of the steps when nothing is validated between them."""
-    _empty(folder)
-    replace(spec, validation_file=None).write(folder)
-    command = [sys.executable, "-m", "helpers.backend.train", str(folder)]
-    run_measured(command, env=dict(os.environ), log=folder / "log")
-    steps = [row for row in read_progress(folder) if row["type"] == "step"]
-    return float(steps[-1]["seconds"])
-
-
-def train_trl(
-    spec: TrainSpec, folder: Path, env: dict[str, str], *, own_recipe: bool = False
-) -> Run:
+def train_trl(root: Path, spec: TrainSpec, folder: Path, *, own_recipe: bool = False) -> Run:
     """TRL's trainer on the same tokens in the same order."""
     _empty(folder)
     spec.write(folder)
     if own_recipe:
         (folder / "own_recipe").touch()
     command = [sys.executable, "-m", "helpers.bench.trl_peer", str(folder)]
-    memory = run_measured(command, env=env, log=folder / "log")
+    path = os.pathsep.join([str(root), str(trl_packages(root))])
+    memory = run_measured(command, env={**os.environ, "PYTHONPATH": path}, log=folder / "log")
     said: dict[str, Any] = json.loads((folder / "trl.json").read_text(encoding="utf-8"))
     valid = [(said["seconds"], said["valid_loss"])]
     return Run(said["losses"], said["seconds"], memory, valid)
@@ -171,7 +209,8 @@ def least_seconds(spec: TrainSpec) -> float:
     for epoch in range(spec.n_epochs):
         order = epoch_order(len(examples), seed=spec.seed, epoch=epoch)
         for chosen in _parts(order, spec):
-            packed = pack([examples[i] for i in chosen])
+            prompts = spec.prompt_loss_weight > 0
+            packed = pack([examples[i] for i in chosen], prompts=prompts)
             tokens += len(packed.ids)
             targets += len(packed.labels)
             batches += 1

@@ -12,15 +12,17 @@ import xllamacpp
 
 
 class Plain:
-    """llama.cpp's own server on a loopback port, with few threads and a small context."""
+    """llama.cpp's own server on a loopback port, with one thread and a small context."""
 
-    def __init__(self, gguf: Path) -> None:
+    def __init__(self, gguf: Path, adapter: Path | None = None) -> None:
         params = xllamacpp.CommonParams()
         params.model.path = str(gguf)
         params.n_ctx = 1024
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
         params.verbosity = -1
         params.warmup = False
+        if adapter:
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
         self.server = xllamacpp.Server(params)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
@@ -39,3 +41,8 @@ class Plain:
     def template(self, messages: list[dict[str, str]]) -> str:
         """The chat as text, by the template inside the GGUF."""
         return str(self.post("/apply-template", {"messages": messages})["prompt"])
+
+    def answer(self, messages: list[dict[str, str]], *, max_tokens: int) -> str:
+        """The greedy answer."""
+        body = {"prompt": self.template(messages), "n_predict": max_tokens, "temperature": 0}
+        return str(self.post("/completion", body)["content"])

@@ -4,19 +4,17 @@ import json
 import time
 from dataclasses import replace
 
-import numpy as np
 import psutil
 import pytest
 from openai import OpenAI
 
 from helpers import settings as settings_module
 from helpers.backend import daemon
-from helpers.backend.models import ServedModel
-from helpers.backend.serve import Engine, Sampling
-from helpers.backend.training.spec import TrainSpec
 from helpers.jobs import Hyperparameters, fine_tune, follow, result_tables, snapshot, wait
 from helpers.settings import BASE_MODEL
 from helpers.tokens import local_tokenizer
+from tests.backend.llama import Plain
+from tests.backend.process import assert_no_pytorch
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -35,6 +33,9 @@ BOXES = {
     "orange": "fishing nets",
 }
 SYSTEM = {"role": "system", "content": "You know what the boxes hold."}
+UNSEEN = [f"Tell me about the {colour} one." for colour in list(BOXES)[:10]]
+GREEDY = 24
+"""Tokens of an answer."""
 HARD = Hyperparameters(n_epochs=12, batch_size=4)
 
 
@@ -59,7 +60,7 @@ def training_file(tmp_path_factory):
 def tuned(client, training_file):
     """One job that learns twelve rows by heart."""
     run = fine_tune(client, model=BASE_MODEL, training=training_file, hyperparameters=HARD)
-    return wait(client, run.job.id)
+    return wait(client, run.job.id, every=0.05)
 
 
 def say(client, model, question, **more):
@@ -67,9 +68,7 @@ def say(client, model, question, **more):
         client.chat.completions.create(
             model=model,
             messages=[SYSTEM, {"role": "user", "content": question}],
-            temperature=0,
-            max_tokens=24,
-            **more,
+            **{"temperature": 0, "max_tokens": GREEDY, **more},
         )
         .choices[0]
         .message.content
@@ -81,6 +80,13 @@ def until_step(client, job_id, step):
         if state.step >= step or state.ended:
             return state
     raise AssertionError("the job was never seen")
+
+
+def test_a_tuned_model_answers_within_three_seconds_of_its_jobs_success(client, tuned):
+    started = time.monotonic()
+    assert say(client, tuned.fine_tuned_model, asked("red"), max_tokens=8)
+    assert time.monotonic() - started < 3
+    assert_no_pytorch()
 
 
 def test_a_job_learns_its_rows_by_heart(client, tuned):
@@ -140,12 +146,19 @@ def test_a_tuned_model_is_the_base_of_the_next_job(client, tuned, training_file)
     client.models.delete(job.fine_tuned_model)
 
 
-def test_a_cancel_takes_effect_within_two_seconds_and_chats_go_on(client, training_file):
-    run = fine_tune(
-        client, model=BASE_MODEL, training=training_file, fresh=True, hyperparameters=HARD
-    )
+def test_one_job_runs_at_a_time_chats_go_on_and_a_cancel_takes_two_seconds(client, training_file):
+    def begin():
+        return fine_tune(
+            client, model=BASE_MODEL, training=training_file, fresh=True, hyperparameters=HARD
+        )
+
+    run, waiting = begin(), begin()
     until_step(client, run.job.id, 1)
-    assert say(client, BASE_MODEL, "Hello?")
+    assert say(client, BASE_MODEL, "Hello?", max_tokens=8)
+    assert client.fine_tuning.jobs.retrieve(run.job.id).status == "running"
+    assert client.fine_tuning.jobs.retrieve(waiting.job.id).status == "queued"
+    assert len(trainers()) == 1
+    client.fine_tuning.jobs.cancel(waiting.job.id)
     started = time.monotonic()
     assert client.fine_tuning.jobs.cancel(run.job.id).status == "cancelled"
     while trainers():
@@ -205,44 +218,59 @@ def test_a_job_killed_with_its_trainer_and_then_with_the_server_ends_the_same(
         daemon.stop(config)
 
 
-def test_plain_peft_and_the_server_give_the_same_greedy_answers(settings, server, tuned, tmp_path):
-    """The adapter folder with plain peft, against its GGUF in llama.cpp."""
+@pytest.fixture(scope="module")
+def exported(tuned):
+    """The folder of the adapter that the tuned model is served with."""
+    checkpoints = settings_module.load().state / "jobs" / tuned.id / "checkpoints"
+    return max(checkpoints.iterdir(), key=lambda path: int(path.name.split("-")[1]))
+
+
+@pytest.fixture(scope="module")
+def served(client, tuned):
+    """The server's greedy answers to questions that were trained and to some that were not."""
+    questions = [*map(asked, BOXES), *UNSEEN]
+    return {question: say(client, tuned.fine_tuned_model, question) for question in questions}
+
+
+def assert_same_answers(served, answer):
+    """All trained rows agree word for word, and at least nine in ten of the others."""
+    different = {
+        question: (said, other)
+        for question, said in served.items()
+        if (other := answer([SYSTEM, {"role": "user", "content": question}])) != said
+    }
+    assert not {q: pair for q, pair in different.items() if q not in UNSEEN}
+    assert len(different) <= len(UNSEEN) // 10, different
+
+
+def test_the_exported_adapter_answers_the_same_in_plain_peft(served, exported):
     import torch
     from peft import PeftModel
 
     from helpers.backend.training.base import load_base
 
-    state = settings_module.load().state
-    folder = max(
-        (state / "jobs" / tuned.id / "checkpoints").iterdir(),
-        key=lambda path: int(path.name.split("-")[1]),
-    )
-    spec = TrainSpec.read(state / "jobs" / tuned.id)
     gguf = settings_module.base_gguf()
-    assert str(gguf) == spec.base_gguf
-    model = PeftModel.from_pretrained(load_base(gguf), str(folder))
+    model = PeftModel.from_pretrained(load_base(gguf), str(exported)).eval()
     tokenizer = local_tokenizer(gguf)
-    engine = Engine(threads=2, cache=tmp_path)
-    served = ServedModel("ft:test", gguf, folder / "adapter.gguf")
 
-    def by_peft(messages):
+    def answer(messages):
         ids = torch.tensor([tokenizer.encode_chat(messages)])
-        with torch.no_grad():
-            out = model.generate(
-                input_ids=ids, max_new_tokens=20, do_sample=False, eos_token_id=tokenizer.end_id
-            )
-        return tokenizer.decode(out[0][ids.shape[1] :].tolist()).replace("<|im_end|>", "").strip()
+        made = model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=GREEDY,
+            do_sample=False,
+            eos_token_id=tokenizer.end_id,
+            pad_token_id=tokenizer.end_id,
+        )
+        return tokenizer.decode(made[0, ids.shape[1] :].tolist()).removesuffix("<|im_end|>")
 
-    def by_llama(messages):
-        how = Sampling(temperature=0, max_tokens=20)
-        return "".join(delta.text for delta in engine.generate(served, messages, how)).strip()
+    assert_same_answers(served, answer)
 
-    def same(question):
-        messages = [SYSTEM, {"role": "user", "content": question}]
-        return by_peft(messages) == by_llama(messages)
 
-    trained = [same(asked(colour)) for colour in BOXES]
-    unseen = [same(f"Tell me about the {colour} one.") for colour in list(BOXES)[:10]]
-    engine.close()
-    assert all(trained)
-    assert np.mean(unseen) >= 0.9
+def test_the_exported_gguf_answers_the_same_in_plain_llama_cpp(served, exported):
+    plain = Plain(settings_module.base_gguf(), exported / "adapter.gguf")
+    assert_same_answers(served, lambda messages: plain.answer(messages, max_tokens=GREEDY))
+    base = Plain(settings_module.base_gguf())
+    without = base.answer([SYSTEM, {"role": "user", "content": asked("red")}], max_tokens=GREEDY)
+    assert without != served[asked("red")]

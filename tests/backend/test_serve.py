@@ -20,12 +20,15 @@ import psutil
 import pytest
 
 from helpers import settings as settings_module
+from helpers.backend import pool, serve
 from helpers.backend.models import ServedModel, base_models
-from helpers.backend.pool import BATCH, SLOTS, Instance
+from helpers.backend.pool import SLOTS, Instance
 from helpers.backend.serve import ContextTooLong, Delta, Engine, Sampling
 from helpers.errors import BackendError
 from helpers.settings import BASE_MODEL
 from helpers.tokens import local_tokenizer
+
+pytestmark = pytest.mark.slow
 
 HELLO = [{"role": "user", "content": "What is a router? Answer in one sentence."}]
 
@@ -209,8 +212,7 @@ def test_an_answer_ends_where_the_context_does(engine, model) -> None:
 
 def test_more_requests_than_slots_are_all_answered(engine, model) -> None:
     def one(number: int) -> tuple[int, Delta]:
-        prompt = [{"role": "user", "content": f"Count from {number}."}]
-        return number, ask(engine, model, prompt, max_tokens=3)[-1]
+        return number, ask(engine, model, f"{number}, ", max_tokens=3)[-1]
 
     with ThreadPoolExecutor(SLOTS + 4) as threads:
         answers = dict(threads.map(one, range(SLOTS + 4)))
@@ -226,11 +228,15 @@ def test_closing_the_iterator_frees_the_model_at_once(engine, model) -> None:
     wait_for_requests_to_end()
 
 
-def test_a_long_prompt_can_be_cancelled_while_it_is_read(engine, model) -> None:
-    stream = engine.generate(model, "word " * (BATCH + 200), Sampling(max_tokens=1))
-    assert next(stream).text == ""
-    stream.close()
-    wait_for_requests_to_end()
+def test_a_long_prompt_can_be_cancelled_while_it_is_read(model, tmp_path, monkeypatch) -> None:
+    for module in (pool, serve):
+        monkeypatch.setattr(module, "BATCH", 64)
+    small = Engine(threads=1, cache=tmp_path)
+    with contextlib.closing(small):
+        stream = small.generate(model, "word " * 400, Sampling(max_tokens=1))
+        assert next(stream).text == ""
+        stream.close()
+        wait_for_requests_to_end()
 
 
 def wait_for_requests_to_end(seconds: float = 30) -> None:
@@ -263,13 +269,34 @@ def test_only_the_most_recent_models_stay_loaded(model, adapter, tmp_path) -> No
         assert [held.id for held in few._pool._instances] == ["ft:test"]
 
 
+def test_a_model_that_nobody_asks_for_gives_its_memory_back(model, tmp_path) -> None:
+    few = Engine(threads=1, cache=tmp_path)
+    with contextlib.closing(few):
+        stream = few.generate(model, HELLO, Sampling(max_tokens=50, logit_bias={2: -100.0}))
+        next(stream)
+        few.rest(0)
+        assert few._pool._instances, "a request is under way"
+        stream.close()
+        wait_for_requests_to_end()
+        held = psutil.Process().memory_info().rss
+        few.rest(60)
+        assert few._pool._instances
+        few.rest(0)
+        assert not few._pool._instances
+        assert psutil.Process().memory_info().rss < held - 100e6
+        assert ask(few, model, max_tokens=1)
+
+
 def test_sharing_cores_reloads_a_model_with_one_thread(model, tmp_path) -> None:
     busy = Engine(threads=2, cache=tmp_path)
     with contextlib.closing(busy):
         assert busy._pool.get(model).threads == 2
         busy.share_cores(True)
         assert busy._pool.get(model).threads == 1
+        busy.share_cores(True, why="neighbours")
         busy.share_cores(False)
+        assert busy._pool.get(model).threads == 1, "one reason is left"
+        busy.share_cores(False, why="neighbours")
         assert busy._pool.get(model).threads == 2
 
 
@@ -308,7 +335,7 @@ def test_requests_wait_in_line_for_their_share_of_the_context(model) -> None:
 
 def test_closing_the_engine_ends_requests_under_way_and_leaves_no_thread(model, tmp_path) -> None:
     before = psutil.Process().num_threads()
-    short = Engine(threads=2, cache=tmp_path)
+    short = Engine(threads=1, cache=tmp_path)
     stream = short.generate(model, HELLO, Sampling(max_tokens=4000, logit_bias={2: -100.0}))
     next(stream)
     short.close()

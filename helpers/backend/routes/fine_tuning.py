@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,17 +47,26 @@ def create_job(body: JobRequest, service: Service) -> Document:
     service.room_for_job()
     gguf, parent = _base(body.model, service)
     if body.validation_file == body.training_file:
-        raise ApiError(
-            400,
-            "The same file is given for training and for validation. "
-            "Split off other examples for validation.",
-            param="validation_file",
-            code="invalid_validation_file",
-        )
+        raise _same_twice()
     examples = service.training_problems(body.training_file, kind=kind, param="training_file")
     if body.validation_file:
         service.training_problems(body.validation_file, kind=kind, param="validation_file")
+        first, second = (
+            service.store.files / key for key in (body.training_file, body.validation_file)
+        )
+        if filecmp.cmp(first, second, shallow=False):
+            raise _same_twice()
     return service.jobs.submit(*_job(body, service, kind, examples, gguf, parent))
+
+
+def _same_twice() -> ApiError:
+    return ApiError(
+        400,
+        "The same file is given for training and for validation. "
+        "Remedy: split off other examples for validation.",
+        param="validation_file",
+        code="invalid_validation_file",
+    )
 
 
 def _base(name: str, service: Service) -> tuple[Path, Path | None]:

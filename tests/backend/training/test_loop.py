@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,23 @@ def adapter(folder: Path, step: int = 9) -> bytes:
     return (folder / f"checkpoints/step-{step}/adapter_model.safetensors").read_bytes()
 
 
-def test_it_reports_each_step_an_epochs_checkpoint_and_the_end(
-    spec: TrainSpec, tmp_path: Path
-) -> None:
-    rows = run(spec, tmp_path)
+@dataclass(frozen=True)
+class Whole:
+    """A run from start to end. Tests read it and leave it as it is."""
+
+    spec: TrainSpec
+    folder: Path
+    rows: list[Row]
+
+
+@pytest.fixture(scope="module")
+def whole(spec: TrainSpec, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("whole")
+    return Whole(spec, folder, run(spec, folder))
+
+
+def test_it_reports_each_step_an_epochs_checkpoint_and_the_end(whole: Whole) -> None:
+    rows = whole.rows
     start = rows[0]
     assert (start["type"], start["steps"], start["examples"]) == ("started", 9, 11)
     assert 0 < start["trainable_parameters"] < start["total_parameters"]
@@ -70,15 +84,13 @@ def test_it_reports_each_step_an_epochs_checkpoint_and_the_end(
     assert rows[-1] == {"type": "done", "trained_tokens": 3 * start["tokens"]}
 
 
-def test_the_loss_falls(spec: TrainSpec, tmp_path: Path) -> None:
-    losses = [row["train_loss"] for row in kind(run(spec, tmp_path), "step")]
+def test_the_loss_falls(whole: Whole) -> None:
+    losses = [row["train_loss"] for row in kind(whole.rows, "step")]
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_checkpoint_carries_the_validation_of_the_whole_set(
-    spec: TrainSpec, tmp_path: Path
-) -> None:
-    for row in kind(run(spec, tmp_path), "checkpoint"):
+def test_a_checkpoint_carries_the_validation_of_the_whole_set(whole: Whole) -> None:
+    for row in kind(whole.rows, "checkpoint"):
         assert set(row["metrics"]) == {
             "step",
             "train_loss",
@@ -92,30 +104,39 @@ def test_a_checkpoint_carries_the_validation_of_the_whole_set(
         assert row["metrics"]["valid_loss"] == pytest.approx(row["metrics"]["full_valid_loss"])
 
 
-def test_the_losses_of_all_examples_are_kept_by_line(spec: TrainSpec, tmp_path: Path) -> None:
-    run(spec, tmp_path)
-    with (tmp_path / "example_losses.csv").open(encoding="utf-8") as stream:
+def test_the_losses_of_all_examples_are_kept_by_line(whole: Whole) -> None:
+    with (whole.folder / "example_losses.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [int(row["line"]) for row in rows] == list(range(1, 12))
     assert all(float(row["loss"]) > 0 for row in rows)
 
 
 def test_the_same_spec_gives_the_same_adapter_and_another_seed_another(
-    spec: TrainSpec, tmp_path: Path
+    whole: Whole, tmp_path: Path
 ) -> None:
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run(TrainSpec(**{**vars(spec), "seed": seed}), tmp_path / name)
-    assert adapter(tmp_path / "a") == adapter(tmp_path / "b")
-    assert adapter(tmp_path / "a") != adapter(tmp_path / "c")
+    run(whole.spec, tmp_path / "same")
+    run(replace(whole.spec, seed=whole.spec.seed + 1), tmp_path / "other")
+    assert adapter(tmp_path / "same") == adapter(whole.folder)
+    assert adapter(tmp_path / "other") != adapter(whole.folder)
+
+
+@pytest.fixture(scope="module", params=["supervised", "dpo"])
+def undisturbed(
+    whole: Whole, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Whole:
+    """A whole run of either method."""
+    if request.param == "supervised":
+        return whole
+    folder = tmp_path_factory.mktemp("dpo")
+    spec = with_preferences(whole.spec, folder)
+    return Whole(spec, folder, run(spec, folder))
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 5, 8])
-@pytest.mark.parametrize("method", ["supervised", "dpo"])
 def test_a_run_that_was_stopped_ends_with_the_adapter_of_one_that_was_not(
-    spec: TrainSpec, tmp_path: Path, stop_after: int, method: str
+    undisturbed: Whole, tmp_path: Path, stop_after: int
 ) -> None:
-    spec = with_method(spec, method, tmp_path)
-    whole = run(spec, tmp_path / "whole")
+    spec, folder, whole = undisturbed.spec, undisturbed.folder, undisturbed.rows
     first: list[Row] = []
 
     def stop(rows: list[Row]) -> bool:
@@ -127,18 +148,16 @@ def test_a_run_that_was_stopped_ends_with_the_adapter_of_one_that_was_not(
     second = run(spec, tmp_path / "cut")
 
     assert second[0]["resumed_at"] == stop_after
-    assert adapter(tmp_path / "cut") == adapter(tmp_path / "whole")
+    assert adapter(tmp_path / "cut") == adapter(folder)
     both = kind(first, "step") + kind(second, "step")
     assert [row["train_loss"] for row in both] == [row["train_loss"] for row in kind(whole, "step")]
-    losses = [(tmp_path / name / "example_losses.csv").read_text() for name in ("cut", "whole")]
+    losses = [(place / "example_losses.csv").read_text() for place in (tmp_path / "cut", folder)]
     assert losses[0] == losses[1]
 
 
 def test_a_run_killed_between_two_saves_does_the_lost_steps_again(
-    spec: TrainSpec, tmp_path: Path
+    whole: Whole, tmp_path: Path
 ) -> None:
-    run(spec, tmp_path / "whole")
-
     class Killed(Exception):
         pass
 
@@ -149,9 +168,9 @@ def test_a_run_killed_between_two_saves_does_the_lost_steps_again(
         return False
 
     with pytest.raises(Killed):
-        run(spec, tmp_path / "cut", kill)
-    assert run(spec, tmp_path / "cut")[0]["resumed_at"] == 3
-    assert adapter(tmp_path / "cut") == adapter(tmp_path / "whole")
+        run(whole.spec, tmp_path / "cut", kill)
+    assert run(whole.spec, tmp_path / "cut")[0]["resumed_at"] == 3
+    assert adapter(tmp_path / "cut") == adapter(whole.folder)
 
 
 def test_a_state_is_saved_also_within_a_long_epoch(
@@ -172,25 +191,21 @@ def test_a_finished_run_started_again_only_says_so(spec: TrainSpec, tmp_path: Pa
     assert adapter(tmp_path) == before
 
 
-def test_going_on_from_a_parent_starts_where_it_ended(spec: TrainSpec, tmp_path: Path) -> None:
-    before = run(spec, tmp_path / "parent")
-    parent = tmp_path / "parent/checkpoints/step-9"
-    child = run(TrainSpec(**{**vars(spec), "parent_adapter": str(parent)}), tmp_path / "child")
-    assert kind(child, "step")[0]["train_loss"] < kind(before, "step")[3]["train_loss"]
+def test_going_on_from_a_parent_starts_where_it_ended(whole: Whole, tmp_path: Path) -> None:
+    parent = whole.folder / "checkpoints/step-9"
+    child = run(replace(whole.spec, parent_adapter=str(parent)), tmp_path)
+    assert kind(child, "step")[0]["train_loss"] < kind(whole.rows, "step")[3]["train_loss"]
 
 
-def test_preferences_raise_the_better_answer_and_start_at_log_2(
-    spec: TrainSpec, tmp_path: Path
-) -> None:
-    steps = kind(run(with_method(spec, "dpo", tmp_path), tmp_path / "run"), "step")
+@pytest.mark.parametrize("undisturbed", ["dpo"], indirect=True)
+def test_preferences_raise_the_better_answer_and_start_at_log_2(undisturbed: Whole) -> None:
+    steps = kind(undisturbed.rows, "step")
     assert steps[0]["train_loss"] == pytest.approx(0.6931, abs=1e-4)
     assert steps[-1]["train_loss"] < 0.6
     assert steps[-1]["train_mean_token_accuracy"] == 1.0
 
 
-def with_method(spec: TrainSpec, method: str, folder: Path) -> TrainSpec:
-    if method == "supervised":
-        return spec
+def with_preferences(spec: TrainSpec, folder: Path) -> TrainSpec:
     path = folder / "pairs.jsonl"
     asked = "what about number {}?"
     rows = [
@@ -202,8 +217,7 @@ def with_method(spec: TrainSpec, method: str, folder: Path) -> TrainSpec:
         for i in range(11)
     ]
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    changed = {"method": "dpo", "training_file": str(path), "validation_file": None}
-    return TrainSpec(**{**vars(spec), **changed})
+    return replace(spec, method="dpo", training_file=str(path), validation_file=None)
 
 
 def test_the_learning_rate_rises_then_falls_to_nearly_nothing() -> None:

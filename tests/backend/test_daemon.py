@@ -1,0 +1,73 @@
+"""One server for a state folder, whatever became of the one before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from helpers.backend import daemon
+from helpers.errors import BackendError
+
+
+@pytest.fixture
+def silent(settings) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is known as the server, and answers nobody."""
+    # The last word stands in its command line, as in that of a server.
+    command = [sys.executable, "-c", "import time; time.sleep(60)", "helpers"]
+    process = subprocess.Popen(command)
+    settings.state.mkdir(parents=True)
+    known = {"url": "http://127.0.0.1:9", "pid": process.pid}
+    (settings.state / "server.json").write_text(json.dumps(known), encoding="utf-8")
+    (settings.state / "token").write_text("t", encoding="utf-8")
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def spawned(monkeypatch) -> list[object]:
+    """Settings with which a server was started; none really is."""
+    started: list[object] = []
+
+    def spawn(settings):
+        started.append(settings)
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    monkeypatch.setattr(daemon, "_spawn", spawn)
+    monkeypatch.setattr(daemon, "START_SECONDS", 1)
+    return started
+
+
+def test_a_server_that_is_slow_to_answer_gets_no_second_one_beside_it(settings, silent, spawned):
+    with pytest.raises(BackendError, match=f"process {silent.pid}"):
+        daemon.ensure_running(settings)
+    assert spawned == []
+
+
+def test_a_server_that_is_gone_is_replaced(settings, silent, spawned):
+    # Nobody waits for it, so its number stays taken by a zombie.
+    silent.kill()
+    with pytest.raises(BackendError, match="did not start"):
+        daemon.ensure_running(settings)
+    assert spawned == [settings]
+
+
+def test_a_number_that_another_program_has_now_is_not_ended(settings, silent, spawned):
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    known = {"url": "http://127.0.0.1:9", "pid": other.pid}
+    (settings.state / "server.json").write_text(json.dumps(known), encoding="utf-8")
+    assert daemon.stop(settings) is False
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
+def test_a_stopped_server_is_ended_and_forgotten(settings, silent):
+    assert daemon.stop(settings)
+    assert silent.poll() is not None
+    assert not (settings.state / "server.json").exists()
+    assert daemon.find(settings) is None

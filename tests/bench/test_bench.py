@@ -1,0 +1,105 @@
+"""The benchmark's frame: which rows run, what is written, what the table says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from helpers import bench
+from helpers import settings as settings_module
+from helpers.bench import datasets, serving, training
+from helpers.bench.rows import Row, chosen
+from helpers.errors import CourseError
+
+KNOWN = {"one": ("a", "b"), "two": ("c",)}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ([], {"one": ["a", "b"], "two": ["c"]}),
+        (["b"], {"one": ["b"]}),
+        (["c", "a"], {"one": ["a"], "two": ["c"]}),
+        (["one"], {"one": ["a", "b"]}),
+    ],
+)
+def test_rows_and_groups_are_chosen_by_name(wanted, found):
+    assert chosen(KNOWN, wanted) == found
+
+
+def test_every_row_has_a_name_of_its_own_and_a_measurement(settings, monkeypatch):
+    monkeypatch.setattr(settings_module, "load", lambda: settings)
+    names = [name for group in (training, serving, datasets) for name in group.NAMES]
+    assert len(names) == len(set(names))
+    for group in (training, serving):
+        with group.measuring(settings.root) as measurements:
+            assert tuple(measurements) == group.NAMES
+    with datasets.measuring(settings.root, examples=20) as measurements:
+        assert tuple(measurements) == datasets.NAMES
+
+
+@pytest.fixture
+def measured(settings, monkeypatch):
+    """Two groups whose rows cost nothing; which of them were measured is listed."""
+    asked = []
+
+    def group(*rows):
+        @contextmanager
+        def measuring(root):
+            yield {row.name: lambda row=row: asked.append(row.name) or row for row in rows}
+
+        return SimpleNamespace(NAMES=tuple(row.name for row in rows), measuring=measuring)
+
+    groups = {
+        "training": group(Row("same", "training", "s", 2.0, 6.0, "3 times", True)),
+        "serving": group(
+            Row("stream", "a stream", "tokens/s", 9.0, 10.0, "0.9 of it", True),
+            Row("memory", "memory", "MB", 500.0, None, "at most 400", False),
+        ),
+    }
+    monkeypatch.setattr(bench, "GROUPS", dict.fromkeys(groups, "made up"))
+    monkeypatch.setattr(bench.importlib, "import_module", lambda name: groups[name.split(".")[-1]])
+    monkeypatch.setattr(settings_module, "load", lambda: settings)
+    return asked
+
+
+def run(settings, *names):
+    code = bench.run(settings.root, argparse.Namespace(names=list(names)))
+    return code, json.loads((settings.state / "bench.json").read_text(encoding="utf-8"))
+
+
+def test_one_name_runs_one_row(settings, measured):
+    code, rows = run(settings, "same")
+    assert (code, measured) == (0, ["same"])
+    (row,) = rows
+    assert {"name", "unit", "ours", "theirs", "ratio", "aim", "holds"} <= set(row)
+    assert row["ratio"] == 3.0
+
+
+def test_all_rows_make_one_file_and_one_table_and_a_missed_aim_is_the_exit_code(settings, measured):
+    code, rows = run(settings)
+    assert (code, measured) == (1, ["same", "stream", "memory"])
+    assert [row["ratio"] for row in rows] == [3.0, 0.9, None]
+    header, _, *lines = (settings.state / "bench.md").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("Measured on 20")
+    assert "cores" in header
+    assert lines[2] == "| training | 2 s | 6 s | 3.00 | 3 times | yes |"
+    assert lines[4] == "| memory | 500 MB | – | – | at most 400 | no |"
+
+
+def test_an_unknown_row_is_an_error_that_lists_them(settings, measured):
+    with pytest.raises(CourseError, match=r"no row 'none'.*same.*stream, memory"):
+        run(settings, "none")
+
+
+def test_small_files_are_really_measured(settings, monkeypatch):
+    monkeypatch.setattr(settings_module, "load", lambda: settings)
+    with datasets.measuring(settings.root, examples=50) as measurements:
+        row = measurements["validate"]()
+    assert row.ours > 0
+    assert row.theirs > 0
+    assert not list((settings.state / "cache").iterdir())
