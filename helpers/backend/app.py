@@ -18,12 +18,14 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helpers.backend.routes import (
     chat,
+    completions,
     embeddings,
     engines,
     files,
@@ -43,7 +45,9 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 THREADS = 128
 """Requests that may wait in a thread; the service sheds load before these run out."""
 
-
+TODAY = (models, files, fine_tuning, chat, responses, embeddings)
+PARTS = (*TODAY, completions, engines, fine_tunes)
+"""The modules whose routes make the API."""
 BODY_BYTES = 16 * 1024 * 1024
 """The largest body that is not an upload."""
 FORM_BYTES = 64 * 1024
@@ -158,9 +162,8 @@ def create_app(
 
     app = FastAPI(title="workbook", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    today = (models, files, fine_tuning, chat, embeddings, responses)
-    for module in (*today, engines, fine_tunes):
-        app.include_router(module.router)
+    for part in PARTS:
+        app.include_router(part.router)
     app.add_api_route("/health", lambda: {"status": "ok"}, methods=["GET"])
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(ContextTooLong, _too_long)
@@ -197,6 +200,7 @@ async def _invalid(request: Request, error: Any) -> JSONResponse:
             ApiError(400, "We could not parse the JSON body of your request. Check its syntax.")
         )
     where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
+    where = where.encode("utf-8", "backslashreplace").decode()
     if first["type"] == "missing":
         return _answer(
             ApiError(
@@ -205,6 +209,10 @@ async def _invalid(request: Request, error: Any) -> JSONResponse:
                 param=where or None,
                 code="missing_required_parameter",
             )
+        )
+    if first["type"] == "extra_forbidden":
+        return _answer(
+            ApiError(400, f"Unknown parameter: '{where}'.", param=where, code="unknown_parameter")
         )
     message = f"Invalid value for '{where}': {first['msg']}." if where else f"{first['msg']}."
     return _answer(ApiError(400, message, param=where or None, code="invalid_value"))
@@ -218,7 +226,17 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
     else:
         message = str(error.detail)
     headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request.url.path) or ["GET"])
     return _answer(ApiError(error.status_code, message, headers=headers))
+
+
+def _methods(path: str) -> list[str]:
+    """All methods of a path; Starlette names those of one route alone."""
+    every = (route for part in PARTS for route in part.router.routes)
+    routes = [route for route in every if isinstance(route, APIRoute)]
+    found = [route.methods for route in routes if route.path_regex.match(path)]
+    return sorted(set[str]().union(*found))
 
 
 async def _unexpected(request: Request, error: Any) -> JSONResponse:

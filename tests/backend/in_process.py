@@ -52,7 +52,7 @@ def served(
 ) -> Iterator[tuple[FastAPI, str]]:
     """The application and its address, until the end of the block."""
     app = create_app(settings, token=TOKEN, engine=engine, limits=limits)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -1,18 +1,14 @@
 """Answers conform to OpenAI's own API description, where it stands beside the checkout."""
 
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
 
 from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
+from tests.backend.openai_document import document
 
-SPEC = Path(__file__).resolve().parents[3] / "shared" / "spec" / "openai-subset.json"
-if not SPEC.is_file():
-    pytest.skip("OpenAI's API description is not here", allow_module_level=True)
-
-DOCUMENT = json.loads(SPEC.read_text(encoding="utf-8"))
+DOCUMENT = document()
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 

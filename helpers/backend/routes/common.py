@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -24,6 +24,28 @@ def service_of(request: Request) -> Service:
 
 
 ServiceOf = Annotated[Service, Depends(service_of)]
+
+
+def within(limit: int, most: int) -> int:
+    """A page's length: any number may be asked for, and 1 to `most` items come."""
+    return min(max(limit, 1), most)
+
+
+def has_metadata(request: Request) -> Callable[[Mapping[str, Any]], bool]:
+    """The filter of `metadata[key]=value` and `metadata=null` in an address."""
+    query = request.query_params
+    wanted = {
+        key[len("metadata[") : -1]: value
+        for key, value in query.items()
+        if key.startswith("metadata[") and key.endswith("]")
+    }
+
+    def keep(item: Mapping[str, Any]) -> bool:
+        if query.get("metadata") == "null":
+            return not item["metadata"]
+        return wanted.items() <= (item["metadata"] or {}).items()
+
+    return keep
 
 
 class EventStream(StreamingResponse):
