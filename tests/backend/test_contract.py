@@ -26,7 +26,7 @@ MODELS = {
     "ResponseProperties": BASE_MODEL,
 }
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
-EXAMPLES = 12
+EXAMPLES = {"fuzzing": 30, "stateful": 60}
 ACCEPTED = ["2xx", "401", "403", "404", "409", "429"]
 REFUSABLE = {"expected-statuses": [*ACCEPTED, "400"]}
 """What the description cannot say: a line must be JSONL, this model reads no pictures."""
@@ -70,7 +70,11 @@ def failures(url: str, phase: str) -> tuple[dict[str, str], int]:
             "headers": {"Authorization": f"Bearer {TOKEN}"},
             "continue-on-failure": True,
             "request-timeout": 30,
-            "generation": {"no-shrink": True, "database": "none", "max-examples": EXAMPLES},
+            "generation": {
+                "no-shrink": True,
+                "database": "none",
+                "max-examples": EXAMPLES.get(phase, 1),
+            },
             "operations": OPERATIONS,
             "phases": {name: {"enabled": name == phase} for name in PHASES},
         }
