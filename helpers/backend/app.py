@@ -234,9 +234,11 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
 def _methods(path: str) -> list[str]:
     """All methods of a path; Starlette names those of one route alone."""
     every = (route for part in PARTS for route in part.router.routes)
-    routes = [route for route in every if isinstance(route, APIRoute)]
-    found = [route.methods for route in routes if route.path_regex.match(path)]
-    return sorted(set[str]().union(*found))
+    found = set[str]()
+    for route in every:
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 async def _unexpected(request: Request, error: Any) -> JSONResponse:
