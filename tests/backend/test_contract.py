@@ -70,7 +70,7 @@ def failures(url: str, phase: str) -> tuple[dict[str, str], int]:
             "base-url": f"{url}/v1",
             "headers": {"Authorization": f"Bearer {TOKEN}"},
             "continue-on-failure": True,
-            "request-timeout": 30,
+            "request-timeout": 120,
             "generation": {
                 "no-shrink": True,
                 "database": "none",
