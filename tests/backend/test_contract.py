@@ -26,7 +26,7 @@ MODELS = {
     "ResponseProperties": BASE_MODEL,
 }
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
-EXAMPLES = {"fuzzing": 30, "stateful": 60}
+EXAMPLES = {"coverage": 100, "fuzzing": 20, "stateful": 60}
 ACCEPTED = ["2xx", "401", "403", "404", "409", "429"]
 REFUSABLE = {"expected-statuses": [*ACCEPTED, "400"]}
 """What the description cannot say: a line must be JSONL, this model reads no pictures."""
