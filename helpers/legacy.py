@@ -132,7 +132,7 @@ def package(
     if version not in RELEASES:
         raise CourseError(f"no openai {version} here", fix=f"choose from {', '.join(RELEASES)}")
     name = f"openai-{version}"
-    folder = config.state / f"legacy-{name}"
+    folder = (config.environments or config.state) / f"legacy-{name}"
     pins = PINS / f"{name}.txt"
     python = environments.ensure(folder, pins, machine=machine, progress=progress)
     return Package(version, python, config)

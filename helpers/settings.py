@@ -38,6 +38,8 @@ class Settings:
     """`WORKBOOK_MODELS`: a folder of further GGUF base models."""
     strict: bool = False
     """`WORKBOOK_STRICT`: a wrong answer to an exercise raises. For tests."""
+    environments: Path | None = None
+    """`WORKBOOK_ENVIRONMENTS`: where old packages are installed; None means in `state`."""
     headless: bool = False
     """`WORKBOOK_HEADLESS`: nobody reads along, so no learner's progress is shown or changed."""
 
@@ -50,7 +52,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     """Read the settings from `environ` (default: the process's own)."""
     env = dict(os.environ) if environ is None else environ
     root = Path(__file__).resolve().parent.parent
-    extra = env.get("WORKBOOK_MODELS")
+    extra, apart = env.get("WORKBOOK_MODELS"), env.get("WORKBOOK_ENVIRONMENTS")
     return Settings(
         root=root,
         state=Path(env.get("WORKBOOK_STATE") or root / ".workbook"),
@@ -59,6 +61,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         base_url=env.get("OPENAI_BASE_URL") or None,
         extra_models=Path(extra) if extra else None,
         strict=bool(env.get("WORKBOOK_STRICT")),
+        environments=Path(apart) if apart else None,
         headless=bool(env.get("WORKBOOK_HEADLESS")),
     )
 

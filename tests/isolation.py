@@ -30,6 +30,8 @@ STATE = Path(tempfile.mkdtemp(prefix="workbook-tests-"))
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "WORKBOOK_MODELS"):
     os.environ.pop(name, None)
 os.environ["WORKBOOK_STATE"] = str(STATE / "tests")
+# Made once for tests and notebooks: it takes a minute, and nothing in it is a learner's.
+os.environ["WORKBOOK_ENVIRONMENTS"] = str(STATE / "environments")
 # A run in the background (CI, nohup) starts with interrupts ignored, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

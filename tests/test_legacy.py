@@ -31,6 +31,8 @@ QUESTIONS = [
     "My bill is too high. What should I do?",
     "I move to another flat. What should I do?",
 ]
+pytestmark = pytest.mark.timeout(900)
+"""The first test of a release installs it."""
 FT = r"ft:[\w.-]+:\w*:[\w-]*:\w+"
 
 
@@ -138,7 +140,6 @@ def test_other_programs_and_other_releases_are_refused(runner):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_whole_fine_tunes_story_of_0_28_1(old, here, client):
     """Create with a file on disk and stream to the end, then everything one does with it."""
     command = f"openai api fine_tunes.create -t pairs.jsonl -m {BASE_MODEL} --n_epochs 2"
@@ -168,6 +169,9 @@ def test_the_whole_fine_tunes_story_of_0_28_1(old, here, client):
     assert works(old, f"{advised} --stream").startswith(QUESTIONS[0])
     client.put("/models/my_model/alias", body={"model": model}, cast_to=object)
     assert "router" in works(old, ["python", "-c", ARTICLE])
+    whole, streamed = works(old, ["python", "-c", FEW_SHOT]).splitlines()
+    assert whole == streamed
+    assert "router" in whole
     assert json.loads(works(old, f"openai api fine_tunes.delete -i {key}"))["deleted"]
     gone = old.run(f"openai api models.get -i {model}")
     assert gone.code
@@ -181,10 +185,24 @@ print(response.choices[0].text)
 """
 
 
+FEW_SHOT = """import openai
+shots = [("The wifi drops.", "Restart the router."), ("It is slow.", "Restart the router.")]
+prompt = "".join(f"Q: {q}\\nA: {a}\\n" for q, a in shots) + "Q: My internet is not working.\\nA:"
+asked = dict(model="my_model", prompt=prompt, max_tokens=20, stop="\\n", temperature=0)
+print(openai.Completion.create(**asked).choices[0].text)
+parts = openai.Completion.create(**asked, stream=True)
+print("".join(part.choices[0].text for part in parts))
+"""
+
+
 @pytest.mark.slow
 def test_a_fine_tune_of_0_28_1_is_created_without_following_and_cancelled(old, here):
-    command = f"openai api fine_tunes.create -t pairs.jsonl -m {BASE_MODEL} --no_follow"
+    upload = works(old, "openai api files.create -f pairs.jsonl -p fine-tune")
+    file = found(r"file-\w+", upload)
+    command = f"openai api fine_tunes.create -t {file} -m {BASE_MODEL} --no_follow"
     said = works(old, command)
+    assert f'"id": "{file}"' in said
+    assert "Uploaded file" not in said
     key = found(r'"id": "(ft-\w+)"', said).split('"')[3]
     cancelled = json.loads(works(old, f"openai api fine_tunes.cancel -i {key}"))
     assert cancelled["status"] == "cancelled"
@@ -313,7 +331,6 @@ def test_prepare_data_of_2_34_0_writes_what_todays_tools_read(later, old, here, 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_fine_tuning_commands_of_2_34_0(later, here):
     made = works(later, "openai api files.create -f pairs.jsonl -p fine-tune")
     file = found(r"file-\w+", made)

@@ -19,12 +19,14 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from helpers.backend.routes import (
     chat,
+    completions,
     embeddings,
     engines,
     files,
@@ -44,7 +46,9 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 THREADS = 128
 """Requests that may wait in a thread; the service sheds load before these run out."""
 
-
+TODAY = (models, files, fine_tuning, chat, responses, embeddings)
+PARTS = (*TODAY, completions, engines, fine_tunes)
+"""The modules whose routes make the API."""
 BODY_BYTES = 16 * 1024 * 1024
 """The largest body that is not an upload."""
 FORM_BYTES = 64 * 1024
@@ -163,9 +167,8 @@ def create_app(
 
     app = FastAPI(title="workbook", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
-    today = (models, files, fine_tuning, chat, embeddings, responses)
-    for module in (*today, engines, fine_tunes):
-        app.include_router(module.router)
+    for part in PARTS:
+        app.include_router(part.router)
     app.add_api_route("/health", lambda: {"status": "ok"}, methods=["GET"])
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(ContextTooLong, _too_long)
@@ -212,6 +215,10 @@ async def _invalid(request: Request, error: Any) -> JSONResponse:
                 code="missing_required_parameter",
             )
         )
+    if first["type"] == "extra_forbidden":
+        return _answer(
+            ApiError(400, f"Unknown parameter: '{where}'.", param=where, code="unknown_parameter")
+        )
     # A field of several types has a fault for each of them.
     faults = dict.fromkeys(one["msg"] for one in found if _field(one) == where)
     wanted = " or ".join(faults).replace(" or Input should be ", " or ")
@@ -222,7 +229,8 @@ async def _invalid(request: Request, error: Any) -> JSONResponse:
 def _field(fault: Mapping[str, Any]) -> str:
     """The field's path as the client wrote it: without pydantic's names for types."""
     parts = [str(part) for part in fault["loc"] if part not in ("body", "query")]
-    return ".".join(part for part in parts if not TYPE_NAME.match(part))
+    path = ".".join(part for part in parts if not TYPE_NAME.match(part))
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 async def _http_error(request: Request, error: Any) -> JSONResponse:
@@ -233,7 +241,19 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
     else:
         message = str(error.detail)
     headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request.url.path) or ["GET"])
     return _answer(ApiError(error.status_code, message, headers=headers))
+
+
+def _methods(path: str) -> list[str]:
+    """All methods of a path; Starlette names those of one route alone."""
+    every = (route for part in PARTS for route in part.router.routes)
+    found = set[str]()
+    for route in every:
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 async def _unexpected(request: Request, error: Any) -> JSONResponse:

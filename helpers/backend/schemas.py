@@ -8,12 +8,21 @@ as a newer client may send them. Not for: deciding anything.
 
 from __future__ import annotations
 
+import json
 import secrets
 import string
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    model_validator,
+)
 
 from helpers.settings import BASE_MODEL
 
@@ -33,6 +42,8 @@ class ApiError(Exception):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        # Half of a surrogate pair, quoted from a request, could not be sent back.
+        message = message.encode("utf-8", "backslashreplace").decode()
         super().__init__(message)
         self.status = status
         self.headers = dict(headers or {})
@@ -61,9 +72,19 @@ def page(
 
 
 class Request(BaseModel):
-    """Base of all request bodies."""
+    """Base of all request bodies. A number or a truth value in quotes is not taken for one."""
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(extra="ignore", protected_namespaces=(), allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_unicode(cls, body: Any) -> Any:
+        """JSON can spell half of a surrogate pair, which nothing could send back."""
+        try:
+            json.dumps(body, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            raise ValueError("the text has half of a surrogate pair") from None
+        return body
 
 
 class ContentPart(Request):
@@ -93,6 +114,15 @@ class ChatMessage(Request):
         return {"role": role, "content": content or "", "tool_calls": self.tool_calls}
 
 
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(max_length=64)],
+        Annotated[str, Field(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+
+
 class JsonSchema(Request):
     name: str = "answer"
     schema_: dict[str, Any] = Field(default_factory=dict, alias="schema")
@@ -104,28 +134,31 @@ class ResponseFormat(Request):
 
 
 class StreamOptions(Request):
-    include_usage: bool = False
+    include_usage: StrictBool = False
 
 
 Stop = str | list[str] | None
-Bias = dict[str, Annotated[float, Field(ge=-100, le=100)]]
+Bias = dict[
+    Annotated[str, Field(pattern=r"^[0-9]{1,9}$")],
+    Annotated[StrictFloat, Field(ge=-100, le=100)],
+]
 
 
 class Sampled(Request):
     """What chat and completions have in common."""
 
     model: str
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    temperature: Annotated[StrictFloat, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[StrictFloat, Field(ge=0, le=1)] | None = None
+    n: Annotated[StrictInt, Field(ge=1, le=16)] | None = None
     stop: Stop = None
-    seed: int | None = None
-    stream: bool | None = None
+    seed: StrictInt | None = None
+    stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[StrictFloat, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[StrictFloat, Field(ge=-2, le=2)] | None = None
     logit_bias: Bias | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
 
     def stops(self) -> tuple[str, ...]:
         if self.stop is None:
@@ -135,31 +168,43 @@ class Sampled(Request):
 
 class ChatRequest(Sampled):
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    logprobs: StrictBool | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
     tools: list[dict[str, Any]] | None = None
+    store: StrictBool | None = None
+    metadata: Metadata | None = None
 
 
 class CompletionRequest(Sampled):
-    prompt: str | list[str] | list[int] | list[list[int]] | None = "<|endoftext|>"
-    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
-    echo: bool | None = None
+    prompt: str | list[str] | list[StrictInt] | list[list[StrictInt]] | None = "<|endoftext|>"
+    logprobs: Annotated[StrictInt, Field(ge=0, le=5)] | None = None
+    echo: StrictBool | None = None
     suffix: str | None = None
 
 
+class Expiry(Request):
+    """When an upload ends; an hour to thirty days after it was made."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
+
+
 class EmbeddingRequest(Request):
+    model_config = ConfigDict(extra="forbid")
+
     model: str
-    input: str | list[str] | list[int] | list[list[int]]
+    input: str | list[str] | list[StrictInt] | list[list[StrictInt]]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = None
+    dimensions: Annotated[StrictInt, Field(ge=1)] | None = None
+    user: str | None = None
 
 
 class TextFormat(Request):
     type: Literal["text", "json_object", "json_schema"] = "text"
     name: str | None = None
-    strict: bool | None = None
+    strict: StrictBool | None = None
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
@@ -171,26 +216,22 @@ class ResponseRequest(Request):
     model: str
     input: str | list[dict[str, Any]]
     instructions: str | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
-    stream: bool | None = None
-    store: bool | None = None
-    metadata: dict[str, str] | None = None
+    temperature: Annotated[StrictFloat, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[StrictFloat, Field(ge=0, le=1)] | None = None
+    max_output_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    stream: StrictBool | None = None
+    store: StrictBool | None = None
+    metadata: Metadata | None = None
     previous_response_id: str | None = None
     text: TextOptions | None = None
 
 
-AutoInt = Literal["auto"] | int
-AutoFloat = Literal["auto"] | float
-
-
 class HyperparameterRequest(Request):
-    n_epochs: Literal["auto"] | Annotated[int, Field(ge=1, le=50)] = "auto"
-    batch_size: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
-    learning_rate_multiplier: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
-    beta: Literal["auto"] | Annotated[float, Field(gt=0, le=2)] = "auto"
-    prompt_loss_weight: Literal["auto"] | Annotated[float, Field(ge=0, le=1)] = "auto"
+    n_epochs: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=50)] = "auto"
+    batch_size: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=256)] = "auto"
+    learning_rate_multiplier: Literal["auto"] | Annotated[StrictFloat, Field(gt=0)] = "auto"
+    beta: Literal["auto"] | Annotated[StrictFloat, Field(gt=0, le=2)] = "auto"
+    prompt_loss_weight: Literal["auto"] | Annotated[StrictFloat, Field(ge=0, le=1)] = "auto"
 
 
 class MethodOptions(Request):
@@ -203,22 +244,13 @@ class Method(Request):
     dpo: MethodOptions | None = None
 
 
-Metadata = Annotated[
-    dict[
-        Annotated[str, Field(max_length=64)],
-        Annotated[str, Field(max_length=512)],
-    ],
-    Field(max_length=16),
-]
-
-
 class JobRequest(Request):
     model: str
     training_file: str
     validation_file: str | None = None
     hyperparameters: HyperparameterRequest | None = None
     method: Method | None = None
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    seed: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
     suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     metadata: Metadata | None = None
 
@@ -229,9 +261,9 @@ class FineTuneRequest(Request):
     training_file: str
     validation_file: str | None = None
     model: str = BASE_MODEL
-    n_epochs: Annotated[int, Field(ge=1, le=50)] | None = None
-    batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
-    learning_rate_multiplier: Annotated[float, Field(gt=0)] | None = None
-    prompt_loss_weight: Annotated[float, Field(ge=0, le=1)] | None = None
-    compute_classification_metrics: bool = False
+    n_epochs: Annotated[StrictInt, Field(ge=1, le=50)] | None = None
+    batch_size: Annotated[StrictInt, Field(ge=1, le=256)] | None = None
+    learning_rate_multiplier: Annotated[StrictFloat, Field(gt=0)] | None = None
+    prompt_loss_weight: Annotated[StrictFloat, Field(ge=0, le=1)] | None = None
+    compute_classification_metrics: StrictBool = False
     suffix: Annotated[str, Field(min_length=1, max_length=64)] | None = None

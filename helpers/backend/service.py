@@ -8,6 +8,7 @@ For: the routes, which only translate. Not for: the life of a job, see `jobs`.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import threading
@@ -44,6 +45,8 @@ class Limits:
     """Inference requests under way or waiting; more get a 429."""
     jobs: int = 100
     """Jobs that may wait; more get a 429 too."""
+    chats: int = 1000
+    """Answers that are kept for clients that ask for it."""
 
 
 @dataclass
@@ -133,12 +136,15 @@ class Service:
 
     # Files
 
-    def add_file(self, name: str, purpose: str, stream: BinaryIO) -> Document:
-        """Store an upload. A file for fine-tuning must be JSONL."""
+    def add_file(
+        self, name: str, purpose: str, stream: BinaryIO, *, seconds: int | None = None
+    ) -> Document:
+        """Store an upload, for ever or for some seconds. A file for fine-tuning must be JSONL."""
         if purpose not in PURPOSES:
             raise ApiError(
                 400, f"{purpose!r} is not one of {list(PURPOSES)} - 'purpose'", param="purpose"
             )
+        self.drop_expired()
         key = new_id("file-")
         with self._room_for(key, stream):
             size = self.store.save_file(key, stream)
@@ -148,7 +154,7 @@ class Service:
                 except ApiError:
                     (self.store.files / key).unlink()
                     raise
-            return self.keep_file(key, name, purpose, size)
+            return self.keep_file(key, name, purpose, size, seconds)
 
     @contextlib.contextmanager
     def _room_for(self, key: str, stream: BinaryIO) -> Iterator[None]:
@@ -171,16 +177,21 @@ class Service:
             with self._uploads:
                 del self._arriving[key]
 
-    def keep_file(self, key: str, name: str, purpose: str, size: int) -> Document:
+    def keep_file(
+        self, key: str, name: str, purpose: str, size: int, seconds: int | None
+    ) -> Document:
+        now = int(time.time())
         body = {
             "id": key,
             "object": "file",
             "bytes": size,
-            "created_at": int(time.time()),
+            "created_at": now,
             "filename": base_name(name),
             "purpose": purpose,
             "status": "processed",
         }
+        if seconds is not None:
+            body["expires_at"] = now + seconds
         self.store.put("file", key, body)
         return public(body)
 
@@ -191,9 +202,17 @@ class Service:
             if problem.code in ("empty_file", "not_text", "not_utf8", "not_jsonl", "line_too_long"):
                 raise invalid_file(str(problem.message), problem.fix, problem.line, problem.code)
 
+    def drop_expired(self) -> None:
+        """Delete the files whose time is over."""
+        now = time.time()
+        over, _ = self.store.list("file", keep=lambda item: item.get("expires_at", math.inf) <= now)
+        for body in over:
+            self.store.delete("file", body["id"])
+            (self.store.files / body["id"]).unlink(missing_ok=True)
+
     def file(self, key: str) -> Document:
         body = self.store.get("file", key)
-        if body is None:
+        if body is None or body.get("expires_at", math.inf) <= time.time():
             raise not_found("File", key)
         return body
 
@@ -261,6 +280,13 @@ class Service:
             yield
         finally:
             self._waiting.release()
+
+    def keep_chat(self, body: Document) -> None:
+        """Remember an answer that the client asked to store; the oldest make room."""
+        self.store.put("chat", body["id"], body)
+        kept, _ = self.store.list("chat")
+        for old in kept[self.limits.chats :]:
+            self.store.delete("chat", old["id"])
 
     def close(self) -> None:
         self.jobs.close()

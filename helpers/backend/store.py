@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-Kind = Literal["file", "job", "event", "checkpoint", "model", "alias", "response"]
+Kind = Literal["file", "job", "event", "checkpoint", "model", "alias", "response", "chat"]
 Document = dict[str, Any]
 
 SCHEMA = """

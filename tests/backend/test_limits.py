@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 import openai
 import pytest
-import uvicorn
 
-from helpers.backend.app import create_app
 from helpers.backend.sampling import Delta
 from helpers.backend.service import Limits
 from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
+from tests.backend.in_process import TOKEN, served
 
 CHAT = {"model": BASE_MODEL, "messages": [{"role": "user", "content": "Hi"}]}
 GOOD = b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
@@ -46,19 +45,9 @@ def small(settings):
     """A server with room for one answer and little else; yields its engine and a client."""
     engine = SlowEngine()
     limits = Limits(waiting=1, files=3, file_bytes=2000, total_bytes=5000, jobs=2)
-    app = create_app(settings, token="t", engine=engine, limits=limits)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    # No job is ever started here: they only wait.
-    app.state.service.jobs._closing.set()
-    yield engine, openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="t")
-    engine.go.set()
-    server.should_exit = True
-    thread.join(10)
+    with served(settings, engine, limits) as (_, url):
+        yield engine, openai.OpenAI(base_url=f"{url}/v1", api_key=TOKEN)
+        engine.go.set()
 
 
 def upload(client, size, purpose="user_data"):
@@ -158,7 +147,7 @@ def test_a_body_of_unsaid_length_is_cut_off_too(small):
     answer = client._client.post(
         "/chat/completions",
         content=endless(),
-        headers={"authorization": "Bearer t", "content-type": "application/json"},
+        headers={"authorization": f"Bearer {TOKEN}", "content-type": "application/json"},
     )
     assert answer.status_code == 413
 

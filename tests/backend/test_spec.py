@@ -1,18 +1,14 @@
 """Answers conform to OpenAI's own API description, where it stands beside the checkout."""
 
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
 
 from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
+from tests.backend.openai_document import document
 
-SPEC = Path(__file__).resolve().parents[3] / "shared" / "spec" / "openai-subset.json"
-if not SPEC.is_file():
-    pytest.skip("OpenAI's API description is not here", allow_module_level=True)
-
-DOCUMENT = json.loads(SPEC.read_text(encoding="utf-8"))
+DOCUMENT = document()
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
@@ -21,10 +17,10 @@ def path_of(template):
     return template if template in DOCUMENT["paths"] else f"/v1{template}"
 
 
-def check(template, method, body):
+def check(template, method, body, kind="application/json"):
     """Raise if `body` does not conform to the schema of the 200 answer."""
     operation = DOCUMENT["paths"][path_of(template)][method]
-    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    schema = operation["responses"]["200"]["content"][kind]["schema"]
     whole = {**schema, "components": DOCUMENT["components"]}
     jsonschema.Draft202012Validator(whole).validate(body)
 
@@ -53,6 +49,36 @@ def test_files_conform(client):
 def test_chats_conform(client, extra):
     body = {"model": BASE_MODEL, "messages": MESSAGES, "max_tokens": 4, **extra}
     check("/chat/completions", "post", call(client, "POST", "/chat/completions", json=body))
+
+
+def streamed(client, path, body):
+    """The data of each event."""
+    headers = {"authorization": f"Bearer {client.api_key}"}
+    body |= {"stream": True}
+    with client._client.stream("POST", path, json=body, headers=headers) as answer:
+        lines = [line for line in answer.iter_lines() if line.startswith("data: {")]
+    assert len(lines) > 3
+    return [json.loads(line.removeprefix("data: ")) for line in lines]
+
+
+@pytest.mark.parametrize("extra", [{}, {"logprobs": True, "top_logprobs": 2}])
+def test_streamed_chats_conform(client, extra):
+    options = {"stream_options": {"include_usage": True}}
+    body = {"model": BASE_MODEL, "messages": MESSAGES, "max_tokens": 4, **options, **extra}
+    for chunk in streamed(client, "/chat/completions", body):
+        check("/chat/completions", "post", chunk, kind="text/event-stream")
+
+
+def test_streamed_responses_conform(client):
+    body = {"model": BASE_MODEL, "input": "Hi", "max_output_tokens": 16}
+    for event in streamed(client, "/responses", body):
+        check("/responses", "post", event, kind="text/event-stream")
+
+
+def test_stored_chats_conform(client):
+    body = {"model": BASE_MODEL, "messages": MESSAGES, "max_tokens": 4, "store": True}
+    call(client, "POST", "/chat/completions", json=body)
+    check("/chat/completions", "get", call(client, "GET", "/chat/completions"))
 
 
 def test_completions_conform(client):

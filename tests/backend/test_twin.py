@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
+from helpers.backend.app import PARTS
 from helpers.jobs import wait
 from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
 
@@ -248,7 +250,53 @@ def test_embeddings_arrive_as_base64_unless_asked_otherwise(client):
     sent = json.loads(raw.http_response.text)["data"]
     assert all(isinstance(row["embedding"], str) for row in sent)
     rows = client.embeddings.create(model=EMBEDDING_MODEL, input=["a", "b"]).data
-    assert [len(row.embedding) for row in rows] == [384, 384]
+    numbers = client.embeddings.create(
+        model=EMBEDDING_MODEL, input=["a", "b"], encoding_format="float"
+    ).data
+    for row, other in zip(rows, numbers, strict=True):
+        assert len(row.embedding) == 384
+        assert row.embedding == pytest.approx(other.embedding, abs=1e-6)
+
+
+def test_a_file_ends_when_it_was_told_to(client):
+    expiry = {"anchor": "created_at", "seconds": 3600}
+    made = client.files.create(file=("a.txt", b"a"), purpose="user_data", expires_after=expiry)
+    assert made.expires_at == made.created_at + 3600
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.files.create(
+            file=("a.txt", b"a"), purpose="user_data", expires_after=expiry | {"seconds": 5}
+        )
+    assert caught.value.param == "expires_after.seconds"
+
+
+def test_answers_are_stored_on_request_and_found_by_metadata(client):
+    kept = [
+        client.chat.completions.create(**CHAT, store=True, metadata={"twin": number})
+        for number in ("1", "2")
+    ]
+    client.chat.completions.create(**CHAT, metadata={"twin": "1"})
+    listed = [one.id for one in client.chat.completions.list(limit=1, order="desc")]
+    assert listed == [one.id for one in reversed(kept)]
+    found = client.chat.completions.list(metadata={"twin": "1"}).data
+    assert [one.choices[0].message for one in found] == [kept[0].choices[0].message]
+
+
+def test_chats_are_parsed_into_a_model(client):
+    reply = client.chat.completions.parse(**ANNA, response_format=Person)
+    assert isinstance(reply.choices[0].message.parsed, Person)
+
+
+def test_every_route_but_health_is_closed_to_whoever_has_no_token(server, client):
+    routes = [route for part in PARTS for route in part.router.routes]
+    assert len(routes) > 25
+    for route in routes:
+        path = re.sub(r"\{[^}]*\}", "x", route.path)
+        for method in (*route.methods, "OPTIONS"):
+            for headers in ({}, {"authorization": "Bearer x"}):
+                url = f"{server.url}{path}"
+                answer = client._client.request(method, url, headers=headers)
+                assert answer.status_code == 401, (method, path)
+                assert set(answer.json()) == {"error"}
 
 
 def test_nothing_but_health_opens_without_the_token(server, client):

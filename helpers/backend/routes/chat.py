@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and the older `/v1/completions`, whole or streamed."""
+"""`/v1/chat/completions`: whole, streamed, or kept and listed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from helpers.backend.models import ServedModel
-from helpers.backend.routes.common import ServiceOf, sse
-from helpers.backend.schemas import ApiError, ChatRequest, CompletionRequest, Sampled, new_id
+from helpers.backend.routes.common import ServiceOf, has_metadata, sse, within
+from helpers.backend.schemas import (
+    ApiError,
+    ChatRequest,
+    Sampled,
+    new_id,
+    page,
+)
 from helpers.backend.serve import Delta, Prompt, Sampling, TokenLogprob
 from helpers.backend.service import Service
 
 router = APIRouter()
 FINGERPRINT = "fp_workbook"
-COMPLETION_TOKENS = 16
-"""What `/v1/completions` gives when no max_tokens is asked for."""
+MOST = 100
+"""Stored answers on one page."""
 
 
 def sampling(body: Sampled, **more: Any) -> Sampling:
@@ -162,7 +168,7 @@ def chat(body: ChatRequest, service: ServiceOf) -> Any:
         return sse(_chat_chunks(head, first, how, body))
     with service.slot():
         choices = several(service, model, [messages], how, body.n or 1)
-    return head | {
+    answer = head | {
         "object": "chat.completion",
         "choices": [
             {
@@ -180,6 +186,30 @@ def chat(body: ChatRequest, service: ServiceOf) -> Any:
         ],
         "usage": usage(choices, body.n or 1),
     }
+    if body.store:
+        service.keep_chat(answer | {"metadata": body.metadata or {}})
+    return answer
+
+
+@router.get("/v1/chat/completions")
+def stored(
+    request: Request,
+    service: ServiceOf,
+    model: str | None = None,
+    after: str | None = None,
+    limit: int = 20,
+    order: Literal["asc", "desc"] = "asc",
+) -> Any:
+    """Answers that were asked for with `store`; streamed ones are not kept."""
+    fits = has_metadata(request)
+    found, more = service.store.list(
+        "chat",
+        after=after,
+        limit=within(limit, MOST),
+        newest_first=order == "desc",
+        keep=lambda answer: model in (None, answer["model"]) and fits(answer),
+    )
+    return page(found, more, ends=True)
 
 
 def begin(
@@ -224,89 +254,3 @@ def _chat_chunks(
             yield chunk(index, {}, delta.finish_reason, None)
     if counts:
         yield frame | {"choices": [], "usage": usage(ends, body.n or 1)}
-
-
-@router.post("/v1/completions")
-def complete(body: CompletionRequest, service: ServiceOf) -> Any:
-    model = service.resolve(body.model)
-    prompts = _prompts(body)
-    how = sampling(body, max_tokens=body.max_tokens or COMPLETION_TOKENS, logprobs=body.logprobs)
-    head = {
-        "id": new_id("cmpl-"),
-        "object": "text_completion",
-        "created": int(time.time()),
-        "model": body.model,
-        "system_fingerprint": FINGERPRINT,
-    }
-    if body.stream:
-        deltas = begin(service, model, prompts[0], how, body.n or 1)
-        return sse(_completion_chunks(head, deltas, body, prompts[0] if body.echo else ""))
-    with service.slot():
-        choices = several(service, model, prompts, how, body.n or 1)
-    echoes = [prompt if body.echo else "" for prompt in prompts for _ in range(body.n or 1)]
-    return head | {
-        "choices": [
-            {
-                "text": echo + choice.text,
-                "index": index,
-                "logprobs": _old_logprobs(choice.logprobs) if body.logprobs is not None else None,
-                "finish_reason": choice.finish_reason,
-            }
-            for index, (choice, echo) in enumerate(zip(choices, echoes, strict=True))
-        ],
-        "usage": usage(choices, body.n or 1),
-    }
-
-
-def _prompts(body: CompletionRequest) -> list[str]:
-    prompt = body.prompt
-    if prompt is None or isinstance(prompt, str):
-        return [prompt or "<|endoftext|>"]
-    if prompt and all(isinstance(item, str) for item in prompt):
-        if body.stream and len(prompt) > 1:
-            raise ApiError(400, "Stream one prompt at a time.", param="prompt")
-        return [str(item) for item in prompt]
-    raise ApiError(
-        400,
-        "This server takes prompts as text, not as token ids.",
-        param="prompt",
-        code="unsupported_value",
-    )
-
-
-def _completion_chunks(
-    head: dict[str, Any],
-    deltas: Iterator[tuple[int, Delta]],
-    body: CompletionRequest,
-    echo: str,
-) -> Generator[dict[str, Any]]:
-    ends: list[Choice] = []
-    begun: set[int] = set()
-    for index, delta in deltas:
-        if echo and index not in begun:
-            begun.add(index)
-            first = {"text": echo, "index": index, "logprobs": None, "finish_reason": None}
-            yield head | {"choices": [first]}
-        logprobs = _old_logprobs(delta.logprobs) if body.logprobs is not None else None
-        choice = {
-            "text": delta.text,
-            "index": index,
-            "logprobs": logprobs,
-            "finish_reason": delta.finish_reason,
-        }
-        yield head | {"choices": [choice]}
-        if delta.finish_reason:
-            ends.append(as_choice(delta))
-    if body.stream_options and body.stream_options.include_usage:
-        yield head | {"choices": [], "usage": usage(ends, body.n or 1)}
-
-
-def _old_logprobs(items: Sequence[TokenLogprob]) -> dict[str, Any]:
-    """The completions form: parallel lists."""
-    offsets = itertools.accumulate((len(item.token) for item in items), initial=0)
-    return {
-        "tokens": [item.token for item in items],
-        "token_logprobs": [item.logprob for item in items],
-        "top_logprobs": [{o.token: o.logprob for o in item.top} for item in items],
-        "text_offset": list(offsets)[: len(items)],
-    }

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
+from pydantic import TypeAdapter, ValidationError
 from starlette.types import Receive, Scope, Send
 
+from helpers.backend.schemas import ApiError, Metadata
 from helpers.backend.service import Service
 
+METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
 SSE_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
@@ -24,6 +28,39 @@ def service_of(request: Request) -> Service:
 
 
 ServiceOf = Annotated[Service, Depends(service_of)]
+
+
+def within(limit: int, most: int) -> int:
+    """A page's length: any number may be asked for, and 1 to `most` items come."""
+    return min(max(limit, 1), most)
+
+
+def has_metadata(request: Request) -> Callable[[Mapping[str, Any]], bool]:
+    """The filter of `metadata[key]=value` and `metadata=null` in an address.
+
+    Raises `ApiError` 400 for what cannot be metadata.
+    """
+    query = request.query_params
+    given = [
+        (key[len("metadata[") : -1], value)
+        for key, value in query.multi_items()
+        if key.startswith("metadata[") and key.endswith("]")
+    ]
+    wanted = dict(given)
+    nested = [name for name in wanted if "[" in name or "]" in name]
+    try:
+        METADATA.validate_python(wanted)
+    except ValidationError as error:
+        raise RequestValidationError([error.errors()[0] | {"loc": ("metadata",)}]) from error
+    if nested or len(wanted) < len(given):
+        raise ApiError(400, "Give each key of the metadata once, with a text.", param="metadata")
+
+    def keep(item: Mapping[str, Any]) -> bool:
+        if query.get("metadata") == "null":
+            return not item["metadata"]
+        return wanted.items() <= (item["metadata"] or {}).items()
+
+    return keep
 
 
 class EventStream(StreamingResponse):

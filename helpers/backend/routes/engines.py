@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from helpers.backend.routes import chat, embeddings
+from helpers.backend.routes import chat, completions, embeddings
 from helpers.backend.routes.common import ServiceOf
 from helpers.backend.schemas import ChatRequest, CompletionRequest, EmbeddingRequest, Request
 from helpers.backend.store import Document
@@ -30,7 +30,7 @@ def retrieve_engine(name: str, service: ServiceOf) -> Any:
 
 @router.post("/v1/engines/{name}/completions")
 def complete(name: str, body: Given, service: ServiceOf) -> Any:
-    return chat.complete(with_model(CompletionRequest, name, body), service)
+    return completions.complete(with_model(CompletionRequest, name, body), service)
 
 
 @router.post("/v1/engines/{name}/chat/completions")

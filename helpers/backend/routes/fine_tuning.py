@@ -5,13 +5,13 @@ from __future__ import annotations
 import filecmp
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 
 from helpers.backend.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT, resolve
-from helpers.backend.routes.common import ServiceOf
+from helpers.backend.routes.common import ServiceOf, has_metadata, within
 from helpers.backend.schemas import (
     ApiError,
     HyperparameterRequest,
@@ -24,6 +24,8 @@ from helpers.backend.store import Document
 from helpers.backend.training.spec import TrainSpec
 
 router = APIRouter()
+MOST = 1000
+"""Items on one page of a list."""
 DEFAULT_BETA = 0.1
 DPO_SHARE = 0.1
 """Preferences are learnt at a tenth of the learning rate: more breaks the model."""
@@ -150,20 +152,11 @@ def list_jobs(
     request: HttpRequest,
     service: ServiceOf,
     after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    limit: int = 20,
 ) -> Any:
-    wanted = {
-        key[len("metadata[") : -1]: value
-        for key, value in request.query_params.items()
-        if key.startswith("metadata[") and key.endswith("]")
-    }
-
-    def keep(job: Document) -> bool:
-        if request.query_params.get("metadata") == "null":
-            return not job["metadata"]
-        return wanted.items() <= (job["metadata"] or {}).items()
-
-    found, more = service.store.list("job", after=after, limit=limit, keep=keep)
+    found, more = service.store.list(
+        "job", after=after, limit=within(limit, MOST), keep=has_metadata(request)
+    )
     return page([public(job) for job in found], more)
 
 
@@ -192,10 +185,10 @@ def events(
     job_id: str,
     service: ServiceOf,
     after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    limit: int = 20,
 ) -> Any:
     service.jobs.get(job_id)
-    found, more = service.store.list("event", parent=job_id, after=after, limit=limit)
+    found, more = service.store.list("event", parent=job_id, after=after, limit=within(limit, MOST))
     return page(found, more)
 
 
@@ -204,8 +197,10 @@ def checkpoints(
     job_id: str,
     service: ServiceOf,
     after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    limit: int = 10,
 ) -> Any:
     service.jobs.get(job_id)
-    found, more = service.store.list("checkpoint", parent=job_id, after=after, limit=limit)
+    found, more = service.store.list(
+        "checkpoint", parent=job_id, after=after, limit=within(limit, MOST)
+    )
     return page([public(item) for item in found], more, ends=True)

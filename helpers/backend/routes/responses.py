@@ -8,6 +8,8 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from helpers.backend.routes.chat import Choice, as_choice, begin, whole
 from helpers.backend.routes.common import ServiceOf, sse
@@ -65,11 +67,18 @@ def _input(body: ResponseRequest) -> list[dict[str, Any]]:
                 param="input",
                 code="unsupported_value",
             )
-        message = ChatMessage.model_validate({"role": item["role"], "content": item.get("content")})
-        turns.append(message.plain())
+        turns.append(_message(number, item).plain())
     if not turns:
         raise ApiError(400, "The input has no message.", param="input")
     return turns
+
+
+def _message(number: int, item: dict[str, Any]) -> ChatMessage:
+    try:
+        return ChatMessage.model_validate({"role": item["role"], "content": item.get("content")})
+    except ValidationError as error:
+        wrong = [{**one, "loc": ("input", number, *one["loc"])} for one in error.errors()]
+        raise RequestValidationError(wrong) from error
 
 
 def _history(body: ResponseRequest, service: Service) -> list[dict[str, Any]]:
