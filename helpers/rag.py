@@ -1,9 +1,9 @@
 """Answer from a knowledge base: search, put notes into the prompt, answer with citations.
 
 For: one object that a program can keep. The parts are shown one by one in notebook 06.
-Not for: the search itself, see `helpers.retrieval`.
+Not for: the search itself, see `helpers.retrieval`; the form of the prompt, see `prompts`.
 
-    rag_model = Rag(client, model, embed, bases={"tech_support_kb": index})
+    rag_model = Rag(client, model, {"tech_support_kb": index})
     done = rag_model.generate(query="How do I reset my router?", knowledge_base="tech_support_kb")
     done.answer, done.citations, done.hits
 """
@@ -14,27 +14,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from helpers.chunking import sentences
+from helpers.datasets.noted import DECLINE
 from helpers.errors import DataError
-from helpers.retrieval import Hit, Index
+from helpers.prompts import Note, brief, with_notes
+from helpers.retrieval import Hit, How, Index
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-SYSTEM = "You are the support assistant of Larkwell Fibre."
-DECLINE = (
-    "I can only help with Larkwell Fibre services. For anything else, please ask a "
-    "specialist or call our team on 555-0142."
-)
 LEAST = 0.25
-"""Cosine of the best hit below which nothing is relevant."""
-_ORDERS = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b.*\b(?:instruction|rule|prompt|above|previous)"
-    r"|\b(?:assistant|ai|model|chatbot)\b\s*[:,]|\byou must (?:say|answer|reply|tell)\b",
-    re.IGNORECASE,
-)
+"""Similarity of the best hit below which nothing is relevant."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -56,12 +48,15 @@ class Generation:
     citations: tuple[str, ...]
     """Ids of the articles whose notes were in the prompt; empty where it declined."""
     hits: tuple[Hit, ...]
+    """The best chunk of each article found."""
     declined: bool
+    notes: tuple[Note, ...] = ()
+    """What the prompt said of each article."""
     prompt_tokens: int = 0
 
     def grounding(self) -> list[Grounded]:
         """Each sentence of the answer against the notes."""
-        return grounding(self.answer, [hit.text for hit in self.hits])
+        return grounding(self.answer, [note.text for note in self.notes])
 
     def _repr_html_(self) -> str:
         cited = ", ".join(f"<code>{escape(name)}</code>" for name in self.citations) or "none"
@@ -76,6 +71,8 @@ class Rag:
     model: str
     bases: Mapping[str, Index]
     k: int = 2
+    """Articles whose notes go into the prompt."""
+    how: How = "questions"
     least: float = LEAST
     guard: bool = True
     """Drop sentences of a note that give orders to the assistant."""
@@ -91,37 +88,37 @@ class Rag:
             raise DataError(
                 f"no knowledge base {knowledge_base!r}", fix=f"the ones here are: {known}"
             )
-        hits = tuple(index.search(query, k=self.k))
+        hits = tuple(index.search(query, k=self.k, how=self.how, per_article=True))
         # A hit of the word index alone has no cosine, hence the comparison this way round.
         if not any(hit.similarity >= self.least for hit in hits):
             return Generation(DECLINE, (), hits, declined=True)
+        notes = tuple(notes_of(index, hits))
         reply = self.client.chat.completions.create(
             model=self.model,
-            messages=with_notes(query, hits, guard=self.guard),  # type: ignore[arg-type]
+            messages=with_notes(query, notes, guard=self.guard),  # type: ignore[arg-type]
             temperature=0,
             max_completion_tokens=max_tokens,
         )
         text = (reply.choices[0].message.content or "").strip()
-        cited = tuple(dict.fromkeys(hit.article for hit in hits))
+        cited = tuple(note.article for note in notes)
         used = reply.usage.prompt_tokens if reply.usage else 0
-        return Generation(text, cited, hits, declined=False, prompt_tokens=used)
+        return Generation(text, cited, hits, False, notes, used)
 
 
-def with_notes(
-    question: str, hits: Sequence[Hit], *, guard: bool = True, system: str = SYSTEM
-) -> list[dict[str, Any]]:
-    """The chat messages of a question with its notes: notes first, the question last."""
-    notes = "\n".join(
-        f"[{place}] {hit.heading}: {clean(hit.text) if guard else hit.text}"
-        for place, hit in enumerate(hits, start=1)
-    )
-    content = f"Notes:\n{notes}\n\nAnswer from the notes.\nQuestion: {question}"
-    return [{"role": "system", "content": system}, {"role": "user", "content": content}]
-
-
-def clean(text: str) -> str:
-    """A note without the sentences that give orders to the assistant."""
-    return " ".join(part for part in sentences(text) if not _ORDERS.search(part))
+def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:
+    """One note for each article among the hits: small pieces are searched, the whole is read."""
+    found = []
+    for name in dict.fromkeys(hit.article for hit in hits):
+        parts: dict[str, list[str]] = {}
+        for piece in index.chunks(name):
+            parts.setdefault(piece.heading, []).append(piece.text)
+        title = next(iter(parts), name).split(" > ")[0]
+        whole = [
+            (heading.rpartition(" > ")[2] if heading != title else "", "\n".join(texts))
+            for heading, texts in parts.items()
+        ]
+        found.append(Note(name, title, brief(whole)))
+    return found
 
 
 def grounding(answer: str, notes: Sequence[str]) -> list[Grounded]:
