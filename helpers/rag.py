@@ -11,7 +11,9 @@ Not for: the search itself, see `helpers.retrieval`; the form of the prompt, see
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -19,14 +21,17 @@ from typing import TYPE_CHECKING
 from helpers.chunking import sentences
 from helpers.datasets.noted import DECLINE
 from helpers.errors import DataError
+from helpers.evaluation import Answer
 from helpers.prompts import Note, brief, with_notes
 from helpers.retrieval import Hit, How, Index
+from helpers.scorers import Sample
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-LEAST = 0.25
-"""Similarity of the best hit below which nothing is relevant."""
+LEAST = 0.3
+"""Score of the best article below which nothing is relevant. Of the training and validation
+questions it turns away 2 in 100 that have an article, and 6 in 10 of the others."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -53,6 +58,7 @@ class Generation:
     notes: tuple[Note, ...] = ()
     """What the prompt said of each article."""
     prompt_tokens: int = 0
+    completion_tokens: int = 0
 
     def grounding(self) -> list[Grounded]:
         """Each sentence of the answer against the notes."""
@@ -82,16 +88,48 @@ class Rag:
 
         Raises `DataError` for a knowledge base that is not there.
         """
-        index = self.bases.get(knowledge_base)
-        if index is None:
+        index = self._base(knowledge_base)
+        hits = index.search(query, k=self.k, how=self.how, per_article=True)
+        return self._answer(index, query, hits, max_tokens)
+
+    def generate_all(
+        self,
+        samples: Sequence[Sample],
+        *,
+        knowledge_base: str,
+        max_tokens: int = 60,
+        workers: int = 8,
+    ) -> tuple[list[Generation], list[Answer]]:
+        """`generate` for many samples, `workers` requests at once; answers ready to grade.
+
+        A question that is declined without asking the model takes no tokens.
+        """
+        index = self._base(knowledge_base)
+        questions = [sample.question for sample in samples]
+        found = index.search_all(questions, k=self.k, how=self.how, per_article=True)
+
+        def one(question: str, hits: Sequence[Hit]) -> tuple[Generation, float]:
+            start = time.perf_counter()
+            done = self._answer(index, question, hits, max_tokens)
+            return done, time.perf_counter() - start
+
+        with ThreadPoolExecutor(workers) as pool:
+            timed = list(pool.map(one, questions, found))
+        answers = [
+            Answer(sample.id, done.answer, done.prompt_tokens, done.completion_tokens, seconds)
+            for sample, (done, seconds) in zip(samples, timed, strict=True)
+        ]
+        return [done for done, _ in timed], answers
+
+    def _base(self, name: str) -> Index:
+        if name not in self.bases:
             known = ", ".join(sorted(self.bases)) or "none"
-            raise DataError(
-                f"no knowledge base {knowledge_base!r}", fix=f"the ones here are: {known}"
-            )
-        hits = tuple(index.search(query, k=self.k, how=self.how, per_article=True))
-        # A hit of the word index alone has no cosine, hence the comparison this way round.
-        if not any(hit.similarity >= self.least for hit in hits):
-            return Generation(DECLINE, (), hits, declined=True)
+            raise DataError(f"no knowledge base {name!r}", fix=f"the ones here are: {known}")
+        return self.bases[name]
+
+    def _answer(self, index: Index, query: str, hits: Sequence[Hit], max_tokens: int) -> Generation:
+        if not any(self._relevance(hit) >= self.least for hit in hits):
+            return Generation(DECLINE, (), tuple(hits), declined=True)
         notes = tuple(notes_of(index, hits))
         reply = self.client.chat.completions.create(
             model=self.model,
@@ -99,10 +137,20 @@ class Rag:
             temperature=0,
             max_completion_tokens=max_tokens,
         )
-        text = (reply.choices[0].message.content or "").strip()
-        cited = tuple(note.article for note in notes)
-        used = reply.usage.prompt_tokens if reply.usage else 0
-        return Generation(text, cited, hits, False, notes, used)
+        usage = reply.usage
+        return Generation(
+            (reply.choices[0].message.content or "").strip(),
+            tuple(note.article for note in notes),
+            tuple(hits),
+            declined=False,
+            notes=notes,
+            prompt_tokens=usage.prompt_tokens if usage else 0,
+            completion_tokens=usage.completion_tokens if usage else 0,
+        )
+
+    def _relevance(self, hit: Hit) -> float:
+        """How near a hit is; BM25 and fused ranks are no measure of that, the cosine is."""
+        return hit.score if self.how in ("dense", "questions") else hit.similarity
 
 
 def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:

@@ -113,10 +113,20 @@ class Index:
         rows = request.select([*COLUMNS, "_score"]).to_arrow().to_pylist()
         return best_first(Hit(row["id"], row["_score"], *shown(row)) for row in rows)
 
+    def exact(self, vector: np.ndarray, *, k: int = 3) -> list[Hit]:
+        """The k nearest chunks with every vector compared: what `dense` comes close to."""
+        return self._by_meaning(vector, k, exact=True)
+
     def _by_meaning(
-        self, vector: np.ndarray | None, depth: int, where: str | None = None
+        self,
+        vector: np.ndarray | None,
+        depth: int,
+        where: str | None = None,
+        *,
+        exact: bool = False,
     ) -> list[Hit]:
         request = self._table.search(vector).distance_type("cosine").limit(depth)
+        request = request.bypass_vector_index() if exact else request
         request = request.where(where, prefilter=True) if where else request
         rows = request.select([*COLUMNS, "_distance"]).to_arrow().to_pylist()
         near = [(row, 1 - row["_distance"]) for row in rows]
