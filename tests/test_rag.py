@@ -9,8 +9,10 @@ import pytest
 
 from helpers import settings
 from helpers.chunking import load_articles
-from helpers.datasets.noted import DECLINE
+from helpers.datasets import support
+from helpers.datasets.noted import DECLINE, asked_before, by_article
 from helpers.errors import DataError
+from helpers.evaluation import load_samples
 from helpers.prompts import article_note
 from helpers.rag import Rag, grounding, notes_of
 from helpers.retrieval import Hit, build, judge, load
@@ -166,3 +168,15 @@ def test_a_real_model_answers_with_citations_and_declines(client):
         off = rag.generate(query="zebra giraffe savanna photograph", knowledge_base="kb")
         assert off.declined
         assert off.answer == DECLINE
+
+
+@pytest.mark.slow
+def test_known_questions_bring_nine_in_ten_articles_of_the_test_set(client, tmp_path):
+    from helpers.retrieval import embedder
+
+    articles = load_articles(KB)
+    asked = by_article(asked_before(support.build(support.load(KB.parent)), articles))
+    own = build(articles, embedder(client, settings.EMBEDDING_MODEL), tmp_path, questions=asked)
+    judged = judge(own, load_samples(KB.parent / "test.jsonl"), how="questions", k=3)
+    assert judged.recall.mean >= 0.9
+    assert judged.mrr.mean >= 0.8
