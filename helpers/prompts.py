@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from helpers.chunking import ITEM, Article, sections, sentences
+from helpers.datasets.support import SYSTEM
 from helpers.scorers import stated_facts
 
-SYSTEM = "You are the support assistant of Larkwell Fibre."
 ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.*\b(?:instruction|rule|prompt|above|previous)"
     r"|\b(?:assistant|ai|model|chatbot)\b\s*[:,]"

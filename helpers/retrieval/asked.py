@@ -38,7 +38,7 @@ class Asked:
     def store(cls, database: Any, questions: Mapping[str, Sequence[str]], embed: Embedder) -> Asked:
         """Write the questions, by id of their article, in place of those from before."""
         rows = [(name, text) for name, texts in questions.items() for text in texts]
-        data = rows_of(rows, embed([text for _, text in rows]))
+        data = _table(rows, embed([text for _, text in rows]))
         mode = "overwrite" if TABLE in database.list_tables().tables else "create"
         return cls(database.create_table(TABLE, data, mode=mode))
 
@@ -77,7 +77,7 @@ class Asked:
         return int(self._table.count_rows())
 
 
-def rows_of(rows: Sequence[tuple[str, str]], vectors: np.ndarray) -> pa.Table:
+def _table(rows: Sequence[tuple[str, str]], vectors: np.ndarray) -> pa.Table:
     """Pairs of article and question, and their vectors, as the table that is stored."""
     import pyarrow as pa
 
