@@ -65,7 +65,8 @@ def asked_before(
 ) -> list[Asked]:
     """The questions of a part of the dataset with the articles that their tickets were about.
 
-    `most`: how many questions of each combination of articles are taken; None takes all.
+    `most`: how many questions of each article, or pair of them, are taken; None takes all, and
+    questions without an article are always taken.
     """
     known = {article.id for article in articles}
     table = made.cleaning.table
@@ -76,8 +77,8 @@ def asked_before(
         _, question, answer = (message["content"] for message in example["messages"])
         topic = topics[question]
         count[topic] += 1
-        if most is None or count[topic] <= most:
-            about = tuple(name for name in topic.split(";") if name in known)
+        about = tuple(name for name in topic.split(";") if name in known)
+        if most is None or not about or count[topic] <= most:
             found.append(Asked(question, answer, about))
     return found
 

@@ -134,6 +134,8 @@ def test_training_questions_come_with_their_articles(made, articles):
 def test_the_number_of_questions_of_a_topic_can_be_limited(made, articles):
     few = asked_before(made, articles, most=3)
     assert max(len(texts) for texts in by_article(few).values()) == 3
+    refusals = [one for one in asked_before(made, articles) if not one.articles]
+    assert [one for one in few if not one.articles] == refusals
 
 
 def test_no_known_question_is_a_test_question(made, articles):
