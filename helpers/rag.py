@@ -1,9 +1,9 @@
 """Answer from a knowledge base: search, put notes into the prompt, answer with citations.
 
 For: one object that a program can keep. The parts are shown one by one in notebook 06.
-Not for: the search itself, see `helpers.retrieval`.
+Not for: the search itself, see `helpers.retrieval`; the form of the prompt, see `prompts`.
 
-    rag_model = Rag(client, model, embed, bases={"tech_support_kb": index})
+    rag_model = Rag(client, model, {"tech_support_kb": index})
     done = rag_model.generate(query="How do I reset my router?", knowledge_base="tech_support_kb")
     done.answer, done.citations, done.hits
 """
@@ -11,30 +11,27 @@ Not for: the search itself, see `helpers.retrieval`.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from helpers.chunking import sentences
+from helpers.datasets.noted import DECLINE
 from helpers.errors import DataError
-from helpers.retrieval import Hit, Index
+from helpers.evaluation import Answer
+from helpers.prompts import Note, brief, with_notes
+from helpers.retrieval import Hit, How, Index
+from helpers.scorers import Sample
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-SYSTEM = "You are the support assistant of Larkwell Fibre."
-DECLINE = (
-    "I can only help with Larkwell Fibre services. For anything else, please ask a "
-    "specialist or call our team on 555-0142."
-)
-LEAST = 0.25
-"""Cosine of the best hit below which nothing is relevant."""
-_ORDERS = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b.*\b(?:instruction|rule|prompt|above|previous)"
-    r"|\b(?:assistant|ai|model|chatbot)\b\s*[:,]|\byou must (?:say|answer|reply|tell)\b",
-    re.IGNORECASE,
-)
+LEAST = 0.3
+"""Score of the best article below which nothing is relevant. Of the training and validation
+questions it turns away 2 in 100 that have an article, and 6 in 10 of the others."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -56,12 +53,16 @@ class Generation:
     citations: tuple[str, ...]
     """Ids of the articles whose notes were in the prompt; empty where it declined."""
     hits: tuple[Hit, ...]
+    """The best chunk of each article found."""
     declined: bool
+    notes: tuple[Note, ...] = ()
+    """What the prompt said of each article."""
     prompt_tokens: int = 0
+    completion_tokens: int = 0
 
     def grounding(self) -> list[Grounded]:
         """Each sentence of the answer against the notes."""
-        return grounding(self.answer, [hit.text for hit in self.hits])
+        return grounding(self.answer, [note.text for note in self.notes])
 
     def _repr_html_(self) -> str:
         cited = ", ".join(f"<code>{escape(name)}</code>" for name in self.citations) or "none"
@@ -76,6 +77,8 @@ class Rag:
     model: str
     bases: Mapping[str, Index]
     k: int = 2
+    """Articles whose notes go into the prompt."""
+    how: How = "questions"
     least: float = LEAST
     guard: bool = True
     """Drop sentences of a note that give orders to the assistant."""
@@ -85,43 +88,85 @@ class Rag:
 
         Raises `DataError` for a knowledge base that is not there.
         """
-        index = self.bases.get(knowledge_base)
-        if index is None:
+        index = self._base(knowledge_base)
+        hits = index.search(query, k=self.k, how=self.how, per_article=True)
+        return self._answer(index, query, hits, max_tokens)
+
+    def generate_all(
+        self,
+        samples: Sequence[Sample],
+        *,
+        knowledge_base: str,
+        max_tokens: int = 60,
+        workers: int = 8,
+    ) -> tuple[list[Generation], list[Answer]]:
+        """`generate` for many samples, `workers` requests at once; answers ready to grade.
+
+        A question that is declined without asking the model takes no tokens.
+        """
+        index = self._base(knowledge_base)
+        questions = [sample.question for sample in samples]
+        found = index.search_all(questions, k=self.k, how=self.how, per_article=True)
+
+        def one(question: str, hits: Sequence[Hit]) -> tuple[Generation, float]:
+            start = time.perf_counter()
+            done = self._answer(index, question, hits, max_tokens)
+            return done, time.perf_counter() - start
+
+        with ThreadPoolExecutor(workers) as pool:
+            timed = list(pool.map(one, questions, found))
+        answers = [
+            Answer(sample.id, done.answer, done.prompt_tokens, done.completion_tokens, seconds)
+            for sample, (done, seconds) in zip(samples, timed, strict=True)
+        ]
+        return [done for done, _ in timed], answers
+
+    def _base(self, name: str) -> Index:
+        if name not in self.bases:
             known = ", ".join(sorted(self.bases)) or "none"
-            raise DataError(
-                f"no knowledge base {knowledge_base!r}", fix=f"the ones here are: {known}"
-            )
-        hits = tuple(index.search(query, k=self.k))
-        # A hit of the word index alone has no cosine, hence the comparison this way round.
-        if not any(hit.similarity >= self.least for hit in hits):
-            return Generation(DECLINE, (), hits, declined=True)
+            raise DataError(f"no knowledge base {name!r}", fix=f"the ones here are: {known}")
+        return self.bases[name]
+
+    def _answer(self, index: Index, query: str, hits: Sequence[Hit], max_tokens: int) -> Generation:
+        if not any(self._relevance(hit) >= self.least for hit in hits):
+            return Generation(DECLINE, (), tuple(hits), declined=True)
+        notes = tuple(notes_of(index, hits))
         reply = self.client.chat.completions.create(
             model=self.model,
-            messages=with_notes(query, hits, guard=self.guard),  # type: ignore[arg-type]
+            messages=with_notes(query, notes, guard=self.guard),  # type: ignore[arg-type]
             temperature=0,
             max_completion_tokens=max_tokens,
         )
-        text = (reply.choices[0].message.content or "").strip()
-        cited = tuple(dict.fromkeys(hit.article for hit in hits))
-        used = reply.usage.prompt_tokens if reply.usage else 0
-        return Generation(text, cited, hits, declined=False, prompt_tokens=used)
+        usage = reply.usage
+        return Generation(
+            (reply.choices[0].message.content or "").strip(),
+            tuple(note.article for note in notes),
+            tuple(hits),
+            declined=False,
+            notes=notes,
+            prompt_tokens=usage.prompt_tokens if usage else 0,
+            completion_tokens=usage.completion_tokens if usage else 0,
+        )
+
+    def _relevance(self, hit: Hit) -> float:
+        """How near a hit is; BM25 and fused ranks are no measure of that, the cosine is."""
+        return hit.score if self.how in ("dense", "questions") else hit.similarity
 
 
-def with_notes(
-    question: str, hits: Sequence[Hit], *, guard: bool = True, system: str = SYSTEM
-) -> list[dict[str, Any]]:
-    """The chat messages of a question with its notes: notes first, the question last."""
-    notes = "\n".join(
-        f"[{place}] {hit.heading}: {clean(hit.text) if guard else hit.text}"
-        for place, hit in enumerate(hits, start=1)
-    )
-    content = f"Notes:\n{notes}\n\nAnswer from the notes.\nQuestion: {question}"
-    return [{"role": "system", "content": system}, {"role": "user", "content": content}]
-
-
-def clean(text: str) -> str:
-    """A note without the sentences that give orders to the assistant."""
-    return " ".join(part for part in sentences(text) if not _ORDERS.search(part))
+def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:
+    """One note for each article among the hits: small pieces are searched, the whole is read."""
+    found = []
+    for name in dict.fromkeys(hit.article for hit in hits):
+        parts: dict[str, list[str]] = {}
+        for piece in index.chunks(name):
+            parts.setdefault(piece.heading, []).append(piece.text)
+        title = next(iter(parts), name).split(" > ")[0]
+        whole = [
+            (heading.rpartition(" > ")[2] if heading != title else "", "\n".join(texts))
+            for heading, texts in parts.items()
+        ]
+        found.append(Note(name, title, brief(whole)))
+    return found
 
 
 def grounding(answer: str, notes: Sequence[str]) -> list[Grounded]:

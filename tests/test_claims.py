@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import settings
-from helpers.evaluation import stored
+from helpers.evaluation import compare, stored
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +55,55 @@ def test_the_new_tickets_win_phrasings_and_cost_refusals():
         "03-v1", "key_fact_recall", "paraphrase"
     )
     assert mean("04-v1 + new", "declines", *REFUSE) < mean("03-v1", "declines", *REFUSE)
+
+
+WHOLE = ("05-few-shot", "06-base-notes", "06-tuned-notes")
+
+
+def right(name):
+    """Facts stated, or declined where that is right: all kinds in one score."""
+    return np.array(
+        [
+            row["declines"] if row["kind"] in REFUSE else row["key_fact_recall"]
+            for row in report(name).rows
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_results_that_are_compared_are_about_the_whole_test_set(name):
+    lines = (DATA / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [row["sample"] for row in report(name).rows] == [json.loads(li)["id"] for li in lines]
+
+
+def test_similar_demonstrations_bring_facts_that_the_base_model_lacks():
+    assert mean("05-few-shot", "key_fact_recall", "paraphrase") >= 0.3
+
+
+def test_demonstrations_from_old_tickets_tell_the_old_policy():
+    assert mean("05-few-shot", "key_fact_recall", "changed policy") <= 0.3
+
+
+def test_notes_bring_facts_that_the_base_model_lacks():
+    assert (
+        mean("06-base-notes", "key_fact_recall", "paraphrase", "changed policy")
+        >= mean("03-base", "key_fact_recall", "paraphrase", "changed policy") + 0.1
+    )
+
+
+def test_the_model_trained_on_notes_states_the_changed_policies():
+    assert mean("06-tuned-notes", "key_fact_recall", "changed policy") >= 0.75
+
+
+def test_the_model_trained_on_notes_declines_more_than_the_base_model_with_them():
+    assert mean("06-tuned-notes", "declines", *REFUSE) > mean("06-base-notes", "declines", *REFUSE)
+
+
+@pytest.mark.parametrize("other", ["03-base", "05-few-shot", "06-base-notes", "03-v1"])
+def test_training_and_notes_together_beat_each_single_method(other):
+    found = compare(right(other), right("06-tuned-notes"))
+    assert found.difference.mean > 0
+    assert found.p < 0.05
 
 
 def test_no_test_question_stands_in_the_training_file():

@@ -80,6 +80,11 @@ def test_the_card_counts_the_files():
     assert card_number("broken/") == len(EXPECTED)
 
 
+def test_the_card_counts_the_articles_with_other_rules():
+    rules = json.loads((SUPPORT / "other_rules.json").read_text(encoding="utf-8"))
+    assert card_number("other_rules.json") == len(rules)
+
+
 def test_the_card_counts_every_defect():
     counted = Counter(row["defect"] for row in table("defects.csv"))
     assert {name: card_number(name) for name in counted} == counted

@@ -22,6 +22,7 @@ from helpers.errors import CourseError
 GROUPS = {
     "training": "the trainer against TRL and against the machine's arithmetic",
     "serving": "the server against llama.cpp in process and transformers",
+    "retrieval": "searches in an index of 100,000 chunks",
     "datasets": "the dataset tools against OpenAI's published checks",
 }
 

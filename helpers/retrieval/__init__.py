@@ -9,12 +9,14 @@ search, and the metrics that compare them. Not for: answering, see `helpers.rag`
 """
 
 from helpers.retrieval.embedding import Embedder, embedder
-from helpers.retrieval.index import Hit, Index, build, fuse, load
+from helpers.retrieval.index import How, Index, build, fuse, load
 from helpers.retrieval.measure import Judged, judge, ndcg, recall, reciprocal_rank
+from helpers.retrieval.rows import Hit
 
 __all__ = [
     "Embedder",
     "Hit",
+    "How",
     "Index",
     "Judged",
     "build",

@@ -6,6 +6,7 @@ Not for: measuring how good the search is, see `helpers.retrieval.measure`.
 
     index = build(articles, embed, folder)
     index.search("internet is dead", k=3, how="hybrid")
+    index.search("internet is dead", k=3, how="questions")     # also by what was asked before
     index.upsert(changed_article)
 """
 
@@ -13,25 +14,27 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from helpers.chunking import Article, Chunk, Chunking, chunk
+from helpers.chunking import Article, Chunking
 from helpers.errors import DataError
+from helpers.retrieval.asked import ALL, Asked, sql_list
+from helpers.retrieval.asked import TABLE as ASKED
 from helpers.retrieval.embedding import Embedder
+from helpers.retrieval.rows import COLUMNS, Hit, best_first, best_of_each, rows_of, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-How = Literal["bm25", "dense", "hybrid"]
+How = Literal["bm25", "dense", "hybrid", "questions"]
 
 TABLE = "chunks"
-COLUMNS = ["id", "article", "heading", "text"]
 RRF_K = 60
 """The constant of Cormack, Clarke and Büttcher (2009)."""
 DEPTH = 30
@@ -40,19 +43,6 @@ EXACT_BELOW = 20_000
 """Chunks up to which every vector is compared; above, a graph index finds near ones."""
 FRESH = timedelta(seconds=1)
 """How soon a reader sees what another process wrote."""
-
-
-class Hit(NamedTuple):
-    """A chunk that was found."""
-
-    id: str
-    score: float
-    """BM25, cosine or fused score; to be compared within one search only."""
-    text: str
-    article: str
-    heading: str
-    similarity: float = float("nan")
-    """Cosine of question and chunk, where the question was embedded."""
 
 
 def fuse(rankings: Iterable[Sequence[str]], *, k: int = RRF_K) -> dict[str, float]:
@@ -70,9 +60,12 @@ def fuse(rankings: Iterable[Sequence[str]], *, k: int = RRF_K) -> dict[str, floa
 class Index:
     """A table of chunks, opened. Make one with `build` or `load`."""
 
-    def __init__(self, table: Any, embed: Embedder, chunking: Chunking) -> None:
+    def __init__(
+        self, table: Any, embed: Embedder, chunking: Chunking, asked: Asked | None = None
+    ) -> None:
         self._table = table
         self._embed = embed
+        self._asked = asked
         self.chunking = chunking
 
     def search(
@@ -83,10 +76,12 @@ class Index:
         how: How = "hybrid",
         per_article: bool = False,
         vector: np.ndarray | None = None,
+        leave_out: bool = False,
     ) -> list[Hit]:
         """The k best chunks, best first; with `per_article` the best chunk of k articles.
 
-        `vector` is the query's embedding, where it is known already.
+        `vector` is the query's embedding, where it is known already. With `leave_out`, a known
+        question with the query's very words does not count: for searches with training data.
         """
         if vector is None and how != "bm25":
             vector = self._embed([query])[0]
@@ -97,30 +92,45 @@ class Index:
             hits = self._by_meaning(vector, depth)
         elif how == "hybrid":
             hits = self._hybrid(query, vector, depth)
+        elif how == "questions":
+            hits = self._by_questions(vector, depth, without=query if leave_out else None)
         else:
-            raise DataError(f"no search {how!r}", fix="use bm25, dense or hybrid")
+            raise DataError(f"no search {how!r}", fix="use bm25, dense, hybrid or questions")
         return (best_of_each(hits) if per_article else hits)[:k]
 
     def search_all(
-        self, queries: Sequence[str], *, k: int = 3, how: How = "hybrid", per_article: bool = False
+        self, queries: Sequence[str], *, how: How = "hybrid", **options: Any
     ) -> list[list[Hit]]:
-        """`search` for many queries, embedded together."""
+        """`search` for many queries, embedded together, with the same options."""
         vectors = [None] * len(queries) if how == "bm25" else self._embed(queries)
         return [
-            self.search(query, k=k, how=how, per_article=per_article, vector=vector)
+            self.search(query, how=how, vector=vector, **options)
             for query, vector in zip(queries, vectors, strict=True)
         ]
 
     def _by_words(self, query: str, depth: int) -> list[Hit]:
         request = self._table.search(query, query_type="fts").limit(depth)
         rows = request.select([*COLUMNS, "_score"]).to_arrow().to_pylist()
-        return _sorted(Hit(row["id"], row["_score"], *_shown(row)) for row in rows)
+        return best_first(Hit(row["id"], row["_score"], *shown(row)) for row in rows)
 
-    def _by_meaning(self, vector: np.ndarray | None, depth: int) -> list[Hit]:
+    def exact(self, vector: np.ndarray, *, k: int = 3) -> list[Hit]:
+        """The k nearest chunks with every vector compared: what `dense` comes close to."""
+        return self._by_meaning(vector, k, exact=True)
+
+    def _by_meaning(
+        self,
+        vector: np.ndarray | None,
+        depth: int,
+        where: str | None = None,
+        *,
+        exact: bool = False,
+    ) -> list[Hit]:
         request = self._table.search(vector).distance_type("cosine").limit(depth)
+        request = request.bypass_vector_index() if exact else request
+        request = request.where(where, prefilter=True) if where else request
         rows = request.select([*COLUMNS, "_distance"]).to_arrow().to_pylist()
         near = [(row, 1 - row["_distance"]) for row in rows]
-        return _sorted(Hit(row["id"], cosine, *_shown(row), cosine) for row, cosine in near)
+        return best_first(Hit(row["id"], cosine, *shown(row), cosine) for row, cosine in near)
 
     def _hybrid(self, query: str, vector: np.ndarray | None, depth: int) -> list[Hit]:
         words, meaning = self._by_words(query, depth), self._by_meaning(vector, depth)
@@ -129,6 +139,26 @@ class Index:
         fused = fuse([[hit.id for hit in words], [hit.id for hit in meaning]])
         return [known[name]._replace(score=score) for name, score in fused.items()]
 
+    def _by_questions(
+        self, vector: np.ndarray | None, depth: int, *, without: str | None = None
+    ) -> list[Hit]:
+        """Chunks by meaning, their articles by the mean of best chunk and nearest question.
+
+        An article that nobody has asked about yet counts with its best chunk alone.
+        """
+        near = self._by_meaning(vector, depth)
+        if self._asked is None or vector is None:
+            return near
+        likely = {hit.article for hit in near} | set(self._asked.likely(vector))
+        chunks = self._by_meaning(vector, ALL, f"article IN ({sql_list(sorted(likely))})")
+        best = {hit.article: hit.similarity for hit in reversed(chunks)}
+        asked = self._asked.nearest(vector, best, without=without)
+        return best_first(
+            hit._replace(score=hit.similarity + (asked.get(name, best[name]) - best[name]) / 2)
+            for hit in chunks
+            for name in [hit.article]
+        )
+
     def upsert(self, *articles: Article) -> int:
         """Put in articles, in place of what they had before; returns the new version.
 
@@ -136,8 +166,8 @@ class Index:
         """
         if not articles:
             return self.version
-        rows = _rows(articles, self._embed, self.chunking)
-        names = _sql_list(article.id for article in articles)
+        rows = rows_of(articles, self._embed, self.chunking)
+        names = sql_list(article.id for article in articles)
         merge = self._table.merge_insert("id").when_matched_update_all()
         merge = merge.when_not_matched_insert_all()
         merge.when_not_matched_by_source_delete(f"article IN ({names})").execute(rows)
@@ -148,7 +178,7 @@ class Index:
     def delete(self, *articles: str) -> int:
         """Take out articles by their ids; returns the new version."""
         if articles:
-            self._table.delete(f"article IN ({_sql_list(articles)})")
+            self._table.delete(f"article IN ({sql_list(articles)})")
         return self.version
 
     def restore(self, version: int) -> int:
@@ -167,9 +197,9 @@ class Index:
 
     def chunks(self, article: str) -> list[Hit]:
         """All chunks of one article, in its order; their score is 0."""
-        where = f"article = {_sql_list([article])}"
+        where = f"article = {sql_list([article])}"
         rows = sorted(self._read([*COLUMNS, "place"], where), key=lambda row: row["place"])
-        return [Hit(row["id"], 0.0, *_shown(row)) for row in rows]
+        return [Hit(row["id"], 0.0, *shown(row)) for row in rows]
 
     def _read(self, columns: list[str], where: str | None = None) -> list[dict[str, Any]]:
         request = self._table.search().select(columns)
@@ -190,17 +220,26 @@ def build(
     folder: str | Path,
     *,
     chunking: Chunking | None = None,
+    questions: Mapping[str, Sequence[str]] | None = None,
 ) -> Index:
     """Chunk, embed and store articles; what the folder held before is replaced.
 
-    `folder` may be an address that LanceDB knows, such as "s3://bucket/kb". Raises
-    `DataError` for articles without any text.
+    `questions`: what customers asked, by the id of the article that answers it. `folder` may
+    be an address that LanceDB knows, such as "s3://bucket/kb". Raises `DataError` for articles
+    without any text.
     """
     rule = chunking or Chunking()
-    return store(_rows(articles, embed, rule), embed, folder, chunking=rule)
+    return store(rows_of(articles, embed, rule), embed, folder, chunking=rule, questions=questions)
 
 
-def store(rows: pa.Table, embed: Embedder, folder: str | Path, *, chunking: Chunking) -> Index:
+def store(
+    rows: pa.Table,
+    embed: Embedder,
+    folder: str | Path,
+    *,
+    chunking: Chunking,
+    questions: Mapping[str, Sequence[str]] | None = None,
+) -> Index:
     """An index of rows that are embedded already, as `table_of` gives them."""
     if not rows.num_rows:
         raise DataError("the articles have no text", fix="check the folder of the articles")
@@ -209,13 +248,19 @@ def store(rows: pa.Table, embed: Embedder, folder: str | Path, *, chunking: Chun
     # Overwriting a table that is not there works, but warns.
     mode = "overwrite" if TABLE in database.list_tables().tables else "create"
     table = database.create_table(TABLE, rows.replace_schema_metadata(about), mode=mode)
-    return _ready(Index(table, embed, chunking), table)
+    if any((questions or {}).values()):
+        asked = Asked.store(database, questions or {}, embed)
+    else:
+        asked = None
+        database.drop_table(ASKED, ignore_missing=True)
+    return _ready(Index(table, embed, chunking, asked), table)
 
 
 def load(folder: str | Path, embed: Embedder) -> Index:
     """Open what `build` made. Raises `DataError` if it is not there or of another model."""
     try:
-        table = _connect(folder).open_table(TABLE)
+        database = _connect(folder)
+        table = database.open_table(TABLE)
         about = table.schema.metadata
         name = about[b"embedder"].decode()
         chunking = Chunking(**json.loads(about[b"chunking"]))
@@ -226,34 +271,7 @@ def load(folder: str | Path, embed: Embedder) -> Index:
             f"the index holds vectors of {name}, not of {embed.name}",
             fix="use the same embedding model, or build the index anew",
         )
-    return _ready(Index(table, embed, chunking), table)
-
-
-def table_of(chunks: Sequence[Chunk], vectors: np.ndarray) -> pa.Table:
-    """Chunks and their vectors, shape (n, width), as the table that is stored."""
-    import pyarrow as pa
-
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    return pa.table(
-        {
-            "id": [one.id for one in chunks],
-            "article": [one.article for one in chunks],
-            "heading": [" > ".join(one.heading) for one in chunks],
-            "text": [one.text for one in chunks],
-            "passage": [one.passage for one in chunks],
-            "effective": pa.array([one.effective.isoformat() for one in chunks], pa.string()),
-            "place": pa.array(range(len(chunks)), pa.int64()),
-            "vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
-        }
-    )
-
-
-def best_of_each(hits: Iterable[Hit]) -> list[Hit]:
-    """The first hit of each article."""
-    first: dict[str, Hit] = {}
-    for hit in hits:
-        first.setdefault(hit.article, hit)
-    return list(first.values())
+    return _ready(Index(table, embed, chunking, Asked.load(database)), table)
 
 
 def _connect(folder: str | Path) -> Any:
@@ -273,22 +291,3 @@ def _ready(index: Index, table: Any) -> Index:
     if "vector" not in present and len(index) > EXACT_BELOW:
         table.create_index("vector", config=IvfHnswSq(distance_type="cosine"))
     return index
-
-
-def _rows(articles: Sequence[Article], embed: Embedder, chunking: Chunking) -> pa.Table:
-    chunks = [piece for article in articles for piece in chunk(article, chunking)]
-    vectors = embed([one.passage for one in chunks]) if chunks else np.zeros((0, 1))
-    return table_of(chunks, vectors)
-
-
-def _sorted(hits: Iterable[Hit]) -> list[Hit]:
-    """Best first; equal scores by id, so that two runs agree."""
-    return sorted(hits, key=lambda hit: (-hit.score, hit.id))
-
-
-def _shown(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["text"], row["article"], row["heading"]
-
-
-def _sql_list(names: Iterable[str]) -> str:
-    return ", ".join("'" + name.replace("'", "''") + "'" for name in names)
