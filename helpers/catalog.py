@@ -1,6 +1,6 @@
 """Dated facts about OpenAI's models: prices and the days on which things close.
 
-For: everything that a notebook prints about hosted models. The facts live in
+For: everything that a notebook prints about hosted models and other hosts. The facts live in
 `data/openai_catalog.json`, each with the day it was checked and its source; no module and
 no notebook holds one itself. Not for: the local model, which costs nothing.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,14 +61,31 @@ class Closing:
 
 
 @dataclass(frozen=True)
+class Destination:
+    """Where a dataset or a trained adapter can go."""
+
+    name: str
+    kind: str
+    takes: str
+    """Which files, in which form."""
+    api: str
+    check: str
+    """What to look at first, besides licence and price."""
+    checked: Checked
+
+
+@dataclass(frozen=True)
 class Catalog:
     """All dated facts."""
 
     checked_on: dt.date
     training: dict[str, Price]
     inference: dict[str, Price]
+    tuned_inference: dict[str, Price]
+    """By the name of the base model: what a fine-tune on it costs to ask."""
     embeddings: dict[str, Price]
     closings: tuple[Closing, ...]
+    destinations: tuple[Destination, ...]
     example_tokens: int
     """Tokens after which the hosted service cuts an example."""
 
@@ -79,6 +97,10 @@ class Catalog:
         """The price of asking a model."""
         return _find(self.inference, model)
 
+    def tuned_chat_price(self, model: str) -> Price | None:
+        """The price of asking a fine-tune on a model."""
+        return _find(self.tuned_inference, model)
+
     def embedding_price(self, model: str) -> Price | None:
         """The price of embedding texts."""
         return _find(self.embeddings, model)
@@ -86,6 +108,11 @@ class Catalog:
     def closed(self, today: dt.date) -> tuple[Closing, ...]:
         """What has ended by a day."""
         return tuple(closing for closing in self.closings if closing.date <= today)
+
+    def end_of(self, model: str) -> Closing | None:
+        """When a model shuts down, if a date is known: the first closing that names it."""
+        name = re.compile(rf"(?<![\w.-]){re.escape(model)}(?![\w-]|\.\d)")
+        return next((closing for closing in self.closings if name.search(closing.what)), None)
 
 
 def _find(prices: dict[str, Price], model: str) -> Price | None:
@@ -106,11 +133,13 @@ def load(path: Path | None = None) -> Catalog:
             dt.date.fromisoformat(raw["checked_on"]),
             _prices(raw["training"]),
             _prices(raw["inference"]),
+            _prices(raw["tuned_inference"]),
             _prices(raw["embeddings"]),
             tuple(
                 Closing(dt.date.fromisoformat(entry["date"]), entry["what"], _checked(entry))
                 for entry in sorted(raw["dates"], key=lambda entry: entry["date"])
             ),
+            tuple(_destination(entry) for entry in raw["destinations"]),
             int(raw["limits"]["example_tokens"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -129,6 +158,11 @@ def _prices(entries: list[dict[str, Any]]) -> dict[str, Price]:
         )
         for entry in entries
     }
+
+
+def _destination(entry: dict[str, Any]) -> Destination:
+    words = {key: str(entry[key]) for key in ("name", "kind", "takes", "api", "check")}
+    return Destination(**words, checked=_checked(entry))
 
 
 def _checked(entry: dict[str, Any]) -> Checked:

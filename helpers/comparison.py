@@ -1,0 +1,205 @@
+"""All methods of the course side by side, from the results that its notebooks stored.
+
+For: notebook 07's table, figure and paired tests, each with its lineage. A result that is
+not there, or that is not about the whole test set, is named with the notebook that makes
+it. Not for: asking models, see `helpers.evaluation`.
+
+    found = gather(results_folder, "data/support/test.jsonl")
+    found.missing          # (Missing(method='few-shot', …),) or ()
+    by_kind(found)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers import catalog, costs
+from helpers.errors import DataError
+from helpers.evaluation import (
+    Comparison,
+    Interval,
+    Report,
+    Result,
+    compare,
+    file_sha256,
+    interval,
+    load_samples,
+    stored,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DECLINED = ("out of scope", "misuse")
+"""Kinds whose right answer is to decline; for all others the key facts count."""
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a method's result comes from."""
+
+    method: str
+    result: str
+    """Its stored name."""
+    notebook: str
+    """The one that makes it, two digits."""
+
+
+SOURCES = (
+    Source(costs.BASE, "03-base", "03"),
+    Source(costs.FEW_SHOT, "05-few-shot", "05"),
+    Source(costs.RETRIEVAL, "06-base-notes", "06"),
+    Source(costs.TUNED, "03-v1", "03"),
+    Source(costs.BOTH, "06-tuned-notes", "06"),
+)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A result that cannot be compared, and what to do about it."""
+
+    method: str
+    why: str
+    run: str
+    """The command that makes it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The results that are there, by method, and those that are not."""
+
+    results: Mapping[str, Result]
+    missing: tuple[Missing, ...]
+
+    def values(self, method: str, kind: str = ALL) -> np.ndarray:
+        """How right each answer is, 0 to 1, shape (n,), for one kind of question or for all."""
+        return right(self.results[method].report, kind)
+
+
+def right(report: Report, kind: str = ALL) -> np.ndarray:
+    """Key-fact recall of each answer; where declining is right, whether it declined."""
+    return np.array(
+        [
+            row["declines"] if row["kind"] in DECLINED else row["key_fact_recall"]
+            for row in report.rows
+            if kind in (ALL, row["kind"])
+        ]
+    )
+
+
+def gather(folder: Path, dataset: str | Path, *, sources: Sequence[Source] = SOURCES) -> Found:
+    """Read every stored result that is about the whole of this test set.
+
+    Raises `DataError` if the test set itself cannot be read.
+    """
+    asked, sha256 = [sample.id for sample in load_samples(dataset)], file_sha256(dataset)
+    results, missing = {}, []
+    for source in sources:
+        try:
+            results[source.method] = _checked(folder, source.result, asked, sha256)
+        except DataError as error:
+            command = f"python3 -m helpers run {source.notebook}"
+            missing.append(Missing(source.method, error.message, command))
+    return Found(results, tuple(missing))
+
+
+def _checked(folder: Path, name: str, asked: Sequence[str], sha256: str) -> Result:
+    result = stored(folder, name)
+    if result.dataset_sha256 != sha256:
+        raise DataError(f"{name!r} was made with another version of the test set")
+    if [row["sample"] for row in result.rows] != list(asked):
+        raise DataError(f"{name!r} holds {len(result.rows)} of {len(asked)} questions")
+    lacking = {"key_fact_recall", "declines"} - set(result.scorers)
+    if lacking:
+        raise DataError(f"{name!r} was not scored for {', '.join(sorted(lacking))}")
+    return result
+
+
+def kinds(found: Found) -> list[str]:
+    """The kinds of question in the order of the test set, then all together."""
+    rows = next(iter(found.results.values())).rows if found.results else ()
+    return [*dict.fromkeys(row["kind"] for row in rows), ALL] if rows else []
+
+
+def intervals(found: Found) -> dict[str, dict[str, Interval]]:
+    """Kind, then method: the share that is right with its 95% interval."""
+    return {
+        kind: {method: interval(found.values(method, kind)) for method in found.results}
+        for kind in kinds(found)
+    }
+
+
+def by_kind(found: Found) -> pd.DataFrame:
+    """One row a kind, one column a method, and the number of questions."""
+    import pandas as pd
+
+    table = intervals(found)
+    rows = {
+        kind: {method: str(value) for method, value in row.items()} for kind, row in table.items()
+    }
+    frame = pd.DataFrame(rows).T
+    frame.insert(0, "n", [next(iter(row.values())).n for row in table.values()])
+    return frame
+
+
+def overview(found: Found, *, questions: int, model: str, known: catalog.Catalog) -> pd.DataFrame:
+    """One row a method: score, tokens, seconds, and dollars a month for so many questions.
+
+    The dollars are those of a hosted model with the token counts measured here; training
+    is left out. The seconds are the median, with as many requests at once as were sent.
+    """
+    import pandas as pd
+
+    rows = {}
+    for method, result in found.results.items():
+        frame = result.report.frame()
+        prompt, answer = frame["prompt_tokens"].mean(), frame["completion_tokens"].mean()
+        tuned = method in (costs.TUNED, costs.BOTH)
+        price = known.tuned_chat_price(model) if tuned else known.chat_price(model)
+        dollars = None
+        if price is not None:
+            out = price.output_per_million or 0.0
+            dollars = questions * (prompt * price.per_million + answer * out) / 1e6
+        rows[method] = {
+            "right": str(interval(found.values(method))),
+            "prompt tokens": round(prompt),
+            "answer tokens": round(answer),
+            "seconds": round(frame["seconds"].median(), 2),
+            f"$ on {model}": "not offered" if dollars is None else costs.money(dollars),
+        }
+    return pd.DataFrame(rows).T
+
+
+def lineage(found: Found) -> pd.DataFrame:
+    """Where each number comes from: model, test set, seed and time."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            method: {
+                "result": result.name,
+                "model": result.model,
+                "test set (SHA-256)": result.dataset_sha256[:12],
+                "seed": "none" if result.seed is None else result.seed,
+                "made (UTC)": result.created.removesuffix("+00:00"),
+            }
+            for method, result in found.results.items()
+        }
+    ).T
+
+
+def paired(found: Found, champion: str = costs.BOTH) -> dict[str, Comparison]:
+    """The champion against every other method on the same questions; empty if it is missing."""
+    if champion not in found.results:
+        return {}
+    return {
+        method: compare(found.values(method), found.values(champion))
+        for method in found.results
+        if method != champion
+    }
