@@ -27,10 +27,15 @@ th { background: #f2f2f2 }
 
 def whole(done: Prepared) -> str:
     """A complete page."""
-    title = f"Dataset {escape(done.version.name)} {escape(done.version.version)}"
+    return document(f"Dataset {done.version.name} {done.version.version}", body(done))
+
+
+def document(title: str, content: str) -> str:
+    """An HTML page around `content`, which is HTML already."""
+    name = escape(title)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>{body(done)}</body></html>\n"
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{name}</h1>{content}</body></html>\n"
     )
 
 
@@ -40,15 +45,15 @@ def body(done: Prepared) -> str:
     account = done.account()
     parts = [
         f"<p>The training file <strong>{verdict}</strong>.</p>",
-        _section("Where each row went", account.keys(), [account.values()]),
+        section("Where each row went", account.keys(), [account.values()]),
         "".join(f"<p>Note: {escape(note)}.</p>" for note in done.tabled.notes),
-        _section("Columns", ("meaning", "column"), done.columns.used.items()),
+        section("Columns", ("meaning", "column"), done.columns.used.items()),
         _cleaning(done),
         _rejects(done),
-        _section("Examples in each part", *_split(done)),
+        section("Examples in each part", *_split(done)),
         _problems(done),
-        _section("Lengths in tokens", *_lengths(done)),
-        _section(
+        section("Lengths in tokens", *_lengths(done)),
+        section(
             "Files",
             ("file", "examples", "SHA-256 of the content"),
             [(file.name, file.examples, file.sha256) for file in done.version.files],
@@ -57,7 +62,7 @@ def body(done: Prepared) -> str:
     return "".join(parts)
 
 
-def _section(
+def section(
     title: str, head: Iterable[object], rows: Iterable[Iterable[object]], note: str = ""
 ) -> str:
     """A heading and a table; nothing without rows."""
@@ -83,7 +88,7 @@ def _cleaning(done: Prepared) -> str:
         for s in done.cleaning.steps
         if s.examples
     ]
-    return _section("Cleaning", head, steps) + _section(
+    return section("Cleaning", head, steps) + section(
         "One change of each step", ("step", "before", "after"), examples
     )
 
@@ -92,7 +97,7 @@ def _rejects(done: Prepared) -> str:
     rows = [(r.row, r.reason, _cut(" | ".join(_texts(r.values.values())))) for r in done.rejected]
     more = len(rows) - SHOWN
     note = f"<p>{more} more stand in rows.rejected.csv.</p>" if more > 0 else ""
-    return _section("Rejected rows", ("row", "reason", "content"), rows[:SHOWN], note)
+    return section("Rejected rows", ("row", "reason", "content"), rows[:SHOWN], note)
 
 
 def _texts(values: Iterable[object]) -> list[str]:
@@ -117,7 +122,7 @@ def _problems(done: Prepared) -> str:
     head = ("part", "line", "severity", "code", "message", "remedy")
     if not found:
         return "<h2>Problems</h2><p>None were found.</p>"
-    return _section("Problems", head, found[: 5 * SHOWN])
+    return section("Problems", head, found[: 5 * SHOWN])
 
 
 def _lengths(done: Prepared) -> tuple[Sequence[object], list[Sequence[object]]]:
