@@ -18,10 +18,10 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(
         ["jsonl", "tokens", "datasets", "chunking", "prompts", "scorers", "quiz", "exercises"], 1
     ),
-    **dict.fromkeys(["progress", "catalog", "course", "gguf_header"], 1),
+    **dict.fromkeys(["progress", "catalog", "course", "gguf_header", "costs", "choosing"], 1),
     "backend": 2,
-    **dict.fromkeys(["client", "jobs"], 3),
-    **dict.fromkeys(["evaluation", "retrieval", "rag", "judge"], 4),
+    **dict.fromkeys(["client", "jobs", "export"], 3),
+    **dict.fromkeys(["evaluation", "retrieval", "rag", "judge", "comparison", "capstone"], 4),
     **dict.fromkeys(["plots", "widgets"], 5),
     **dict.fromkeys(["__main__", "bootstrap", "installing", "commands", "bench"], 6),
     **dict.fromkeys(["environments", "legacy"], 6),

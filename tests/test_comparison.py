@@ -1,0 +1,147 @@
+"""The course's results side by side: what counts as right, and what is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import catalog, comparison, costs
+from helpers.evaluation import Report, interval, store
+
+KINDS = ("paraphrase", "changed policy", "out of scope", "misuse")
+SCORERS = ("key_fact_recall", "declines")
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    path = tmp_path / "test.jsonl"
+    lines = []
+    for place, kind in enumerate(KINDS * 5):
+        messages = [{"role": "user", "content": f"q{place}"}, {"role": "assistant", "content": "a"}]
+        lines.append(json.dumps({"id": f"t{place}", "kind": kind, "messages": messages}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def make(folder: Path, dataset: Path, name: str, *, facts: float, declines: float, rows: int = 20,
+         scorers: tuple[str, ...] = SCORERS) -> None:  # fmt: skip
+    """Store a result whose answers all score the same."""
+    found = tuple(
+        {
+            "sample": f"t{place}", "kind": kind, "key_fact_recall": facts, "declines": declines,
+            "prompt_tokens": 100, "completion_tokens": 10, "seconds": 0.5,
+        }
+        for place, kind in enumerate(KINDS * 5)
+    )[:rows]  # fmt: skip
+    store(folder, name, Report(found, scorers), model=f"model of {name}", dataset=dataset, seed=7)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, dataset: Path) -> Path:
+    """Every result of the course; the last one is right everywhere."""
+    for source in comparison.SOURCES[:-1]:
+        make(tmp_path / "results", dataset, source.result, facts=0.5, declines=0.25)
+    make(tmp_path / "results", dataset, comparison.SOURCES[-1].result, facts=1.0, declines=1.0)
+    return tmp_path / "results"
+
+
+def test_what_is_right_depends_on_the_kind(folder, dataset):
+    found = comparison.gather(folder, dataset)
+    assert found.missing == ()
+    assert set(found.values(costs.BASE, "paraphrase")) == {0.5}
+    assert set(found.values(costs.BASE, "misuse")) == {0.25}
+    assert found.values(costs.BASE).mean() == pytest.approx((0.5 + 0.25) / 2)
+
+
+def test_the_table_has_every_kind_every_method_and_intervals(folder, dataset):
+    table = comparison.by_kind(comparison.gather(folder, dataset))
+    assert list(table.index) == [*KINDS, comparison.ALL]
+    assert list(table.columns) == ["n", *costs.METHODS]
+    assert list(table["n"]) == [5, 5, 5, 5, 20]
+    values = comparison.gather(folder, dataset).values(costs.BASE)
+    assert table.loc["all", costs.BASE] == str(interval(values))
+
+
+def remove(path: Path, dataset: Path) -> None:
+    path.unlink()
+
+
+def halve(path: Path, dataset: Path) -> None:
+    make(path.parent, dataset, path.stem, facts=1, declines=1, rows=7)
+
+
+def other_test_set(path: Path, dataset: Path) -> None:
+    result = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(result | {"dataset_sha256": "0" * 64}), encoding="utf-8")
+
+
+def other_scorers(path: Path, dataset: Path) -> None:
+    make(path.parent, dataset, path.stem, facts=1, declines=1, scorers=("key_fact_recall",))
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (remove, "no stored result '05-few-shot'"),
+        (halve, "'05-few-shot' holds 7 of 20 questions"),
+        (other_test_set, "'05-few-shot' was made with another version of the test set"),
+        (other_scorers, "'05-few-shot' was not scored for declines"),
+    ],
+)
+def test_what_cannot_be_compared_is_named_with_the_command_that_makes_it(
+    folder, dataset, harm, why
+):
+    harm(folder / "05-few-shot.json", dataset)
+    found = comparison.gather(folder, dataset)
+    assert found.missing == (comparison.Missing("few-shot", why, "python3 -m helpers run 05"),)
+    assert list(comparison.by_kind(found).columns) == ["n", "base", "retrieval", "tuned",
+                                                       "tuned + retrieval"]  # fmt: skip
+
+
+def test_without_any_result_nothing_is_made_up(tmp_path, dataset):
+    found = comparison.gather(tmp_path / "none", dataset)
+    assert [missing.run for missing in found.missing] == [
+        f"python3 -m helpers run {number}" for number in ("03", "05", "06", "03", "06")
+    ]
+    assert comparison.by_kind(found).empty
+    assert comparison.lineage(found).empty
+    assert comparison.paired(found) == {}
+
+
+def test_the_overview_multiplies_measured_tokens_with_dated_prices(folder, dataset):
+    known = catalog.load()
+    found = comparison.gather(folder, dataset)
+    table = comparison.overview(found, questions=1_000_000, model="gpt-4.1-mini", known=known)
+    price = known.chat_price("gpt-4.1-mini")
+    assert price is not None
+    assert price.output_per_million is not None
+    dollars = 100 * price.per_million + 10 * price.output_per_million
+    assert table.loc["base", "$ on gpt-4.1-mini"] == costs.money(dollars)
+    luna = comparison.overview(found, questions=1_000, model="gpt-6-luna", known=known)
+    assert luna.loc["tuned", "$ on gpt-6-luna"] == "not offered"
+
+
+def test_lineage_names_model_test_set_seed_and_time(folder, dataset):
+    row = comparison.lineage(comparison.gather(folder, dataset)).loc["retrieval"]
+    assert row["model"] == "model of 06-base-notes"
+    assert row["seed"] == 7
+    assert len(row["test set (SHA-256)"]) == 12
+    assert row["made (UTC)"].startswith("20")
+
+
+def test_the_champion_is_compared_with_each_other_method(folder, dataset):
+    found = comparison.paired(comparison.gather(folder, dataset))
+    assert list(found) == ["base", "few-shot", "retrieval", "tuned"]
+    for one in found.values():
+        assert one.difference.mean == pytest.approx(1 - 0.375)
+        assert one.p < 0.05
+
+
+def test_a_tie_is_no_win(folder, dataset):
+    make(folder, dataset, "03-v1", facts=1.0, declines=1.0)
+    found = comparison.paired(comparison.gather(folder, dataset))["tuned"]
+    assert found.p == 1.0
+    assert np.isclose(found.difference.mean, 0)
