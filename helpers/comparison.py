@@ -11,7 +11,8 @@ it. Not for: asking models, see `helpers.evaluation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helpers import catalog, costs
+from helpers.datasets.plan import measured_rate
 from helpers.errors import DataError
 from helpers.evaluation import (
     Comparison,
@@ -34,6 +36,7 @@ from helpers.evaluation import (
 
 if TYPE_CHECKING:
     import pandas as pd
+    from openai import OpenAI
 
 DECLINED = ("out of scope", "misuse")
 """Kinds whose right answer is to decline; for all others the key facts count."""
@@ -203,3 +206,37 @@ def paired(found: Found, champion: str = costs.BOTH) -> dict[str, Comparison]:
         for method in found.results
         if method != champion
     }
+
+
+def measure_machine(
+    client: OpenAI, model: str, *, dollars: float, clock: Callable[[], float] = time.perf_counter
+) -> costs.Machine:
+    """How fast the endpoint reads and writes, one request at a time, and trained lately.
+
+    `dollars` is what the machine costs a month. Where nothing was trained here yet, the
+    training speed is that of `costs.Machine`.
+    """
+
+    def timed(words: str, answer: int) -> tuple[float, int, int]:
+        start = clock()
+        reply = client.chat.completions.create(
+            model=model,
+            messages=[{"role": "user", "content": words}],
+            temperature=0,
+            max_completion_tokens=answer,
+        )
+        used = reply.usage
+        tokens = (used.prompt_tokens, used.completion_tokens) if used else (0, 0)
+        return clock() - start, *tokens
+
+    timed("Hello", 1)  # so that loading the model is not counted
+    # A beginning that was never sent before: the server keeps what it has read.
+    reading, read, _ = timed(f"{clock()} " + "Read this line to its end. " * 100, 1)
+    writing, _, written = timed("Tell me a long story about a router and its cable.", 80)
+    usual = costs.Machine()
+    return costs.Machine(
+        dollars=dollars,
+        read=read / reading if read else usual.read,
+        write=written / writing if written else usual.write,
+        train=measured_rate() or usual.train,
+    )

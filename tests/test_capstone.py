@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from types import SimpleNamespace as Bag
 from typing import Any
 
@@ -26,18 +25,18 @@ class FakeClient:
     """Embeds by words; answers with its first note, else its last example, else nothing known."""
 
     def __init__(self) -> None:
-        self.trained: list[dict[str, Any]] = []
+        self.uploads: list[list[dict[str, Any]]] = []
         self.embeddings = Bag(create=self._embed)
         self.chat = Bag(completions=Bag(create=self._answer))
         self.files = Bag(create=lambda file, purpose: self._keep(file))
         jobs = Bag(list=lambda **_: [], create=self._train, retrieve=lambda _: self.job)
         self.fine_tuning = Bag(jobs=jobs)
 
-    def _embed(self, model: str, input: list[str]) -> Any:  # noqa: A002 - the API's own name
+    def _embed(self, model: str, input: list[str]) -> Any:
         return Bag(data=[Bag(embedding=_by_words(text)) for text in input])
 
     def _keep(self, file: Any) -> Any:
-        self.trained = list(jsonl.read(file[1].name))
+        self.uploads.append(list(jsonl.read(file[1].name)))
         return Bag(id="file-1")
 
     def _train(self, **given: Any) -> Any:
@@ -59,14 +58,14 @@ def _by_words(text: str) -> list[float]:
     return [float(value) for value in vector + 1e-6]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def course() -> Any:
     return Connection(FakeClient(), "embedded", "http://localhost/v1", "base", "words")  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def done(course, tmp_path):
-    return capstone.run(course, TABLES / "pool_questions.csv", tmp_path)
+@pytest.fixture(scope="module")
+def done(course, tmp_path_factory):
+    return capstone.run(course, TABLES / "pool_questions.csv", tmp_path_factory.mktemp("capstone"))
 
 
 def test_every_method_answers_every_held_out_question(done):
@@ -91,7 +90,7 @@ def test_each_method_sees_what_belongs_to_it(done):
 
 
 def test_the_model_learns_each_example_with_and_without_notes(course, done):
-    rows = [row["messages"] for row in course.client.trained]
+    rows = [row["messages"] for row in course.client.uploads[0]]
     plain = [row for row in rows if "Notes:" not in row[-2]["content"]]
     assert len(rows) == 2 * len(plain) >= 20
     for row, twin in zip(plain, rows[len(plain) :], strict=True):
@@ -115,8 +114,8 @@ def test_what_training_could_know_is_counted_from_the_answers(done):
     assert done.within_reach < 1
 
 
-def test_results_are_stored_with_their_lineage(done, tmp_path):
-    result = stored(tmp_path / "results", "tuned+retrieval")
+def test_results_are_stored_with_their_lineage(done):
+    result = stored(done.report_file.parent / "results", "tuned+retrieval")
     assert result.model == done.model == "ft:capstone"
     assert result.seed == 42
     assert result.rows == done.reports[BOTH].rows
@@ -155,8 +154,11 @@ def test_a_table_that_is_too_small_is_refused_with_the_reason(course, tmp_path):
 
 
 def test_fact_recall_reads_numbers_with_their_units():
-    sample = capstone._samples([[{"role": "user", "content": "How warm?"},
-                                 {"role": "assistant", "content": "It has 31 degrees."}]])[0]  # fmt: skip
+    pair = [
+        {"role": "user", "content": "How warm?"},
+        {"role": "assistant", "content": "31 degrees."},
+    ]
+    sample = capstone._samples([pair])[0]
     assert capstone.fact_recall("About 31 degrees.", sample).value == 1
     assert capstone.fact_recall("About 30 degrees.", sample).value == 0
 

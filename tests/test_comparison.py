@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,3 +147,19 @@ def test_a_tie_is_no_win(folder, dataset):
     found = comparison.paired(comparison.gather(folder, dataset))["tuned"]
     assert found.p == 1.0
     assert np.isclose(found.difference.mean, 0)
+
+
+def test_a_machine_is_measured_by_its_own_clock():
+    ticks = iter([0.0, 9.0, 10.0, 20.0, 22.0, 30.0, 38.0])
+    sent = []
+
+    def create(model, messages, max_completion_tokens, **_):
+        sent.append(messages[0]["content"])
+        usage = SimpleNamespace(prompt_tokens=700, completion_tokens=max_completion_tokens)
+        return SimpleNamespace(usage=usage)
+
+    chat = SimpleNamespace(completions=SimpleNamespace(create=create))
+    client: Any = SimpleNamespace(chat=chat)
+    found = comparison.measure_machine(client, "m", dollars=7, clock=lambda: next(ticks))
+    assert (found.dollars, found.read, found.write) == (7, 700 / 2, 80 / 8)
+    assert len(set(sent)) == 3

@@ -62,9 +62,9 @@ WRONG: dict[str, list[Any]] = {
     "06-recall": [0, 1, 2 / 3],
     "06-rrf": [1 / 61, 0, "first"],
     "06-diagnose": ["generation", "chunking", 3],
-    "07-breakeven": [0, 120, "soon"],
-    "07-method": ["tuning", "bigger model", 1],
-    "07-export": ["gguf", "key", 2],
+    "07-breakeven": [0, 0.04, 20_000_000, "soon"],
+    "07-method": ["tuned", "few-shot", "bigger model", 1],
+    "07-export": ["gguf", "adapter.gguf", "key", 2],
 }
 
 
