@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import settings
+from helpers import comparison, costs, settings
 from helpers.evaluation import compare, stored
 
 pytestmark = pytest.mark.slow
@@ -112,3 +112,40 @@ def test_no_test_question_stands_in_the_training_file():
         return {json.loads(line)["messages"][1]["content"].lower() for line in lines}
 
     assert not questions("test") & (questions("train") | questions("validation"))
+
+
+def whole_course():
+    """Every method's result, as notebook 07 compares them."""
+    results = settings.load().state / "results"
+    if not all((results / f"{source.result}.json").is_file() for source in comparison.SOURCES):
+        pytest.skip("not every method's result is stored: run the notebooks first")
+    return comparison.gather(results, DATA / "test.jsonl")
+
+
+def test_every_method_was_asked_the_whole_test_set():
+    assert whole_course().missing == ()
+
+
+def test_tuned_with_retrieval_keeps_form_and_has_todays_facts():
+    found = whole_course()
+
+    def gain(kind, over):
+        return found.values(costs.BOTH, kind).mean() - found.values(over, kind).mean()
+
+    assert gain("changed policy", costs.TUNED) > 0.3
+    assert gain("out of scope", costs.BASE) > 0.3
+
+
+def capstone_facts():
+    folder = settings.load().state / "capstone" / "results"
+    names = {method: method.replace(" ", "") for method in costs.METHODS}
+    if not all((folder / f"{name}.json").is_file() for name in names.values()):
+        pytest.skip("no capstone yet: run notebook 07")
+    reports = {method: stored(folder, name).report for method, name in names.items()}
+    return {m: float(r.column("facts", kind="with facts").mean()) for m, r in reports.items()}
+
+
+def test_in_the_capstone_only_a_lookup_brings_facts_that_no_training_saw():
+    facts = capstone_facts()
+    looked_up = max(facts[costs.RETRIEVAL], facts[costs.BOTH])
+    assert looked_up > max(facts[costs.BASE], facts[costs.FEW_SHOT], facts[costs.TUNED])
