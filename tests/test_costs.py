@@ -55,6 +55,9 @@ def test_with_retrieval_a_changed_fact_needs_no_job():
 def test_embedding_is_part_of_retrieval():
     cheapest = min(price.per_million for price in KNOWN.embeddings.values())
     assert hosted(RETRIEVAL).fixed == pytest.approx(2 * cheapest)
+    same_prompt = dataclasses.replace(LOAD, demonstrations=LOAD.notes)
+    more = hosted(RETRIEVAL).each - hosted(FEW_SHOT, same_prompt).each
+    assert more == pytest.approx(LOAD.prompt * cheapest / 1e6)
 
 
 def test_a_model_that_cannot_be_tuned_has_no_tuned_bill():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helpers import jsonl, rag
+from helpers import jsonl
 from helpers.capstone import page
 from helpers.chunking import Article
 from helpers.costs import BASE, BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
@@ -27,11 +27,13 @@ from helpers.datasets.pipeline import Prepared, prepare
 from helpers.errors import DataError
 from helpers.evaluation import Messages, Report, ask, grade, interval, store
 from helpers.jobs import Hyperparameters, fine_tune, wait
+from helpers.prompts import with_notes
 from helpers.retrieval import Index, build, embedder
 from helpers.scorers import Sample, Score, chrf
 
 if TYPE_CHECKING:
     import pandas as pd
+    from openai.types.fine_tuning import FineTuningJob
 
     from helpers.client import Connection
 
@@ -58,6 +60,8 @@ class Capstone:
     """What came of one table."""
 
     prepared: Prepared
+    job: str
+    """Id of the fine-tuning job."""
     model: str
     """Id of the tuned model."""
     reports: Mapping[str, Report]
@@ -108,7 +112,8 @@ def run(
     embed = embedder(course.client, course.embedding_model)
     notes = build(list(articles or _answers(train + held_out)), embed, folder / "notes.lance")
     demonstrations = build(_questions(train), embed, folder / "questions.lance")
-    model = _tuned(course, train, notes, folder, system=system, epochs=epochs, seed=seed)
+    job = _tuned(course, train, notes, folder, system=system, epochs=epochs, seed=seed)
+    model = job.fine_tuned_model or ""
     prompts = _prompts(samples, train, notes, demonstrations, system=system)
     reports = {}
     for method in METHODS:
@@ -129,7 +134,9 @@ def run(
             dataset=prepared.folder / "test.jsonl",
             seed=seed,
         )
-    done = Capstone(prepared, model, reports, _reach(train, held_out), folder / "report.html")
+    done = Capstone(
+        prepared, job.id, model, reports, _reach(train, held_out), folder / "report.html"
+    )
     with jsonl.atomic(done.report_file) as stream:
         stream.write(page.whole(done).encode("utf-8", "replace"))
     return done
@@ -186,12 +193,12 @@ def _tuned(
     system: str,
     epochs: int,
     seed: int,
-) -> str:
+) -> FineTuningJob:
     """Train on each example twice: as it is, and with its notes in the prompt."""
     found = notes.search_all([messages[-2]["content"] for messages in train], k=K, how="dense")
     rows: list[dict[str, Any]] = [{"messages": messages} for messages in train]
     for messages, hits in zip(train, found, strict=True):
-        prompt = rag.with_notes(messages[-2]["content"], hits, system=system)
+        prompt = with_notes(messages[-2]["content"], hits, system=system)
         rows.append({"messages": [*prompt, messages[-1]]})
     jsonl.write(folder / "train_with_notes.jsonl", rows)
     started = fine_tune(
@@ -202,7 +209,7 @@ def _tuned(
         suffix="capstone",
         seed=seed,
     )
-    return wait(course.client, started.job.id).fine_tuned_model or ""
+    return wait(course.client, started.job.id)
 
 
 def _prompts(
@@ -224,7 +231,7 @@ def _prompts(
         return _with_examples(sample, [train[int(hit.article)] for hit in near[places[sample.id]]])
 
     def looked_up(sample: Sample) -> Messages:
-        return rag.with_notes(sample.question, found[places[sample.id]], system=system)
+        return with_notes(sample.question, found[places[sample.id]], system=system)
 
     return {BASE: None, FEW_SHOT: few_shot, RETRIEVAL: looked_up, TUNED: None, BOTH: looked_up}
 
