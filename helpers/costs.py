@@ -46,7 +46,7 @@ class Workload:
     answer: int = 40
     demonstrations: int = 240
     """Tokens that the examples add to a few-shot prompt."""
-    notes: int = 240
+    notes: int = 300
     """Tokens that the notes add to a prompt with retrieval."""
     updates: float = 1.0
     """How often the facts change, a month."""

@@ -104,7 +104,7 @@ function render({ model, el }) {
   const form = node("form", { class: "fields" });
   const status = node("p", { class: "said", role: "status", "aria-live": "polite" });
   const bill = node("div", { class: "scroll", tabindex: "0", [QUIET]: "true", role: "region", "aria-label": "Bills" });
-  const drawing = node("div", { class: "drawing" });
+  const drawing = node("div", { class: "drawing", tabindex: "0", [QUIET]: "true", role: "region", "aria-label": "Figure" });
   const key = node("ul", { class: "key" });
   const lowest = node("ul");
   const even = node("ul");
