@@ -170,7 +170,7 @@ def reset() -> None:
 def gather(files: Iterable[Path]) -> pd.DataFrame:
     """One row for each exported file: notebooks run, exercises solved, questions right.
 
-    A file that is none of ours has a row too, which says so in its last column.
+    A file that is none of ours has a row too, and a last column says what is wrong with it.
     """
     import pandas as pd
 
@@ -193,4 +193,4 @@ def _row(file: Path) -> dict[str, Any]:
         problem = error.message
     except (OSError, KeyError, TypeError, AttributeError) as error:
         problem = f"cannot be read: {type(error).__name__}"
-    return row | {"problem": problem}
+    return row | ({"problem": problem} if problem else {})

@@ -38,7 +38,7 @@ def _gather(folder: Path, csv: str | None) -> int:
     if not files:
         raise CourseError(f"no .json file in {folder}", fix="put the exported files there")
     table = progress.gather(files)
-    print(table.to_string(index=False))
+    print(table.to_string(index=False, na_rep=""))
     if csv:
         table.to_csv(csv, index=False)
         print(f"written: {csv}")
