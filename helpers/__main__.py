@@ -62,6 +62,13 @@ def parser() -> argparse.ArgumentParser:
     quiz = verbs.add_parser("quiz", help="the review quiz as a web page")
     quiz.add_argument("--no-browser", action="store_true", help="print the address only")
     quiz.add_argument("--port", type=int, help="port (default: a free one from 8866)")
+
+    progress = verbs.add_parser("progress", help="what you have done; export it, gather a class")
+    progress.add_argument("--export", metavar="FILE", help="write a file that can be handed in")
+    progress.add_argument("--gather", metavar="FOLDER", help="one table of all files there")
+    progress.add_argument("--csv", metavar="FILE", help="with --gather: write the table here too")
+    progress.add_argument("--reset", action="store_true", help="forget everything")
+    progress.add_argument("--yes", action="store_true", help="with --reset: do not ask")
     return top
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = 1
+WAITS = 100
+"""How often another kernel's lock is looked at, 20 ms apart, before it counts as left over."""
 _LOCK = threading.Lock()
 
 
@@ -88,7 +90,7 @@ def _alone() -> Iterator[None]:
     guard = path().with_name("progress.lock")
     guard.parent.mkdir(parents=True, exist_ok=True)
     with _LOCK:
-        for _ in range(100):
+        for _ in range(WAITS):
             with contextlib.suppress(FileExistsError):
                 guard.mkdir()
                 break
@@ -166,21 +168,29 @@ def reset() -> None:
 
 
 def gather(files: Iterable[Path]) -> pd.DataFrame:
-    """One row for each exported file: notebooks run, exercises solved, questions right."""
+    """One row for each exported file: notebooks run, exercises solved, questions right.
+
+    A file that is none of ours has a row too, and a last column says what is wrong with it.
+    """
     import pandas as pd
 
-    rows = []
-    for file in files:
-        progress = read(file)
-        rows.append(
-            {
-                "file": file.stem,
-                "notebooks run": len(progress.notebooks),
-                "exercises solved": sum(row["solved"] for row in progress.exercises.values()),
-                "exercises tried": len(progress.exercises),
-                "questions right": sum(row["right"] for row in progress.questions.values()),
-                "questions tried": len(progress.questions),
-                "minutes": round(sum(r["seconds"] for r in progress.notebooks.values()) / 60, 1),
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_row(file) for file in files])
+
+
+def _row(file: Path) -> dict[str, Any]:
+    row: dict[str, Any] = {"file": file.stem}
+    try:
+        done, problem = read(file), ""
+        row |= {
+            "notebooks run": len(done.notebooks),
+            "exercises solved": sum(bool(r["solved"]) for r in done.exercises.values()),
+            "exercises tried": len(done.exercises),
+            "questions right": sum(bool(r["right"]) for r in done.questions.values()),
+            "questions tried": len(done.questions),
+            "minutes": round(sum(r["seconds"] for r in done.notebooks.values()) / 60, 1),
+        }
+    except DataError as error:
+        problem = error.message
+    except (OSError, KeyError, TypeError, AttributeError) as error:
+        problem = f"cannot be read: {type(error).__name__}"
+    return row | ({"problem": problem} if problem else {})

@@ -36,6 +36,24 @@ def test_exported_files_make_one_table(state, tmp_path):
     table = progress.gather(files)
     assert table["questions right"].tolist() == [1, 1]
     assert table["minutes"].tolist() == [1.0, 1.0]
+    assert "problem" not in table
+
+
+def test_a_damaged_file_among_the_handed_in_ones_keeps_its_row_and_says_so(state, tmp_path):
+    progress.record_exercise("02-mask", solved=True)
+    progress.export(tmp_path / "ana.json")
+    broken = {
+        "bob": "{",
+        "cy": '{"version": 99}',
+        "dee": '{"version": 1, "exercises": {"02-mask": 1}}',
+        "eve": "[]",
+    }
+    for name, text in broken.items():
+        (tmp_path / f"{name}.json").write_text(text, encoding="utf-8")
+    table = progress.gather(tmp_path / f"{name}.json" for name in ("ana", *broken))
+    assert table["file"].tolist() == ["ana", *broken]
+    assert table["exercises solved"].fillna(-1).tolist() == [1, -1, -1, -1, -1]
+    assert table["problem"].notna().tolist() == [False, True, True, True, True]
 
 
 def test_two_kernels_that_record_at_once_lose_nothing(state):
@@ -51,7 +69,8 @@ def test_two_kernels_that_record_at_once_lose_nothing(state):
     assert not (state / "progress.lock").exists()
 
 
-def test_a_lock_left_by_a_killed_kernel_does_not_block_for_long(state):
+def test_a_lock_left_by_a_killed_kernel_does_not_block_for_long(state, monkeypatch):
+    monkeypatch.setattr(progress, "WAITS", 5)
     (state / "progress.lock").mkdir(parents=True)
     progress.record_question("meaning", right=True)
     progress.record_question("second", right=True)

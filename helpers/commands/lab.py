@@ -6,12 +6,19 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers import settings
 from helpers.commands import processes
 from helpers.commands.test import notebooks
+from helpers.settings import Settings
+
+if TYPE_CHECKING:
+    from nbformat.sign import NotebookNotary
 
 FIRST = "/lab/tree/notebooks/00_start_here.ipynb"
+WORKSPACE = "default"
+"""The name under which JupyterLab keeps which tabs and panels were open."""
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
@@ -22,7 +29,8 @@ def run(root: Path, options: argparse.Namespace) -> int:
     already_up = daemon.find(config) is not None
     address = daemon.ensure_running(config)
     print(f"the course's API server answers at {address.url}", flush=True)
-    _trust(root)
+    trust(root)
+    lay_out(root, workspaces(config))
     try:
         return processes.call(command(root, options), env=environment(root))
     finally:
@@ -41,20 +49,38 @@ def command(root: Path, options: argparse.Namespace) -> list[str]:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """The process's own, with the course's quiet settings added to Jupyter's search path."""
+    """The process's own, with the course's quiet settings and its own layout of the window."""
     paths = [str(root / "helpers" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
-    joined = os.pathsep.join(filter(None, paths))
-    return {**os.environ, "JUPYTER_CONFIG_PATH": joined}
+    return {
+        **os.environ,
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths)),
+        "JUPYTERLAB_WORKSPACES_DIR": str(workspaces(settings.load())),
+    }
 
 
-def _trust(root: Path) -> None:
+def workspaces(config: Settings) -> Path:
+    """Where JupyterLab keeps the course's layout, apart from that of the reader's other work."""
+    return config.state / "lab" / "workspaces"
+
+
+def lay_out(root: Path, folder: Path) -> None:
+    """At the first start: notebook 00 with its table of contents. Later, as it was left."""
+    from jupyterlab_server.workspaces_handler import WorkspacesManager
+
+    manager = WorkspacesManager(str(folder))
+    if not manager.load(WORKSPACE)["data"]:
+        layout = root / "helpers" / "jupyter" / "workspace.json"
+        manager.save(WORKSPACE, layout.read_text(encoding="utf-8"))
+
+
+def trust(root: Path, notary: NotebookNotary | None = None) -> None:
     """Sign the course's own notebooks, so that their stored outputs show in full."""
     import nbformat
     from nbformat.sign import NotebookNotary
 
-    notary = NotebookNotary()
+    signer = notary or NotebookNotary()
     for path in notebooks(root):
-        notary.sign(nbformat.read(path, as_version=4))
+        signer.sign(nbformat.read(path, as_version=4))
 
 
 def _is_root() -> bool:

@@ -12,13 +12,13 @@ For: the three verbs that every notebook uses. The exercises themselves stand in
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
 
 from helpers import progress, settings
-from helpers.errors import DataError
+from helpers.errors import CourseError, DataError
+from helpers.exercises.checkers import Checker, said
 
 State = Literal["not done yet", "not yet", "correct"]
 MARKS: dict[State, str] = {"not done yet": "○", "not yet": "✗", "correct": "✓"}
@@ -59,10 +59,6 @@ class Note(str):
         return str(self)
 
 
-Checker = Callable[[Any], str | None]
-"""Returns None for a right answer, otherwise what is missing and why."""
-
-
 @dataclass(frozen=True)
 class Task:
     """An exercise as written by its author."""
@@ -90,20 +86,41 @@ class Exercise:
         verdict = self._judge(answer)
         if verdict.state != "not done yet":
             self.tries += 1
-            progress.record_exercise(self.task.id, solved=verdict.state == "correct")
+            verdict = replace(verdict, message=verdict.message + self._record(verdict))
         if verdict.state == "not yet" and settings.load().strict:
             raise AssertionError(verdict.message)
         return verdict
 
     def _judge(self, answer: Any) -> Verdict:
-        if answer is ... or answer is None:
+        if answer is ...:
             return Verdict("not done yet", "Replace the three dots, then run this cell again.")
+        if answer is None:
+            return Verdict(
+                "not done yet",
+                "The answer is None. What prints or changes something in place returns None; "
+                "assign the value itself.",
+            )
         try:
             fault = self.task.check(answer)
-        except Exception as error:  # noqa: BLE001
-            # Whatever a learner's own function raises is an answer, not a crash of the page.
-            fault = f"Checking it raised {type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            # Whatever a learner's own object raises is an answer, not a crash of the page.
+            fault = f"This answer could not be compared with the right one: {said(error)}."
         return Verdict("not yet", fault) if fault else Verdict("correct", self.task.praise)
+
+    def _record(self, verdict: Verdict) -> str:
+        """Keep the try; returns what to add to the verdict if it cannot be kept."""
+        try:
+            progress.record_exercise(self.task.id, solved=verdict.state == "correct")
+        except (OSError, CourseError) as error:
+            return f" (Your progress cannot be kept: {said(error)}.)"
+        return ""
+
+    def _tried_before(self) -> bool:
+        """Whether there was a try in an earlier kernel."""
+        try:
+            return self.task.id in progress.read().exercises
+        except (OSError, CourseError):
+            return False
 
     def hint(self) -> Note:
         """The next hint, stronger than the one before; the last one again at the end."""
@@ -113,7 +130,7 @@ class Exercise:
 
     def solution(self, *, show: bool = False) -> Note:
         """The solution, after a try or with `show=True`."""
-        if not self.tries and not show:
+        if not (show or self.tries or self._tried_before()):
             return Note("Try it once first, or ask with `solution(show=True)`.")
         return Note(f"```python\n{self.task.solution}\n```")
 
@@ -128,8 +145,20 @@ def tasks(notebook: str) -> tuple[Task, ...]:
     return found
 
 
+_OPEN: dict[str, Exercise] = {}
+
+
 def exercise(name: str) -> Exercise:
-    """The exercise with this id, "02-mask". Raises `DataError` for an unknown one."""
+    """The exercise with this id, "02-mask". Raises `DataError` for an unknown one.
+
+    A kernel has one of each, so that `exercise("02-mask").hint()`, run again, goes on.
+    """
+    if name not in _OPEN:
+        _OPEN[name] = Exercise(_task(name))
+    return _OPEN[name]
+
+
+def _task(name: str) -> Task:
     notebook = name[:2]
     try:
         known = tasks(notebook)
@@ -137,5 +166,5 @@ def exercise(name: str) -> Exercise:
         raise DataError(f"no exercises for notebook {notebook!r}") from None
     for task in known:
         if task.id == name:
-            return Exercise(task)
+            return task
     raise DataError(f"no exercise {name!r}", fix=f"one of {', '.join(t.id for t in known)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from helpers.exercises.checkers import number, shown
 from helpers.exercises.core import Task
 
 
@@ -14,7 +15,7 @@ def _messages(answer: Any) -> str | None:
     if roles == ["user", "system"]:
         return "Both roles are there; the system message comes first."
     if roles != ["system", "user"]:
-        return f"The roles are {roles}; wanted are system and user, in this order."
+        return f"The roles are {shown(roles)}; wanted are system and user, in this order."
     if not all(str(message.get("content") or "").strip() for message in answer):
         return "Each message needs a content that is not empty."
     return None
@@ -22,24 +23,30 @@ def _messages(answer: Any) -> str | None:
 
 def _order(answer: Any) -> str | None:
     wanted = ["upload", "job", "model", "chat"]
-    if answer == wanted:
+    if not isinstance(answer, list | tuple) or not all(isinstance(step, str) for step in answer):
+        return 'The answer is a list of the four words, each in quotes: ["…", "…", "…", "…"].'
+    given = [step.strip().lower() for step in answer]
+    if given == wanted:
         return None
-    if not isinstance(answer, list) or sorted(map(str, answer)) != sorted(wanted):
+    if sorted(given) != sorted(wanted):
         return 'Use each of "upload", "job", "model" and "chat" once, in a list.'
-    if answer.index("upload") > answer.index("job"):
+    if given.index("upload") > given.index("job"):
         return "A job needs the id of a file, so the upload comes first."
-    return "The job gives the model its id, and then one can chat with it."
+    if given.index("model") < given.index("job"):
+        return "The new model's id comes out of the job, so the job comes before it."
+    return "One chats with the new model when there is one: the chat comes last."
 
 
-def _tokens(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number of examples."
-    if answer == 9 * 5:
-        return None
-    if answer in (9, 5):
-        return "That is one of the two numbers: each example is seen once an epoch."
-    return "Examples x epochs."
-
+_epochs = number(
+    9 * 5,
+    "how many times an example is seen",
+    {
+        9: "That is one epoch: each of the nine examples once. There are five epochs.",
+        5: "That is one example, seen in five epochs. There are nine examples.",
+        14: "The two are multiplied, not added: nine examples in every epoch.",
+    },
+    "Multiply the examples by the epochs.",
+)
 
 TASKS = (
     Task(
@@ -73,7 +80,7 @@ TASKS = (
         "00-epochs",
         "⚫",
         "Nine examples, each seen five times.",
-        _tokens,
+        _epochs,
         (
             "An epoch is one pass over all examples.",
             "In one epoch the model sees nine examples.",

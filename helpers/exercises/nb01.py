@@ -4,58 +4,67 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 from helpers.datasets.validate import validate_file
+from helpers.exercises.checkers import function, number, shown
 from helpers.exercises.core import Task
 
 
 def _example(answer: Any) -> str | None:
     if not isinstance(answer, dict):
         return "One example is a dict with the key messages."
+    if "prompt" in answer or "completion" in answer:
+        return "This is the older form; the chat form has one key, messages, with a list."
+    if not isinstance(answer.get("messages"), list):
+        return "The dict needs the key messages, with a list of messages."
     line = json.dumps(answer, default=str).encode()
     report = validate_file(io.BytesIO(line), minimum=1)
     if report.errors:
         return f"{report.errors[0].message}: {report.errors[0].fix}."
     roles = [message.get("role") for message in answer["messages"]]
     if roles != ["system", "user", "assistant"]:
-        return f"The roles are {roles}; here they should be system, user, assistant."
+        return f"The roles are {shown(roles)}; here they should be system, user, assistant."
     said = str(answer["messages"][2].get("content"))
     if "6th" not in said or "14" not in said:
         return "The answer should state both facts: the 6th of each month, and 14 days."
     return None
 
 
-def _redact(answer: Any) -> str | None:
-    if not callable(answer):
-        return "Assign a function that takes a text and returns a text."
-    cases = {
-        "Where is LW12345678?": "Where is [order]?",
-        "LW00000001 and LW99999999": "[order] and [order]",
-        "Plan LWX is new": "Plan LWX is new",
-        "no order here": "no order here",
-    }
-    for text, wanted in cases.items():
-        try:
-            got = answer(text)
-        except Exception as error:  # noqa: BLE001 - a learner's code may raise anything
-            return f"For {text!r} it raises {type(error).__name__}: {error}."
-        if got != wanted:
-            return f"For {text!r} it gives {got!r}; wanted is {wanted!r}."
-    return None
+def _redacted(wanted: str) -> Callable[[Any], str | None]:
+    def judge(got: Any) -> str | None:
+        return None if got == wanted else f"it gives {shown(got)}; wanted is {wanted!r}."
+
+    return judge
 
 
-def _price(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number of dollars."
-    if abs(answer - 31_000 * 3 * 25 / 1e6) < 0.01:
-        return None
-    if abs(answer - 31_000 * 25 / 1e6) < 0.01:
-        return "That is the price of one epoch; every epoch is paid."
-    if answer > 1000:
-        return "The price is for a million tokens: divide by 1,000,000."
-    return "Multiply the tokens of the file by the epochs, then by the price of one token."
+_redact = function(
+    "one argument, a text",
+    [
+        ((text,), repr(text), _redacted(wanted))
+        for text, wanted in {
+            "Where is LW12345678?": "Where is [order]?",
+            "LW00000001 and LW99999999": "[order] and [order]",
+            "Plan LWX is new": "Plan LWX is new",
+            "no order here": "no order here",
+        }.items()
+    ],
+)
 
+
+_price = number(
+    31_000 * 3 * 25 / 1e6,
+    "a number of dollars",
+    {
+        31_000 * 25 / 1e6: "That is the price of one epoch; every epoch is paid.",
+        31_000 * 3 * 25: "The price is for a million tokens: divide by 1,000,000.",
+        31_000 * 25: "The price is for a million tokens, and every epoch is paid.",
+        31_000 * 3: "These are the trained tokens; what do they cost?",
+    },
+    "Multiply the tokens of the file by the epochs, then by the price of one token.",
+    within=0.006,
+)
 
 TASKS = (
     Task(

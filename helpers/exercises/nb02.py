@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from helpers.exercises.checkers import number
 from helpers.exercises.core import Task
 
 
 def _mask(answer: Any) -> str | None:
-    wanted = [False, False, True]
-    if answer == wanted:
-        return None
-    if not isinstance(answer, list) or len(answer) != 3:
+    if not isinstance(answer, list | tuple) or len(answer) != 3:
         return "The answer is a list of three truth values, one for each message."
-    if answer[0] or answer[1]:
+    if not all(value in (True, False) for value in answer):
+        return "Each of the three is True (learnt) or False (given), without quotes."
+    system, user, assistant = answer
+    if system or user:
         return "What the system and the user say is given; nobody needs to learn to predict it."
-    return "The assistant's message is what the model must learn to say."
+    return None if assistant else "The assistant's message is what the model must learn to say."
 
 
-def _lora(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int):
-        return "The answer is a whole number of parameters."
-    if answer == 8 * (576 + 1536):
-        return None
-    if answer == 576 * 1536:
-        return "That is the full matrix; LoRA leaves it as it is."
-    if answer == 8 * 576 * 1536:
-        return "A and B are thin: each has the rank as one of its sides."
-    return "A has rank x inputs numbers, B has outputs x rank; add the two."
+_lora = number(
+    8 * (576 + 1536),
+    "a number of parameters",
+    {
+        576 * 1536: "That is the full matrix; LoRA leaves it as it is.",
+        8 * 576 * 1536: "A and B are thin: each has the rank as one of its sides.",
+        8 * 576: "That is A alone; B has numbers too.",
+        8 * 1536: "That is B alone; A has numbers too.",
+        576 + 1536: "That would be rank 1; here the rank is 8.",
+    },
+    "A has rank x inputs numbers, B has outputs x rank; add the two.",
+)
 
 
-def _steps(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number of steps."
-    wanted = math.ceil(378 / 8) * 4
-    if answer == wanted:
-        return None
-    if answer == math.ceil(378 / 8):
-        return "That is one epoch; the job has four."
-    if answer in (378 / 8 * 4, 188):
-        return "The last batch of an epoch may be smaller, but it is a step of its own: round up."
-    return "Steps of one epoch = examples / batch size, rounded up; then times the epochs."
-
+_steps = number(
+    48 * 4,
+    "a number of steps",
+    {
+        48: "That is one epoch; the job has four.",
+        47: "That is one epoch without its last, smaller batch; the job has four.",
+        189: "The last batch of an epoch may be smaller, but it is a step of its own: round up.",
+        188: "The last batch of an epoch may be smaller, but it is a step of its own: round up.",
+        378 * 4: "One step looks at a whole batch of eight examples, not at one.",
+    },
+    "Steps of one epoch = examples / batch size, rounded up; then times the epochs.",
+)
 
 TASKS = (
     Task(

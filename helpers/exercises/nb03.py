@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from helpers.exercises.checkers import choice, function, number, shown
 from helpers.exercises.core import Task
 from helpers.scorers import Sample, Score
 
@@ -16,44 +18,51 @@ CASE = Sample(
 )
 
 
-def _recall(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number from 0 to 1."
-    if abs(answer - 0.5) < 1e-9:
-        return None
-    if answer == 1:
-        return "The answer says 12 seconds, but it does not say amber."
-    if answer == 0:
-        return "12 seconds stands in the answer, so one fact counts."
-    return "Two facts are wanted; count how many of them the answer states, and divide."
+_recall = number(
+    0.5,
+    "a number from 0 to 1",
+    {
+        1: "The answer says 12 seconds, but it does not say amber.",
+        0: "12 seconds stands in the answer in words, so one fact counts.",
+        2: "Recall is a share: divide by the number of facts that are wanted.",
+        50: "As a share, not in percent: a number from 0 to 1.",
+    },
+    "Two facts are wanted; count how many of them the answer states, and divide.",
+)
 
 
-def _scorer(answer: Any) -> str | None:
-    if not callable(answer):
-        return "Assign a function with the arguments output and sample."
-    cases = {"You wait 5 minutes!": 0.0, "Wait for 5 minutes.": 1.0, "Please! Now!": 0.0, "": 1.0}
-    for text, wanted in cases.items():
-        try:
-            got = answer(text, CASE)
-        except Exception as error:  # noqa: BLE001 - a learner's code may raise anything
-            return f"For {text!r} it raises {type(error).__name__}: {error}."
+def _scored(wanted: float) -> Callable[[Any], str | None]:
+    def judge(got: Any) -> str | None:
         if not isinstance(got, Score):
-            return f"It returns {type(got).__name__}; wanted is a Score."
+            return f"it returns {type(got).__name__}; wanted is a Score, such as Score(1.0)."
         if got.value != wanted:
-            return f"For {text!r} the value is {got.value}; wanted is {wanted}."
-    return None
-
-
-def _overlap(answer: Any) -> str | None:
-    if answer == "paired":
+            return f"the value is {shown(got.value)}; wanted is {wanted}."
         return None
-    if answer == "intervals":
-        return (
-            "Two intervals may overlap although almost every question got better: each interval "
-            "also carries how different the questions are."
-        )
-    return 'Answer with "paired" or "intervals".'
 
+    return judge
+
+
+_scorer = function(
+    "the arguments output and sample",
+    [
+        ((text, CASE), repr(text), _scored(wanted))
+        for text, wanted in {
+            "You wait 5 minutes!": 0.0,
+            "Wait for 5 minutes.": 1.0,
+            "Please! Now!": 0.0,
+            "": 1.0,
+        }.items()
+    ],
+)
+
+
+_overlap = choice(
+    "paired",
+    {
+        "intervals": "Two intervals may overlap although almost every question got better: each "
+        "interval also carries how different the questions are.",
+    },
+)
 
 TASKS = (
     Task(

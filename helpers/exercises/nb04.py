@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from helpers.exercises.checkers import choice, function, shown
 from helpers.exercises.core import Task
 
-
-def _next(answer: Any) -> str | None:
-    if answer == "examples":
-        return None
-    reasons = {
+_next = choice(
+    "examples",
+    {
         "epochs": "More epochs repeat the same phrasings; the new ones stay unknown.",
         "larger": "A larger model may help, but costs more than the cheap thing that is missing.",
         "prompt": "The facts are known already; what is missed is which question is meant.",
-    }
-    return reasons.get(str(answer), 'Choose "examples", "epochs", "larger" or "prompt".')
+    },
+)
 
 
-def _guard(answer: Any) -> str | None:
-    if not callable(answer):
-        return "Assign a function that takes two dicts, before and after."
-    before = {"a": 1.0, "b": 0.5, "c": 1.0}
-    cases = [
-        ({"a": 1.0, "b": 0.0, "c": 1.0}, ["b"]),
-        ({"a": 1.0, "b": 0.9, "c": 1.0}, []),
-        ({"a": 0.5, "b": 0.9, "c": 0.0}, ["a", "c"]),
-    ]
-    for after, wanted in cases:
-        try:
-            got = answer(before, after)
-        except Exception as error:  # noqa: BLE001 - a learner's code may raise anything
-            return f"It raises {type(error).__name__}: {error}."
-        if sorted(got) != wanted:
-            return f"For {after} it returns {got!r}; worse became {wanted}."
-    return None
+BEFORE = {"a": 1.0, "b": 0.5, "c": 1.0}
+
+
+def _worse(after: dict[str, float], wanted: list[str]) -> Callable[[Any], str | None]:
+    def judge(got: Any) -> str | None:
+        if not isinstance(got, list | tuple | set):
+            return f"it gives {shown(got)}; wanted is a list of questions."
+        if sorted(map(str, got)) == wanted:
+            return None
+        return f"it gives {shown(got)}; worse became {wanted}."
+
+    return judge
+
+
+_guard = function(
+    "two arguments, the dicts before and after",
+    [
+        (
+            (dict(BEFORE), dict(after)),
+            f"before = {BEFORE} and after = {after}",
+            _worse(after, wanted),
+        )
+        for after, wanted in (
+            ({"a": 1.0, "b": 0.0, "c": 1.0}, ["b"]),
+            ({"a": 1.0, "b": 0.9, "c": 1.0}, []),
+            ({"a": 0.5, "b": 0.9, "c": 0.0}, ["a", "c"]),
+        )
+    ],
+)
 
 
 def _curve(answer: Any) -> str | None:
-    if answer is True:
+    if isinstance(answer, str) or answer not in (True, False):
+        return "The answer is True or False, without quotes."
+    if answer:
         return "From 200 to 400 examples it won 0.02: the curve is flat, other work pays more."
-    if answer is False:
-        return None
-    return "The answer is True or False."
+    return None
 
 
 TASKS = (

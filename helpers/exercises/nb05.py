@@ -2,53 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from helpers.exercises.checkers import function, number, shown
 from helpers.exercises.core import Task
 
-
-def _cost(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number of tokens."
-    if answer == 4 * 60 * 10_000:
-        return None
-    if answer == 60 * 10_000:
-        return "That is one demonstration; there are four."
-    if answer == 4 * 60:
-        return "That is one request; there are 10,000 in a month."
-    return "Tokens of a demonstration x demonstrations x requests."
-
-
-def _choose(answer: Any) -> str | None:
-    if not callable(answer):
-        return "Assign a function with the arguments scores and k."
-    for scores, k, wanted in (
-        ([0.1, 0.9, 0.5], 2, [2, 1]),
-        ([0.3, 0.2, 0.8, 0.4], 3, [0, 3, 2]),
-        ([0.7], 1, [0]),
-    ):
-        try:
-            got = [int(i) for i in answer(scores, k)]
-        except Exception as error:  # noqa: BLE001 - a learner's code may raise anything
-            return f"For {scores} and k={k} it raises {type(error).__name__}: {error}."
-        if got == wanted[::-1] and len(wanted) > 1:
-            return "The right ones, but the best one must stand last."
-        if got != wanted:
-            return f"For {scores} and k={k} it gives {got}; wanted is {wanted}."
-    return None
+_cost = number(
+    4 * 60 * 10_000,
+    "a number of tokens",
+    {
+        60 * 10_000: "That is one demonstration; there are four.",
+        4 * 60: "That is one request; there are 10,000 in a month.",
+        4 * 10_000: "These are the demonstrations of a month; each has 60 tokens.",
+        2.4: "In tokens, not in millions of tokens.",
+    },
+    "Tokens of a demonstration x demonstrations x requests.",
+)
 
 
-def _window(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number of demonstrations."
-    if answer == 99:
-        return None
-    if answer == 8192 // 80:
-        return "Keep room for the system prompt, the question and the answer."
-    if 99 < answer < 100:
-        return "Part of a demonstration is none: round down."
-    return "Subtract what else needs room, then divide by 80 and round down."
+def _chosen(wanted: list[int]) -> Callable[[Any], str | None]:
+    def judge(got: Any) -> str | None:
+        if isinstance(got, str) or not hasattr(got, "__iter__"):
+            return f"it gives {shown(got)}; wanted is a list of places, such as {wanted}."
+        places = list(got)
+        if places == wanted:
+            return None
+        if places == wanted[::-1]:
+            return "these are the right ones, but the best one must stand last."
+        return f"it gives {shown(places)}; wanted are the places {wanted}, counted from 0."
 
+    return judge
+
+
+_choose = function(
+    "the arguments scores and k",
+    [
+        ((scores, k), f"scores {scores} and k = {k}", _chosen(wanted))
+        for scores, k, wanted in (
+            ([0.1, 0.9, 0.5], 2, [2, 1]),
+            ([0.3, 0.2, 0.8, 0.4], 3, [0, 3, 2]),
+            ([0.7], 1, [0]),
+        )
+    ],
+)
+
+
+_window = number(
+    99,
+    "a number of demonstrations",
+    {
+        102: "Keep room for the system prompt, the question and the answer.",
+        102.4: "Keep room for the system prompt, the question and the answer, and round down.",
+        101: "The answer needs room in the window too: 150 tokens.",
+        99.9: "Part of a demonstration is none: round down.",
+        100: "99.9 fit, so the hundredth is cut off: round down.",
+    },
+    "Subtract what else needs room, then divide by 80 and round down.",
+)
 
 TASKS = (
     Task(

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from helpers.exercises.checkers import choice, number
 from helpers.exercises.core import Task
 
-
-def _recall(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number from 0 to 1."
-    if abs(answer - 0.5) < 1e-9:
-        return None
-    if answer == 1:
-        return "One of the two relevant articles is only in the fourth place."
-    if answer == 0:
-        return "One relevant article is among the first three."
-    return "Relevant articles among the first three, divided by all relevant ones."
-
-
-def _rrf(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number."
-    if abs(answer - (1 / 61 + 1 / 63)) < 1e-6:
-        return None
-    if abs(answer - 1 / 61) < 1e-6 or abs(answer - 1 / 63) < 1e-6:
-        return "That is the share of one of the two lists; both count."
-    return "Each list gives 1 / (60 + rank); add the two."
+_recall = number(
+    0.5,
+    "a number from 0 to 1",
+    {
+        1: "One of the two relevant articles is only in the fourth place.",
+        0: "One relevant article is among the first three.",
+        1 / 3: "That is precision@3. Recall divides by the number of relevant articles, not by 3.",
+        2 / 3: "Only one of the two relevant articles is among the first three.",
+        50: "As a share, not in percent: a number from 0 to 1.",
+    },
+    "Relevant articles among the first three, divided by all relevant ones.",
+    within=0.005,
+)
 
 
-def _diagnose(answer: Any) -> str | None:
-    if answer == "retrieval":
-        return None
-    if answer == "generation":
-        return "The model never saw the right note, so it could not have used it."
-    return 'Answer with "retrieval" or "generation".'
+_rrf = number(
+    1 / 61 + 1 / 63,
+    "a number",
+    {
+        1 / 61: "That is the share of one of the two lists; both count.",
+        1 / 63: "That is the share of one of the two lists; both count.",
+        1 / 1 + 1 / 3: "The constant 60 is added to each rank before it is inverted.",
+        1 / 60 + 1 / 62: "Ranks count from 1: the first place gives 1 / (60 + 1).",
+        1 / 124: "Invert each list's rank by itself, then add the two.",
+    },
+    "Each list gives 1 / (60 + rank); add the two.",
+    within=0.0001,
+)
 
+
+_diagnose = choice(
+    "retrieval",
+    {"generation": "The model never saw the right note, so it could not have used it."},
+)
 
 TASKS = (
     Task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,12 +12,16 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
+from helpers import settings as settings_module
+from helpers.backend import daemon
 from helpers.commands import lab as lab_verb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +77,12 @@ class Lab:
     def page_url(self, notebook: str) -> str:
         return f"{self.url}/lab/tree/notebooks/{notebook}.ipynb?reset"
 
+    def write(self, name: str, cells: list[str]) -> None:
+        """A notebook of these code cells beside the course's own."""
+        made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(made, self.folder / "notebooks" / f"{name}.ipynb")
+
     def use_theme(self, name: str) -> None:
         """For pages opened from now on."""
         file = (
@@ -98,7 +109,11 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("course")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    for part in ("notebooks", "data"):
+        shutil.copytree(ROOT / part, folder / part)
+    lab_verb.lay_out(ROOT, folder / "workspaces")
+    (folder / "jupyter").mkdir()
+    lab_verb.trust(folder, NotebookNotary(data_dir=str(folder / "jupyter")))
     state, port = folder / "state", free_port()
     settings = folder / "settings"
     environment = {
@@ -106,7 +121,7 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
         "WORKBOOK_STATE": str(state),
         "PYTHONPATH": str(ROOT),
         "JUPYTER_CONFIG_DIR": str(settings),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_DATA_DIR": str(folder / "jupyter"),
         "JUPYTERLAB_SETTINGS_DIR": str(settings / "lab"),
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
     }
@@ -127,6 +142,8 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
             yield Lab(url, folder, state)
         finally:
             end(process)
+            # The API server, if a notebook started one.
+            daemon.stop(replace(settings_module.load(), state=state))
 
 
 @dataclass
@@ -135,6 +152,13 @@ class Tab:
 
     page: Any
     complaints: list[str] = field(default_factory=list)
+
+    @property
+    def errors(self) -> Any:
+        """Playwright's own kinds of errors."""
+        from playwright import sync_api
+
+        return sync_api
 
     def listen(self) -> None:
         def on_console(message: Any) -> None:
@@ -155,20 +179,25 @@ def browser(chromium: str) -> Iterator[Any]:
         opened.close()
 
 
+def new_tab(browser: Any, *, dark: bool = False, width: int = 1280, height: int = 900) -> Tab:
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if dark else "light",
+    )
+    tab = Tab(context.new_page())
+    tab.page.set_default_timeout(40_000)
+    tab.listen()
+    return tab
+
+
 @pytest.fixture
 def open_tab(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Tab]]:
     """Makes a page; `dark=True` for readers whose system is dark, `width` in CSS pixels."""
     contexts = []
 
-    def make(*, dark: bool = False, width: int = 1280, height: int = 900) -> Tab:
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-        )
-        contexts.append(context)
-        tab = Tab(context.new_page())
-        tab.page.set_default_timeout(20_000)
-        tab.listen()
+    def make(**looks: Any) -> Tab:
+        tab = new_tab(browser, **looks)
+        contexts.append(tab.page.context)
         return tab
 
     yield make
@@ -190,15 +219,47 @@ def open_notebook(tab: Tab, lab: Lab, name: str) -> None:
         tab.page.wait_for_timeout(200)
 
 
-def run_all(tab: Tab) -> None:
+def run_all(tab: Tab, *, seconds: float = 90) -> None:
     """Run every cell from the menu, and wait until none is waiting."""
     tab.page.get_by_role("menuitem", name="Run", exact=True).click()
     tab.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    tab.page.wait_for_function(
-        "() => ![...document.querySelectorAll('.jp-InputPrompt')]"
-        ".some((prompt) => prompt.textContent.includes('*'))",
-        timeout=90_000,
+    waiting = (
+        "[...document.querySelectorAll('.jp-InputPrompt')]"
+        ".some((prompt) => prompt.textContent.includes('*'))"
     )
+    with contextlib.suppress(tab.errors.TimeoutError):
+        # Short cells may be done before anybody looks.
+        tab.page.wait_for_function(waiting, timeout=2000)
+    tab.page.wait_for_function(f"!{waiting}", timeout=seconds * 1000)
+
+
+def rewrite(tab: Tab, cell: Any, source: str) -> None:
+    """Put other code into a cell and run it, by keyboard."""
+    cell.locator(".cm-content").click()
+    tab.page.keyboard.press("Control+A")
+    tab.page.keyboard.insert_text(source)
+    tab.page.keyboard.press("Control+Enter")
+
+
+def switch_theme(tab: Tab, name: str) -> None:
+    """By the menu, in the page as it stands."""
+    tab.page.get_by_role("menuitem", name="Settings", exact=True).click()
+    for words in ("Theme", name):
+        tab.page.locator(".lm-Menu-itemLabel").get_by_text(words, exact=True).first.click()
+    wanted = "false" if "Dark" in name else "true"
+    tab.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{wanted}'")
+
+
+def overflowing(box: Any) -> bool:
+    """Whether something stands out of a box, or is cut off at its edge."""
+    return bool(box.evaluate("box => box.scrollWidth > box.clientWidth + 1"))
+
+
+def show_in_the_middle(box: Any) -> None:
+    """The notebook draws cells as they come into sight: scroll, wait, scroll again."""
+    for _ in range(3):
+        box.evaluate("box => box.scrollIntoView({block: 'center'})")
+        box.page.wait_for_timeout(400)
 
 
 def picture(tab: Tab, name: str) -> None:

@@ -17,9 +17,11 @@ from tests.browser.conftest import (
     Lab,
     Tab,
     open_notebook,
+    overflowing,
     picture,
     run_all,
     serious_violations,
+    show_in_the_middle,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -227,10 +229,10 @@ def test_axe_finds_nothing_serious_and_nothing_overflows(lab, open_tab, dark):
         status(tab, "Not yet")
         assert serious_violations(tab.page, "section.quiz") == []
         picture(tab, f"quiz-{kind}-{'dark' if dark else 'light'}-narrow")
-        assert not panel(tab).evaluate("box => box.scrollWidth > box.clientWidth + 1")
+        assert not overflowing(panel(tab))
     course_map = tab.page.locator("section.course-map")
     assert serious_violations(tab.page, "section.course-map") == []
-    assert not course_map.evaluate("box => box.scrollWidth > box.clientWidth + 1")
+    assert not overflowing(course_map)
     show_in_the_middle(course_map)
     picture(tab, f"course-map-{'dark' if dark else 'light'}-narrow")
     assert tab.complaints == []
@@ -242,13 +244,6 @@ def answer_wrongly(tab: Tab, question: quiz.Question) -> None:
     elif question.kind in ("number", "gap"):
         panel(tab).get_by_role("textbox").fill(next(iter(question.traps)))
     button(tab, "Check").click()
-
-
-def show_in_the_middle(box: Any) -> None:
-    """The notebook draws cells as they come into sight: scroll, wait, scroll again."""
-    for _ in range(3):
-        box.evaluate("box => box.scrollIntoView({block: 'center'})")
-        box.page.wait_for_timeout(400)
 
 
 def test_an_untrusted_clone_shows_the_questions_as_a_form(lab, open_tab):
@@ -278,6 +273,6 @@ def fresh_copy(lab: Lab, *, trusted: bool) -> None:
     lab.end_sessions()
     copy = lab.folder / "notebooks" / f"{NOTEBOOK}.ipynb"
     shutil.copy(ROOT / "notebooks" / copy.name, copy)
-    notary = NotebookNotary(data_dir=str(lab.folder / "data"))
+    notary = NotebookNotary(data_dir=str(lab.folder / "jupyter"))
     notebook = nbformat.read(copy, as_version=4)
     (notary.sign if trusted else notary.unsign)(notebook)

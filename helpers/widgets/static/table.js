@@ -1,14 +1,18 @@
 // A table with a button in each column's head that sorts, and a field that searches.
+let drawn = 0;
+
 function render({ model, el }) {
   let sortedBy = -1;
   let direction = 1;
   const body = node("tbody");
   const said = node("p", { class: "said", role: "status", "aria-live": "polite" });
   const field = focusable("input", { type: "search", "aria-label": "Search in the table", placeholder: "Search" });
-  const caption = node("caption");
+  // Outside the table: a caption as wide as a table that scrolls would be cut off.
+  drawn += 1;
+  const caption = node("p", { class: "caption", id: `sortable-caption-${drawn}` });
   const head = node("tr");
-  const table = node("table", {}, caption, node("thead", {}, head), body);
-  el.append(node("section", { class: "workbook sortable", "aria-label": "Table" }, field,
+  const table = node("table", { "aria-labelledby": caption.id }, node("thead", {}, head), body);
+  el.append(node("section", { class: "workbook sortable", "aria-label": "Table" }, caption, field,
     node("div", { class: "scroll", tabindex: "0", [QUIET]: "true", role: "region", "aria-label": "Rows" }, table), said));
 
   const wanted = () => field.value.trim().toLowerCase();
