@@ -20,9 +20,8 @@ import psutil
 import pytest
 
 from helpers import settings as settings_module
-from helpers.backend import pool, serve
 from helpers.backend.models import ServedModel, base_models
-from helpers.backend.pool import SLOTS, Instance
+from helpers.backend.pool import BATCH, SLOTS, Instance
 from helpers.backend.serve import ContextTooLong, Delta, Engine, Sampling
 from helpers.errors import BackendError
 from helpers.settings import BASE_MODEL
@@ -228,15 +227,11 @@ def test_closing_the_iterator_frees_the_model_at_once(engine, model) -> None:
     wait_for_requests_to_end()
 
 
-def test_a_long_prompt_can_be_cancelled_while_it_is_read(model, tmp_path, monkeypatch) -> None:
-    for module in (pool, serve):
-        monkeypatch.setattr(module, "BATCH", 64)
-    small = Engine(threads=1, cache=tmp_path)
-    with contextlib.closing(small):
-        stream = small.generate(model, "word " * 400, Sampling(max_tokens=1))
-        assert next(stream).text == ""
-        stream.close()
-        wait_for_requests_to_end()
+def test_a_long_prompt_can_be_cancelled_while_it_is_read(engine, model) -> None:
+    stream = engine.generate(model, "word " * (BATCH + 200), Sampling(max_tokens=1))
+    assert next(stream).text == ""
+    stream.close()
+    wait_for_requests_to_end()
 
 
 def wait_for_requests_to_end(seconds: float = 30) -> None:
