@@ -241,6 +241,13 @@ def rewrite(tab: Tab, cell: Any, source: str) -> None:
     tab.page.keyboard.press("Control+Enter")
 
 
+def save(tab: Tab) -> None:
+    """By the menu: a view that has the focus keeps Ctrl+S to itself."""
+    tab.page.get_by_role("menuitem", name="File", exact=True).click()
+    tab.page.locator(".lm-Menu-itemLabel").get_by_text("Save Notebook", exact=True).click()
+    tab.page.wait_for_timeout(1500)
+
+
 def switch_theme(tab: Tab, name: str) -> None:
     """By the menu, in the page as it stands."""
     tab.page.get_by_role("menuitem", name="Settings", exact=True).click()

@@ -21,6 +21,7 @@ from tests.browser.conftest import (
     picture,
     rewrite,
     run_all,
+    save,
     serious_violations,
     show_in_the_middle,
     switch_theme,
@@ -84,8 +85,7 @@ def kept(lab: Lab) -> Any:
 
 
 def test_every_cell_of_00_runs_and_a_model_is_trained(start, lab):
-    start.page.keyboard.press("Control+S")
-    start.page.wait_for_timeout(1500)
+    save(start)
     cells = nbformat.read(lab.folder / "notebooks" / f"{NOTEBOOK}.ipynb", as_version=4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
@@ -142,8 +142,7 @@ def test_its_quiz_by_mouse_and_by_keyboard_is_kept_after_a_reload(start, lab):
     panel.get_by_text("✓ Right.").wait_for()
     picture(start, "00-quiz-right-light")
 
-    start.page.keyboard.press("Control+S")
-    start.page.wait_for_timeout(1000)
+    save(start)
     start.page.goto(lab.page_url(NOTEBOOK))
     start.page.locator(QUIZ).last.wait_for()
     panel = box(start, QUIZ)

@@ -31,10 +31,10 @@ function render({ model, el }) {
   }
 
   function heads() {
-    const { columns, caption: words } = model.get("table");
+    const { columns, numeric, caption: words } = model.get("table");
     caption.textContent = words;
     head.replaceChildren(...columns.map((name, i) => {
-      const cell = node("th", { scope: "col" });
+      const cell = node("th", { scope: "col", class: numeric[i] ? "number" : "words" });
       cell.append(button(name, {}, () => {
         direction = sortedBy === i ? -direction : 1;
         sortedBy = i;
