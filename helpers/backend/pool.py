@@ -44,11 +44,11 @@ class Instance:
         self._slots, self._room = SLOTS, model.context
         self._used = time.monotonic()
 
-    def idle_seconds(self) -> float:
-        """Seconds since the last request ended; 0 while one is under way or waits."""
+    def unused_for(self, seconds: float) -> bool:
+        """Whether no request is under way or waits, and the last one ended so long ago."""
         with self._changed:
-            busy = self._slots < SLOTS or self._line
-            return 0.0 if busy else time.monotonic() - self._used
+            busy = self._slots < SLOTS or len(self._line) > 0
+            return not busy and time.monotonic() - self._used >= seconds
 
     @contextlib.contextmanager
     def reserved(self, tokens: int) -> Iterator[xllamacpp.Server]:
@@ -109,7 +109,7 @@ class Pool:
         """Forget the models that nobody has asked for so long: each holds about 300 MB."""
         with self._lock:
             for model, instance in list(self._instances.items()):
-                if instance.idle_seconds() >= seconds:
+                if instance.unused_for(seconds):
                     del self._instances[model]
 
     def drop(self, model_id: str | None = None) -> None:
