@@ -3,7 +3,8 @@
 For: the rows of the benchmark's table about retrieval. Not for: how good the search is, see
 `helpers.retrieval.measure`.
 
-    rows(root)
+    with measuring(root) as measurements:
+        measurements["search-dense"]()
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from helpers.bench.rows import Row
+from helpers.bench.rows import Measurement, Row
 from helpers.chunking import Chunk, Chunking
 from helpers.retrieval import How, Index
 from helpers.retrieval.index import store
 from helpers.retrieval.rows import table_of
 
+NAMES = ("search-dense", "search-bm25", "search-hybrid", "search-agreement")
 CHUNKS, WIDTH, QUERIES = 100_000, 384, 200
 VOCABULARY, WORDS = 20_000, 60
 TOPICS = 500
@@ -35,36 +40,32 @@ class Vectors:
         raise NotImplementedError("the benchmark searches with ready vectors")
 
 
-def rows(root: Path) -> list[Row]:
-    """Median time of one search, by each way, after the query was embedded."""
+@contextmanager
+def measuring(root: Path, *, chunks: int = CHUNKS) -> Iterator[Mapping[str, Measurement]]:
+    """All measurements of this group, on one index; each search starts from a ready vector."""
     del root
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((TOPICS, WIDTH), dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        index = store(_table(rng, centres), Vectors(), folder, chunking=Chunking())
-        made = time.perf_counter() - start
-        ways: tuple[How, ...] = ("dense", "bm25", "hybrid")
-        found = [_row(index, how, rng, centres) for how in ways]
-        share = _agreement(index, rng, centres)
-    return [
-        *found,
-        Row("the graph index finds what an exact search finds, k = 10", "", share,
-            aim="at least 0.9", holds=share >= 0.9),
-        Row(f"write and index {CHUNKS:,} chunks with ready vectors", "s", made),
-    ]  # fmt: skip
+        index = store(_table(rng, centres, chunks), Vectors(), folder, chunking=Chunking())
+        yield {
+            "search-dense": lambda: _row(index, "dense", rng, centres),
+            "search-bm25": lambda: _row(index, "bm25", rng, centres),
+            "search-hybrid": lambda: _row(index, "hybrid", rng, centres),
+            "search-agreement": lambda: _agreement(index, rng, centres),
+        }
 
 
-def _table(rng: np.random.Generator, centres: np.ndarray) -> object:
-    topics = rng.integers(0, TOPICS, CHUNKS)
+def _table(rng: np.random.Generator, centres: np.ndarray, chunks: int) -> Any:
+    topics = rng.integers(0, TOPICS, chunks)
     vectors = near(rng, centres[topics])
     # Words as frequent as in real texts (Zipf), or the word index would have no long lists.
-    ids = rng.zipf(1.3, (CHUNKS, WORDS)) % VOCABULARY
-    chunks = [
+    ids = rng.zipf(1.3, (chunks, WORDS)) % VOCABULARY
+    made = [
         Chunk(f"a{i // 4}#s{i % 4}", f"a{i // 4}", ("Article",), " ".join(f"w{n}" for n in ids[i]))
-        for i in range(CHUNKS)
+        for i in range(chunks)
     ]
-    return table_of(chunks, vectors)
+    return table_of(made, vectors)
 
 
 def near(rng: np.random.Generator, centres: np.ndarray) -> np.ndarray:
@@ -83,15 +84,23 @@ def _row(index: Index, how: How, rng: np.random.Generator, centres: np.ndarray) 
         index.search(text, k=3, how=how, vector=vector)
         taken.append(1000 * (time.perf_counter() - start))
     middle = statistics.median(taken[QUERIES // 10 :])
-    return Row(f"{how} search in {CHUNKS:,} chunks, median", "ms", middle, aim="under 10",
-               holds=middle < 10)  # fmt: skip
+    return Row(
+        f"search-{how}",
+        f"{how} search in {len(index):,} chunks, median",
+        "ms",
+        middle,
+        aim="under 10",
+        holds=middle < 10,
+    )
 
 
-def _agreement(index: Index, rng: np.random.Generator, centres: np.ndarray) -> float:
+def _agreement(index: Index, rng: np.random.Generator, centres: np.ndarray) -> Row:
     """Share of the ten nearest chunks that the graph index returns."""
     shares = []
     for vector in near(rng, centres[rng.integers(0, TOPICS, 20)]):
         got = index.search("", k=10, how="dense", vector=vector)
         exact = index.exact(vector, k=10)
         shares.append(len({hit.id for hit in got} & {hit.id for hit in exact}) / 10)
-    return float(np.mean(shares))
+    share = float(np.mean(shares))
+    what = "share of the ten nearest chunks that the graph index finds"
+    return Row("search-agreement", what, "", share, aim="at least 0.9", holds=share >= 0.9)
