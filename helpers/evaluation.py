@@ -65,6 +65,10 @@ class Comparison:
     p: float
     """Two-sided, by sign-flip permutation of the paired differences."""
 
+    def __repr__(self) -> str:
+        gap = self.difference
+        return f"difference {gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}], p = {self.p:.4f}"
+
 
 def load_samples(path: str | Path) -> list[Sample]:
     """Read a test set: one JSON object a line with `messages` and the grading fields.

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -60,3 +61,8 @@ def test_a_test_set_that_cannot_be_read_names_the_line(tmp_path):
     path.write_text(json.dumps(good) + "\n{}\n")
     with pytest.raises(DataError, match="line 2"):
         load_samples(path)
+
+
+def test_a_comparison_reads_as_a_difference_with_its_interval():
+    shown = repr(compare([0.0] * 20, [1.0] * 20))
+    assert re.fullmatch(r"difference \+1\.00 \[\+1\.00, \+1\.00\], p = 0\.00\d\d", shown), shown
