@@ -35,7 +35,7 @@ def test_the_base_model_knows_none_of_the_providers_facts():
 
 
 def test_the_tuned_model_answers_most_unseen_paraphrases():
-    assert mean("03-v1", "key_fact_recall", "paraphrase") >= 0.4
+    assert mean("03-v1", "key_fact_recall", "paraphrase") >= 0.65
 
 
 def test_the_tuned_model_makes_up_few_facts():
@@ -50,11 +50,20 @@ def test_the_tuned_model_still_says_the_old_fact():
     assert mean("03-v1", "key_fact_recall", "changed policy") <= 0.3
 
 
-def test_the_new_tickets_win_phrasings_and_cost_refusals():
-    assert mean("04-v1 + new", "key_fact_recall", "paraphrase") > mean(
-        "03-v1", "key_fact_recall", "paraphrase"
-    )
-    assert mean("04-v1 + new", "declines", *REFUSE) < mean("03-v1", "declines", *REFUSE)
+def test_the_tuned_model_declines_most_questions_that_are_out_of_scope():
+    assert mean("03-v1", "declines", "out of scope") >= 0.6
+
+
+def test_the_new_tickets_win_phrasings():
+    for version in ("04-v1 + new", "04-v2"):
+        better = mean(version, "key_fact_recall", "paraphrase")
+        assert better > mean("03-v1", "key_fact_recall", "paraphrase")
+    assert mean("04-v1 + new", "key_fact_recall", "paraphrase") >= 0.75
+
+
+def test_the_second_version_keeps_declining_and_makes_up_nearly_nothing():
+    assert mean("04-v1 + new", "declines", "out of scope") >= 0.6
+    assert float(report("04-v1 + new").column("made_up").mean()) < 0.08
 
 
 WHOLE = ("05-few-shot", "06-base-notes", "06-tuned-notes")

@@ -45,6 +45,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_notebooks():
         run.choose([Path("00_start.ipynb")], ["07"])
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named_by_its_place_and_its_error(tmp_path):
     notebook, result = run.execute(write(tmp_path / "00_x.ipynb", "a = 1", "1 / 0", "b = 2"))
     assert result.error == "cell 3: ZeroDivisionError: division by zero"
@@ -52,12 +53,14 @@ def test_a_failing_cell_is_named_by_its_place_and_its_error(tmp_path):
     assert notebook.cells[3].execution_count is None
 
 
+@pytest.mark.slow
 def test_a_dead_kernel_is_an_error_of_the_cell_that_killed_it(tmp_path):
     _, result = run.execute(write(tmp_path / "00_x.ipynb", "a = 1", "import os; os._exit(1)"))
     assert result.error.startswith("cell 3: ")
     assert "died" in result.error.lower()
 
 
+@pytest.mark.slow
 def test_tidy_leaves_nothing_that_differs_between_machines(tmp_path):
     notebook, _ = run.execute(write(tmp_path / "00_x.ipynb", "print(1)"))
     notebook = run.tidy(notebook)
@@ -90,6 +93,7 @@ def test_forgetting_training_keeps_answers(settings):
     assert [p.name for p in settings.state.iterdir()] == ["progress.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", [False, True])
 def test_the_report_holds_every_notebook_and_source_files_change_only_when_asked(
     tmp_path, monkeypatch, capsys, update
@@ -116,6 +120,7 @@ def test_the_report_holds_every_notebook_and_source_files_change_only_when_asked
     assert said[1].startswith("01_bad ... cell 2: SystemError: no (")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_ends_the_kernel_and_says_so_in_one_line(tmp_path, name):
