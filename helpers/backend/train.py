@@ -107,6 +107,10 @@ def main(job_dir: Path) -> int:
     spec = TrainSpec.read(job_dir)
     # PyTorch reads the number of threads when it is first imported.
     os.environ["OMP_NUM_THREADS"] = str(spec.threads)
+    # oneDNN keeps what it prepares for each number of rows, and no two batches have the same:
+    # 3 MB for each product, up to 1,024 of them.
+    for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, "64")
     from helpers.backend.training.loop import Stopped, Trainer
 
     progress: ProgressFile | None = None
