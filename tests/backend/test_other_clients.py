@@ -71,10 +71,10 @@ def test_llm_asks_goes_on_talking_and_logs_what_was_used(llm):
     assert first.strip()
     assert llm("-c", "-o", "max_tokens", "6", "And goodbye.").strip()
     logged = json.loads(llm("logs", "--json"))
-    assert [row["response"].strip() for row in logged][-1] == first.strip()
+    assert logged[0]["response"].strip() == first.strip()
     assert len({row["conversation_id"] for row in logged}) == 1
     assert all(row["input_tokens"] and row["output_tokens"] for row in logged)
-    assert logged[0]["input_tokens"] < logged[1]["input_tokens"] or len(logged) == 2
+    assert logged[0]["input_tokens"] < logged[1]["input_tokens"]
 
 
 def test_llm_gets_an_answer_in_the_form_of_its_schema(llm):
@@ -145,7 +145,7 @@ def test_langchain_retrieves_what_answers_a_question(others):
 # Hugging Face
 
 
-def test_hugging_faces_client_chats_streams_and_fills_a_form(server):
+def test_hugging_faces_client_chats_and_streams(server):
     from huggingface_hub import InferenceClient
 
     other = InferenceClient(base_url=f"{server.url}/v1", api_key=server.token)
@@ -161,11 +161,6 @@ def test_hugging_faces_client_chats_streams_and_fills_a_form(server):
         if chunk.choices
     ]
     assert "".join(pieces) == text
-    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
-    form = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
-    asked["messages"] = [{"role": "user", "content": "Anna is 31 years old."}]
-    filled = other.chat.completions.create(**asked, response_format=form)
-    assert isinstance(json.loads(filled.choices[0].message.content)["age"], int)
 
 
 def test_hugging_faces_client_is_told_of_errors_in_its_own_way(server):

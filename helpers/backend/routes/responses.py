@@ -121,7 +121,6 @@ def _frame(body: ResponseRequest) -> dict[str, Any]:
         "tools": [],
         "top_p": 1.0 if body.top_p is None else body.top_p,
         "truncation": "disabled",
-        "usage": None,
         "metadata": body.metadata or {},
     }
 
