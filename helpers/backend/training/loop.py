@@ -227,17 +227,23 @@ class Trainer:
             self._checkpoint(step, row)
 
     def _validation(self, step: int, *, whole: bool) -> dict[str, float]:
-        part = [
-            self.valid[(step * VALID_PART + i) % len(self.valid)]
-            for i in range(min(VALID_PART, len(self.valid)))
-        ]
-        some = self.measure(part)
-        found = {"valid_loss": some.mean_loss, "valid_mean_token_accuracy": some.accuracy}
+        """Loss on the validation set: all of it at an epoch's end, a few examples between."""
         if whole:
-            full = self.measure(self.valid)
-            found["full_valid_loss"] = full.mean_loss
-            found["full_valid_mean_token_accuracy"] = full.accuracy
-        return found
+            seen = self.measure(self.valid)
+            full = {
+                "full_valid_loss": seen.mean_loss,
+                "full_valid_mean_token_accuracy": seen.accuracy,
+            }
+        else:
+            few = min(VALID_PART, len(self.valid))
+            n = len(self.valid)
+            seen = self.measure([self.valid[(step * VALID_PART + i) % n] for i in range(few)])
+            full = {}
+        return {
+            "valid_loss": seen.mean_loss,
+            "valid_mean_token_accuracy": seen.accuracy,
+            **full,
+        }
 
     def _checkpoint(self, step: int, row: dict[str, Any]) -> None:
         name = f"checkpoints/step-{step}"
