@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import jsonl
+from helpers import jsonl, settings
 from helpers.bench import datasets
 from helpers.bench.published_checks import check_file
 from helpers.datasets.validate import validate_file
@@ -15,17 +15,14 @@ from helpers.datasets.validate import validate_file
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_each_row_compares_and_the_file_is_gone_afterwards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORKBOOK_STATE", str(tmp_path))
+def test_each_row_compares_and_the_file_is_gone_afterwards() -> None:
     with datasets.measuring(ROOT, examples=300) as measurements:
         found = [measure() for measure in measurements.values()]
     assert tuple(row.name for row in found) == datasets.NAMES
     assert all(row.theirs for row in found[:3])
     assert all(row.ours > 0 for row in found)
     assert [bool(row.aim) for row in found] == [False, True, True, True]
-    assert not list(tmp_path.rglob("bench-*"))
+    assert not list((settings.load().state / "cache").glob("bench-*"))
 
 
 def test_the_made_examples_are_sound_and_no_two_alike(tmp_path: Path) -> None:
