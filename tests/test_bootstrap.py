@@ -89,6 +89,7 @@ class Sandbox:
             make_venv=self.make_venv,
             pip=lambda python: [sys.executable, str(self.root / "pip.py"), str(self.root)],
             weights=WEIGHTS,
+            prepare=lambda python: None,
         )
 
     def ensure(self, **changes: object) -> Path:
@@ -282,3 +283,22 @@ def test_a_python_that_is_too_old_gets_one_clear_line():
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "this is Python 3.9; the course needs 3.11, 3.12 or 3.13" in done.stderr
+
+
+def test_a_failed_preparation_is_one_line_and_leaves_no_stamp(clone: Sandbox) -> None:
+    def fails(python: Path) -> None:
+        raise SetupError("the base model cannot be prepared for serving: why", fix="again")
+
+    with pytest.raises(SetupError, match="cannot be prepared"):
+        clone.ensure(prepare=fails)
+    assert not clone.ready
+    clone.ensure()
+    assert clone.ready
+
+
+def test_preparation_says_what_the_program_said_last(tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'OSError: [Errno 28] No space left on device' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(SetupError, match="not enough disk space"):
+        bootstrap.prepare_weights(broken)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import xllamacpp
 
+from helpers import settings
 from helpers.backend.models import ServedModel
 from helpers.errors import BackendError
 
@@ -124,7 +125,7 @@ def load(model: ServedModel, *, threads: int) -> xllamacpp.Server:
 
     Raises `BackendError` if the weights or the adapter cannot be read.
     """
-    params = common_params(model.gguf, threads=threads)
+    params = common_params(served_weights(model.gguf), threads=threads)
     params.n_ctx, params.n_parallel, params.kv_unified = model.context, SLOTS, True
     params.n_batch = BATCH
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -133,6 +134,12 @@ def load(model: ServedModel, *, threads: int) -> xllamacpp.Server:
     if model.adapter:
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(model.adapter), 1.0)]
     return start(params, model.id)
+
+
+def served_weights(gguf: Path) -> Path:
+    """The course's model as set-up prepared it for serving; any other as it is."""
+    prepared = settings.served_gguf()
+    return prepared if gguf == settings.base_gguf() and prepared.is_file() else gguf
 
 
 def common_params(gguf: Path, *, threads: int) -> xllamacpp.CommonParams:
