@@ -97,7 +97,7 @@ class Rag:
         samples: Sequence[Sample],
         *,
         knowledge_base: str,
-        max_tokens: int = 60,
+        max_tokens: int = 100,
         workers: int = 8,
     ) -> tuple[list[Generation], list[Answer]]:
         """`generate` for many samples, `workers` requests at once; answers ready to grade.
