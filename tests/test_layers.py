@@ -29,7 +29,9 @@ LAYERS: dict[str, int] = {
 
 # Inside the server: routes translate, the service decides, what is below knows neither.
 BACKEND: dict[str, int] = {
-    **dict.fromkeys(["schemas", "models", "hyperparameters", "store", "sampling", "results", "weights"], 0),
+    **dict.fromkeys(
+        ["schemas", "models", "hyperparameters", "store", "sampling", "results", "weights"], 0
+    ),
     **dict.fromkeys(["executor", "neighbours"], 0),
     **dict.fromkeys(["serve", "pool", "embeddings", "training", "train"], 1),
     "jobs": 2,
