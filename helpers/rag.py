@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 LEAST = 0.3
 """Score of the best article below which nothing is relevant. Of the training and validation
 questions it turns away 2 in 100 that have an article, and 6 in 10 of the others."""
+IN_A_ROW = 8
+"""Questions that one worker of `generate_all` asks after each other."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -108,18 +110,21 @@ class Rag:
         questions = [sample.question for sample in samples]
         found = index.search_all(questions, k=self.k, how=self.how, per_article=True)
 
-        def one(question: str, hits: Sequence[Hit]) -> tuple[Generation, float]:
+        def answer(place: int) -> tuple[Generation, Answer]:
             start = time.perf_counter()
-            done = self._answer(index, question, hits, max_tokens)
-            return done, time.perf_counter() - start
+            done = self._answer(index, questions[place], found[place], max_tokens)
+            used = done.prompt_tokens, done.completion_tokens
+            seconds = time.perf_counter() - start
+            return done, Answer(samples[place].id, done.answer, *used, seconds)
 
+        # Like notes one after the other: a server need not read again what it has just read.
+        order = sorted(range(len(samples)), key=lambda i: [hit.article for hit in found[i]])
+        runs = [order[i : i + IN_A_ROW] for i in range(0, len(order), IN_A_ROW)]
         with ThreadPoolExecutor(workers) as pool:
-            timed = list(pool.map(one, questions, found))
-        answers = [
-            Answer(sample.id, done.answer, done.prompt_tokens, done.completion_tokens, seconds)
-            for sample, (done, seconds) in zip(samples, timed, strict=True)
-        ]
-        return [done for done, _ in timed], answers
+            made = list(pool.map(lambda run: [(place, answer(place)) for place in run], runs))
+        by_place = {place: pair for run in made for place, pair in run}
+        pairs = [by_place[place] for place in range(len(samples))]
+        return [done for done, _ in pairs], [graded for _, graded in pairs]
 
     def _base(self, name: str) -> Index:
         if name not in self.bases:

@@ -180,3 +180,15 @@ def test_known_questions_bring_nine_in_ten_articles_of_the_test_set(client, tmp_
     judged = judge(own, load_samples(KB.parent / "test.jsonl"), how="questions", k=3)
     assert judged.recall.mean >= 0.9
     assert judged.mrr.mean >= 0.8
+
+
+def test_answers_of_many_questions_come_back_in_the_order_of_the_questions(client, index):
+    asked = ["How do I reset my router?", "When is my bill made?"]
+    samples = [Sample(f"{i}", asked[i % 2], "", "") for i in range(9)]
+    rag = Rag(client, settings.BASE_MODEL, {"kb": index}, how="dense", least=0.0)
+    done, answers = rag.generate_all(samples, knowledge_base="kb", max_tokens=2, workers=2)
+    assert [answer.sample for answer in answers] == [sample.id for sample in samples]
+    cited = [one.citations for one in done]
+    assert cited[::2] == [cited[0]] * 5
+    assert cited[1::2] == [cited[1]] * 4
+    assert cited[0] != cited[1]

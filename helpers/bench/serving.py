@@ -213,13 +213,14 @@ def in_process() -> tuple[float, float]:
     """Tokens a second of xllamacpp called directly: one stream, and sixteen together."""
     import xllamacpp
 
+    from helpers.backend.pool import served_weights
     from helpers.backend.sampling import Sampling
     from helpers.tokens import local_tokenizer
 
     gguf = settings.base_gguf()
     assert gguf is not None
     params = xllamacpp.CommonParams()
-    params.model.path = str(gguf)
+    params.model.path = str(served_weights(gguf))
     params.n_ctx, params.n_parallel, params.kv_unified = 8192, STREAMS, True
     threads = settings.load().threads
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads

@@ -42,6 +42,8 @@ SAVE_EVERY = 20.0
 WARMUP_SHARE = 0.05
 VALID_PART = 8
 """Validation examples looked at in a step; an epoch's end looks at all."""
+VALID_TIMES, VALID_EVERY = 20, 4
+"""Looks between the ends of epochs: so many in a run, and not more often than each fourth step."""
 
 
 class Stopped(Exception):
@@ -220,7 +222,8 @@ class Trainer:
             "seconds": round(self.seconds, 3),
         }
         epoch_ended = step % self.steps_per_epoch == 0
-        if self.valid and (epoch_ended or step % max(1, self.steps // 20) == 0):
+        every = max(VALID_EVERY, self.steps // VALID_TIMES)
+        if self.valid and (epoch_ended or step % every == 0):
             row |= self._validation(step, whole=epoch_ended)
         self.emit(row)
         if epoch_ended:
