@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
+UNDER_WAY = frozenset({"validating_files", "queued", "running"})
 Auto = Literal["auto"]
 
 
@@ -60,7 +61,10 @@ class Run:
     reused: bool
 
     def __repr__(self) -> str:
-        return "reused: same data, settings and base model" if self.reused else "new job"
+        if not self.reused:
+            return "new job"
+        same = "same data, settings and base model"
+        return f"under way: {same}" if self.job.status in UNDER_WAY else f"reused: {same}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def fine_tune(
     metadata: Mapping[str, str] | None = None,
     fresh: bool = False,
 ) -> Run:
-    """Upload the files and create the job, or find the same job if it has already succeeded.
+    """Upload the files and create the job, or find the same job: done before, or under way.
 
     "Same" means: the bytes of both files, the base model, the method, the
     hyperparameters and the seed. `fresh=True` trains anew in any case.
@@ -131,7 +135,7 @@ def fine_tune(
     files = [Path(training).read_bytes(), Path(validation).read_bytes() if validation else b""]
     settings = json.dumps([model, method, seed], sort_keys=True)
     mark = fingerprint([*files, settings])
-    if not fresh and (job := _succeeded(client, mark)):
+    if not fresh and (job := _same(client, mark)):
         return Run(job, reused=True)
     job = _create(
         client,
@@ -168,14 +172,17 @@ def _create(client: OpenAI, **arguments: Any) -> FineTuningJob:
         ) from error
 
 
-def _succeeded(client: OpenAI, mark: str) -> FineTuningJob | None:
-    """The newest job with this fingerprint whose model still exists."""
+def _same(client: OpenAI, mark: str) -> FineTuningJob | None:
+    """The newest job with this fingerprint that is under way, or whose model still exists."""
     from openai import NotFoundError
 
     for job in client.fine_tuning.jobs.list(metadata={"fingerprint": mark}):
-        if job.status != "succeeded" or not job.fine_tuned_model:
-            continue
+        # An endpoint that cannot filter lists them all.
         if (job.metadata or {}).get("fingerprint") != mark:
+            continue
+        if job.status in UNDER_WAY:
+            return job
+        if job.status != "succeeded" or not job.fine_tuned_model:
             continue
         try:
             client.models.retrieve(job.fine_tuned_model)

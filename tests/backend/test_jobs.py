@@ -158,6 +158,9 @@ def test_one_job_runs_at_a_time_chats_go_on_and_a_cancel_takes_two_seconds(clien
     assert client.fine_tuning.jobs.retrieve(run.job.id).status == "running"
     assert client.fine_tuning.jobs.retrieve(waiting.job.id).status == "queued"
     assert len(trainers()) == 1
+    joined = fine_tune(client, model=BASE_MODEL, training=training_file, hyperparameters=HARD)
+    assert joined.job.id == waiting.job.id
+    assert repr(joined).startswith("under way")
     client.fine_tuning.jobs.cancel(waiting.job.id)
     started = time.monotonic()
     assert client.fine_tuning.jobs.cancel(run.job.id).status == "cancelled"
