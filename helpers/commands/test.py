@@ -52,6 +52,7 @@ def pytest_command(root: Path, *, fast: bool, rest: list[str]) -> list[str]:
         *("-p", "tests.isolation", "-p", "tests.nbval_shim"),
         *("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
         *("--nbval-cell-timeout", str(CELL_TIMEOUT_SECONDS)),
+        "--durations=20",
         *places,
     ]
 

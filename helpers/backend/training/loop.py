@@ -37,12 +37,12 @@ from helpers.tokens import local_tokenizer
 Item = Example | Pair
 Emit = Callable[[dict[str, Any]], None]
 
-SAVE_EVERY = 20.0
+SAVE_EVERY = 60.0
 """Seconds between two saved states: what a kill may cost at most."""
 WARMUP_SHARE = 0.05
 VALID_PART = 8
 """Validation examples looked at in a step; an epoch's end looks at all."""
-VALID_TIMES, VALID_EVERY = 20, 4
+VALID_TIMES, VALID_EVERY = 12, 4
 """Looks between the ends of epochs: so many in a run, and not more often than each fourth step."""
 
 
