@@ -107,7 +107,7 @@ def ask(
     *,
     prompt: Callable[[Sample], Messages] | None = None,
     max_tokens: int = 120,
-    workers: int = 8,
+    workers: int = 16,
     on_answer: Callable[[int, int], None] | None = None,
 ) -> list[Answer]:
     """The model's greedy answer to each sample, in their order; `workers` requests at once.

@@ -100,7 +100,7 @@ class Rag:
         *,
         knowledge_base: str,
         max_tokens: int = 100,
-        workers: int = 8,
+        workers: int = 16,
     ) -> tuple[list[Generation], list[Answer]]:
         """`generate` for many samples, `workers` requests at once; answers ready to grade.
 
