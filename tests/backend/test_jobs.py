@@ -36,7 +36,7 @@ SYSTEM = {"role": "system", "content": "You know what the boxes hold."}
 UNSEEN = [f"Tell me about the {colour} one." for colour in list(BOXES)[:10]]
 GREEDY = 24
 """Tokens of an answer."""
-HARD = Hyperparameters(n_epochs=12, batch_size=4)
+HARD = Hyperparameters(n_epochs=20, batch_size=4)
 
 
 def asked(colour):
@@ -116,14 +116,14 @@ def test_the_result_file_has_a_row_for_each_step(client, tuned):
         "valid_loss",
         "valid_mean_token_accuracy",
     ]
-    assert len(steps) == 36
+    assert len(steps) == 60
     assert steps["train_loss"].iloc[-1] < steps["train_loss"].iloc[0] / 3
     assert len(losses) == 12
 
 
 def test_the_last_three_epochs_are_checkpoints_that_answer(client, tuned):
     kept = client.fine_tuning.jobs.checkpoints.list(tuned.id).data
-    assert [item.step_number for item in kept] == [36, 33, 30]
+    assert [item.step_number for item in kept] == [60, 57, 54]
     assert say(client, kept[1].fine_tuned_model_checkpoint, asked("red"))
 
 

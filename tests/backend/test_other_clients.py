@@ -80,7 +80,8 @@ def test_llm_asks_goes_on_talking_and_logs_what_was_used(llm):
 def test_llm_gets_an_answer_in_the_form_of_its_schema(llm):
     said = llm("-m", "desk", "--no-stream", "--schema", "name, age int", "Anna is 31 years old.")
     answer = json.loads(said)
-    assert set(answer) == {"name", "age"}
+    # llm's schema asks for both, and forbids no others.
+    assert {"name", "age"} <= set(answer)
     assert isinstance(answer["age"], int)
 
 
