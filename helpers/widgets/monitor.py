@@ -5,11 +5,12 @@ forms show the same facts. Not for: the polling itself, see `helpers.jobs.follow
 
     monitor = watch(client, run.job.id)
     monitor                  # a live panel; the cell returns at once
-    job = monitor.wait()     # blocks until the job has ended
+    job = await monitor.wait()     # until the job has ended
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from html import escape
@@ -104,10 +105,13 @@ class TrainingMonitor(anywidget.AnyWidget):
             self.messages = [event.message for event in state.events if event.type != "metrics"]
             self.ended = state.ended
 
-    def wait(self) -> FineTuningJob:
-        """Block until the job has ended; returns it, whatever its end."""
+    async def wait(self) -> FineTuningJob:
+        """Wait until the job has ended; returns it, whatever its end.
+
+        A cell that awaits leaves the kernel free to hear the button; one that blocks does not.
+        """
         while self._thread.is_alive():
-            self._thread.join(0.2)
+            await asyncio.sleep(0.2)
         if self._failure or not self._snapshot:
             raise self._failure or RuntimeError("the job was never seen")
         return self._snapshot.job

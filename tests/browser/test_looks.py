@@ -28,8 +28,14 @@ WIDER_THAN_THE_PAGE = """
     '.jp-RenderedMarkdown :is(p, li, h1, h2, h3, table),'
     + ' .jp-OutputArea-output :is(img, svg, section, form)',
   );
-  return [...found].filter((one) => one.getBoundingClientRect().right > edge
-      && !one.closest('[style*="overflow"]'))
+  const scrolls = (one) => {
+    for (let box = one.parentElement; box && box !== page; box = box.parentElement) {
+      const fits = box.getBoundingClientRect().right <= edge;
+      if (fits && ['auto', 'scroll'].includes(getComputedStyle(box).overflowX)) return true;
+    }
+    return false;
+  };
+  return [...found].filter((one) => one.getBoundingClientRect().right > edge && !scrolls(one))
     .map((one) => `${one.tagName} ${one.textContent.slice(0, 60)}`);
 }
 """
