@@ -131,7 +131,7 @@ def test_the_model_trained_on_notes_declines_more_than_the_base_model_with_them(
 def test_training_and_notes_together_beat_each_single_method(other):
     found = compare(right(other), right("06-tuned-notes"))
     assert found.difference.mean > 0
-    # Against the tuned model alone the gain is a tenth of the others (p = 0.02 where it was
+    # Against the tuned model alone the gain is far smaller (0.07, p = 0.02 where it was
     # measured), so that another machine's rounding can carry the p-value across the line.
     assert found.p < 0.05 or other == "03-v1"
 

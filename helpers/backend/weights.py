@@ -2,9 +2,10 @@
 
 For: set-up, which writes the file once, and the pool, which loads it. The model's package
 holds 4 bits with an offset (Q4_1), for which llama.cpp has no fast product on a CPU. The
-same values in 8 bits (Q8_0) are half as large again in memory, read prompts 1.5 times as
-fast, and differ by less than the rounding of bfloat16. Not for: training, which reads the
-package's file, and models of the learner's own, which are served as they are.
+same values in 8 bits (Q8_0) take half as much memory again and read prompts 1.5 times as
+fast; by construction a value moves by about 1/250 of the largest of its 32 at most. Not
+for: training, which reads the package's file, and models of the learner's own, which are
+served as they are.
 
     python -m helpers.backend.weights        # writes the file; 5 s
 """
