@@ -119,9 +119,9 @@ MISTAKES: dict[str, list[tuple[Any, str]]] = {
     ],
     "02-steps": [
         (48, "one epoch"),
-        (189, "round up"),
-        (188, "round up"),
-        (378 * 4, "a whole batch"),
+        (142, "round up"),
+        (141, "round up"),
+        (378 * 3, "a whole batch"),
         ("many", "without quotes"),
     ],
     "03-recall": [

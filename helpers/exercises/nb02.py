@@ -34,14 +34,14 @@ _lora = number(
 
 
 _steps = number(
-    48 * 4,
+    48 * 3,
     "a number of steps",
     {
-        48: "That is one epoch; the job has four.",
-        47: "That is one epoch without its last, smaller batch; the job has four.",
-        189: "The last batch of an epoch may be smaller, but it is a step of its own: round up.",
-        188: "The last batch of an epoch may be smaller, but it is a step of its own: round up.",
-        378 * 4: "One step looks at a whole batch of eight examples, not at one.",
+        48: "That is one epoch; the job has three.",
+        47: "That is one epoch without its last, smaller batch; the job has three.",
+        142: "The last batch of an epoch may be smaller, but it is a step of its own: round up.",
+        141: "The last batch of an epoch may be smaller, but it is a step of its own: round up.",
+        378 * 3: "One step looks at a whole batch of eight examples, not at one.",
     },
     "Steps of one epoch = examples / batch size, rounded up; then times the epochs.",
 )
@@ -74,13 +74,13 @@ TASKS = (
     Task(
         "02-steps",
         "⚫",
-        "378 examples in batches of 8 are 48 steps an epoch, so 192 in four.",
+        "378 examples in batches of 8 are 48 steps an epoch, so 144 in three.",
         _steps,
         (
             "One step looks at one batch.",
             "378 / 8 is 47.25: what happens to the last example?",
-            "48 steps an epoch, four epochs.",
+            "48 steps an epoch, three epochs.",
         ),
-        "answer = 48 * 4",
+        "answer = 48 * 3",
     ),
 )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -133,7 +134,11 @@ class Index:
         return best_first(Hit(row["id"], cosine, *shown(row), cosine) for row, cosine in near)
 
     def _hybrid(self, query: str, vector: np.ndarray | None, depth: int) -> list[Hit]:
-        words, meaning = self._by_words(query, depth), self._by_meaning(vector, depth)
+        # LanceDB works outside Python's lock, so the two searches run side by side.
+        with ThreadPoolExecutor(1) as beside:
+            asked = beside.submit(self._by_words, query, depth)
+            meaning = self._by_meaning(vector, depth)
+        words = asked.result()
         # The meaning's hits come last: they know the cosine, and a chunk found by both keeps it.
         known = {hit.id: hit for hit in [*words, *meaning]}
         fused = fuse([[hit.id for hit in words], [hit.id for hit in meaning]])
