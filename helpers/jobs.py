@@ -123,20 +123,30 @@ def fine_tune(
     suffix: str | None = None,
     metadata: Mapping[str, str] | None = None,
     fresh: bool = False,
+    cap: float = 0.0,
+    yes: bool = False,
 ) -> Run:
     """Upload the files and create the job, or find the same job: done before, or under way.
 
     "Same" means: the bytes of both files, the base model, the method, the
-    hyperparameters and the seed. `fresh=True` trains anew in any case.
+    hyperparameters and the seed. `fresh=True` trains anew in any case. A hosted model that
+    the catalogue has a training price for needs a `cap` in dollars and `yes=True`.
 
-    Raises `NotAvailable` where the endpoint no longer trains.
+    Raises `DataError` for files with severe problems and `CourseError` for a price that was not
+    agreed to, both before anything is uploaded; `NotAvailable` where the endpoint no longer
+    trains.
     """
+    from helpers.datasets.ready import make_ready
+
     method = (hyperparameters or Hyperparameters()).method()
     files = [Path(training).read_bytes(), Path(validation).read_bytes() if validation else b""]
     settings = json.dumps([model, method, seed], sort_keys=True)
     mark = fingerprint([*files, settings])
     if not fresh and (job := _same(client, mark)):
         return Run(job, reused=True)
+    epochs = hyperparameters.n_epochs if hyperparameters else "auto"
+    n_epochs = None if epochs == "auto" else epochs
+    make_ready(training, validation, model=model, n_epochs=n_epochs, cap=cap, yes=yes)
     job = _create(
         client,
         model=model,

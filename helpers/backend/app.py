@@ -59,6 +59,14 @@ TYPE_NAME = re.compile(r"literal\[|constrained-|list\[|dict\[|(?:int|float|str|b
 """What pydantic adds to the path of a field that may have several types."""
 
 
+def _host(address: str) -> str | None:
+    """The host name in an address; None where it is no address."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
 class Door:
     """Who may come in: a local host name, no foreign page, and the right token."""
 
@@ -89,10 +97,10 @@ class Door:
 
     def _fault(self, scope: Scope) -> ApiError | None:
         headers = Headers(scope=scope)
-        if urlsplit(f"//{headers.get('host', '')}").hostname not in self.hosts:
+        if _host(f"//{headers.get('host', '')}") not in self.hosts:
             return ApiError(403, "This server answers on this machine only.", code="bad_host")
         origin = headers.get("origin")
-        if origin and urlsplit(origin).hostname not in self.hosts:
+        if origin and _host(origin) not in self.hosts:
             return ApiError(403, "Pages of other sites may not use this server.", code="bad_origin")
         if scope["path"] == "/health":
             return None

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from helpers.backend.jobs import Jobs
 from helpers.backend.models import ServedModel, base_models
@@ -45,8 +45,8 @@ class Limits:
     """Inference requests under way or waiting; more get a 429."""
     jobs: int = 100
     """Jobs that may wait; more get a 429 too."""
-    chats: int = 1000
-    """Answers that are kept for clients that ask for it."""
+    answers: int = 1000
+    """Answers that are kept for clients that ask for it, of chats and of responses each."""
 
 
 @dataclass
@@ -126,7 +126,8 @@ class Service:
         """Let `name` answer as `model`, so that old code with its own name runs."""
         if name in self.bases or not re.fullmatch(r"[\w.:-]{1,64}", name):
             raise ApiError(400, f"{name!r} cannot be an alias.", param="name")
-        self.resolve(model)
+        # What an alias stands for is settled now: names that point at each other cannot arise.
+        model = self.resolve(model).id
         self.store.put("alias", name, {"id": name, "model": model})
         return {"id": name, "object": "model.alias", "model": model}
 
@@ -281,12 +282,10 @@ class Service:
         finally:
             self._waiting.release()
 
-    def keep_chat(self, body: Document) -> None:
+    def keep_answer(self, kind: Literal["chat", "response"], key: str, body: Document) -> None:
         """Remember an answer that the client asked to store; the oldest make room."""
-        self.store.put("chat", body["id"], body)
-        kept, _ = self.store.list("chat")
-        for old in kept[self.limits.chats :]:
-            self.store.delete("chat", old["id"])
+        self.store.put(kind, key, body)
+        self.store.keep_newest(kind, self.limits.answers)
 
     def close(self) -> None:
         self.jobs.close()

@@ -83,6 +83,15 @@ class Store:
             done = self._db.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, key))
             return done.rowcount > 0
 
+    def keep_newest(self, kind: Kind, most: int) -> None:
+        """Remove the oldest documents of a kind until `most` are left."""
+        with self._lock, self._db:
+            self._db.execute(
+                "DELETE FROM documents WHERE kind = ? AND seq NOT IN "
+                "(SELECT seq FROM documents WHERE kind = ? ORDER BY seq DESC LIMIT ?)",
+                (kind, kind, most),
+            )
+
     def delete_children(self, kind: Kind, parent: str) -> None:
         """Remove all documents of a kind that belong to `parent`."""
         with self._lock, self._db:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Form = Literal["chat", "completion", "table"]
+OURS = ("row", "reason")
+"""What a file of rejects says of each row, before the row itself."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,14 @@ def write_rejects(target: str | Path, rejected: Sequence[Reject]) -> Path | None
         path.unlink(missing_ok=True)
         return None
     with jsonl.atomic(path) as stream:
-        stream.write(_csv_bytes([{"row": r.row, "reason": r.reason, **r.values} for r in rejected]))
+        stream.write(_csv_bytes([_with_reason(reject) for reject in rejected]))
     return path
+
+
+def _with_reason(reject: Reject) -> dict[str, Any]:
+    """A rejected row; columns of its own that are called like ours get another name."""
+    own = {f"{key} (source)" if key in OURS else key: v for key, v in reject.values.items()}
+    return dict(zip(OURS, (reject.row, reject.reason), strict=True)) | own
 
 
 def _csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -117,9 +125,12 @@ def from_table(
         if to == "chat":
             examples.append({"messages": messages})
         elif to == "table":
-            thread = {"thread": index} | ({"intent": row["intent"]} if row.get("intent") else {})
+            intent = row.get("intent")
+            # What is missing in a table is not a number.
+            named = {"intent": intent} if isinstance(intent, str) and intent else {}
+            thread = {"thread": index} | named
             examples += [{**thread, "role": m["role"], "text": m["content"]} for m in messages]
-        elif row.get(TURNS):
+        elif isinstance(row.get(TURNS), list) and row[TURNS]:
             reason = f"{len(messages)} messages do not fit a prompt/completion pair"
             rejected += [Reject(number, reason, row) for number in tabled.rows[index]]
             changed -= set(tabled.rows[index])

@@ -29,13 +29,15 @@ class Split:
     train: pd.DataFrame
     validation: pd.DataFrame
     test: pd.DataFrame
+    intent: str = "intent"
+    """The column that the shares were kept in."""
 
     def counts(self) -> pd.DataFrame:
         """Rows of each intent in each part."""
         import pandas as pd
 
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        found = {name: Counter(_intents(part, "intent")) for name, part in parts.items()}
+        found = {name: Counter(_intents(part, self.intent)) for name, part in parts.items()}
         return pd.DataFrame(found).fillna(0).astype(int).sort_index()
 
 
@@ -68,7 +70,8 @@ def split(
         usual = Counter(names[place] for place in group).most_common(1)[0][0]
         by_intent.setdefault(usual, []).append(group)
     places = _deal(by_intent, {"test": test, "validation": validation}, random.Random(seed))
-    return Split(*(table.iloc[sorted(places[name])] for name in ("train", "validation", "test")))
+    tables = (table.iloc[sorted(places[name])] for name in ("train", "validation", "test"))
+    return Split(*tables, intent=intent)
 
 
 def _intents(table: pd.DataFrame, column: str) -> list[str]:

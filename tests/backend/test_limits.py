@@ -107,6 +107,22 @@ def test_a_failed_answer_gives_its_place_back(small):
     assert client.chat.completions.create(**CHAT).choices[0].message.content
 
 
+def test_stored_answers_are_bounded_in_number(settings):
+    engine = SlowEngine()
+    engine.go.set()
+    with served(settings, engine, Limits(answers=2)) as (_, url):
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key=TOKEN)
+        first, *_, last = [
+            client.responses.create(model=BASE_MODEL, input="Hi").id for _ in range(3)
+        ]
+        go_on = {"model": BASE_MODEL, "input": "And?"}
+        client.responses.create(**go_on, previous_response_id=last)
+        with pytest.raises(openai.APIStatusError, match="not found"):
+            client.responses.create(**go_on, previous_response_id=first)
+        chats = [client.chat.completions.create(**CHAT, store=True).id for _ in range(3)]
+        assert [one.id for one in client.chat.completions.list()] == chats[1:]
+
+
 def test_uploads_are_bounded_in_size_count_and_total(small):
     _, client = small
     client.max_retries = 0

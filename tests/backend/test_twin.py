@@ -312,6 +312,19 @@ def test_nothing_but_health_opens_without_the_token(server, client):
     assert status("/health", headers={"host": "evil.example"}) == 403
     assert status("/health", headers={"origin": "https://evil.example"}) == 403
     assert status("/v1/models", headers={"authorization": "Bearer \xe9".encode("latin-1")}) == 401
+    for headers in ({"host": "["}, {"origin": "http://["}, {"origin": "null"}):
+        assert status("/health", headers=headers) == 403, headers
+
+
+def test_aliases_cannot_point_at_each_other(client):
+    def name(alias, model):
+        client.put(f"/models/{alias}/alias", body={"model": model}, cast_to=object)
+
+    for alias, model in (("one", BASE_MODEL), ("two", "one"), ("one", "two")):
+        name(alias, model)
+    for alias in ("one", "two"):
+        assert client.models.retrieve(alias).id == alias
+        client.models.delete(alias)
 
 
 # With training

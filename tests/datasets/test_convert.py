@@ -61,6 +61,27 @@ def test_rejects_are_written_beside_the_result_with_the_reason(tmp_path: Path) -
     assert not (tmp_path / "out.rejected.csv").exists()
 
 
+def test_a_column_that_is_called_like_ours_keeps_its_values_among_the_rejects(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path, "a.csv", "row,reason,question,answer\n77,late,When?,\n")
+    done = convert_file(path, tmp_path / "out.jsonl", to="chat")
+    assert done.rejects_file is not None
+    with done.rejects_file.open(encoding="utf-8", newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["row"], row["reason"]) == ("1", "no answer")
+    assert (row["row (source)"], row["reason (source)"]) == ("77", "late")
+
+
+def test_a_table_with_a_column_called_turns_becomes_pairs(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "question,answer,turns,intent\nWhen?,Now.,2,\n")
+    done = convert_file(path, tmp_path / "b.jsonl", to="completion")
+    assert done.examples == ({"prompt": "When?", "completion": "Now."},)
+    assert adds_up(done)
+    threads = convert_file(path, tmp_path / "b.csv", to="table")
+    assert all("intent" not in row for row in threads.examples)
+
+
 def test_old_marks_are_taken_off_and_counted_as_changes(tmp_path: Path) -> None:
     rows = [
         {"prompt": f"{question}\n\n###\n\n", "completion": f" {answer} END"}

@@ -32,6 +32,9 @@ def test_shares_are_met_in_each_intent() -> None:
     assert counts.sum().to_dict() == {"train": 140, "validation": 20, "test": 40}
     assert set(counts["test"]) == {10}
     assert set(counts["validation"]) == {5}
+    topics = table(200).rename(columns={"intent": "topic"})
+    named = split(topics, validation=0.1, test=0.2, seed=1, intent="topic").counts()
+    assert set(named["test"]) == {10}
 
 
 def test_near_duplicates_stay_together() -> None:

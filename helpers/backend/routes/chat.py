@@ -187,7 +187,7 @@ def chat(body: ChatRequest, service: ServiceOf) -> Any:
         "usage": usage(choices, body.n or 1),
     }
     if body.store:
-        service.keep_chat(answer | {"metadata": body.metadata or {}})
+        service.keep_answer("chat", answer["id"], answer | {"metadata": body.metadata or {}})
     return answer
 
 

@@ -150,7 +150,7 @@ def _finish(
     """The whole response; it is kept for `previous_response_id` unless `store` is false."""
     if frame["store"]:
         answer = {"role": "assistant", "content": choice.text}
-        service.store.put("response", frame["id"], {"turns": [*turns, answer]})
+        service.keep_answer("response", frame["id"], {"turns": [*turns, answer]})
     cut = choice.finish_reason == "length"
     status = "incomplete" if cut else "completed"
     return frame | {
