@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def questions(name: str) -> list[str]:
 
 
 def card_number(name: str) -> int:
-    found = re.search(rf"^\| `?{re.escape(name)}`? \|.*?\b(\d+) \|", CARD, re.M)
+    found = re.search(rf"^\| `?{re.escape(name)}`? \|(?:.*?\|)? (\d+) \|", CARD, re.M)
     assert found, f"the card does not mention {name}"
     return int(found[1])
 
@@ -146,6 +146,40 @@ def test_every_defect_is_where_it_is_said_to_be(desk, made, repeated):
         row for row in table("defects.csv") if not shown[row["defect"]](tickets[row["ticket_id"]])
     ]
     assert wrong == []
+    listed = defaultdict(set)
+    for row in table("defects.csv"):
+        listed[row["defect"]].add(row["ticket_id"])
+    # What can be seen for sure is nowhere else; other defects are found by a guess.
+    for defect in ("html", "thread", "signature", "empty_answer", "empty_question"):
+        found = {name for name, ticket in tickets.items() if shown[defect](ticket)}
+        assert found == listed[defect], defect
+
+
+def test_the_card_counts_what_is_no_defect():
+    tickets = table("tickets_raw.csv")
+    tags = Counter(row["tags"] for row in tickets)
+    assert card_number("out-of-scope") == tags["out-of-scope"]
+    assert card_number("attempts-to-misuse") == tags["misuse"]
+    assert card_number("untagged") == tags[""]
+    assert card_number("shouting") == sum("!!" in row["message"] for row in tickets)
+    assert len({row["agent"] for row in tickets}) == 5
+
+
+@pytest.mark.parametrize("name", ["preferences.jsonl", "judge_labels.jsonl"])
+def test_the_card_counts_the_other_lines(name):
+    assert card_number(name) == sum(1 for _ in jsonl.read(SUPPORT / name))
+
+
+def test_addresses_and_telephone_numbers_are_reserved_for_fiction():
+    reserved = re.compile(r"(^|\.)(example|example\.(com|org|net))$")
+    for path in sorted(DATA.rglob("*")):
+        if path.suffix not in (".md", ".csv", ".jsonl", ".txt") or "broken" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        hosts = re.findall(r"@([\w-]+(?:\.[\w-]+)+)", text)
+        assert [host for host in hosts if not reserved.search(host)] == [], path.name
+        phones = re.findall(r"(?<![\d-])(?:\d{3}-)?555-(\d{4})(?!\d)", text)
+        assert [phone for phone in phones if not 100 <= int(phone) <= 199] == [], path.name
 
 
 def test_defects_that_would_be_learnt_are_cleaned_away(desk, made):
