@@ -148,8 +148,15 @@ def from_table(
         kept=kept,
         changed=len(changed),
         rejected=tuple(rejected),
-        notes=tabled.notes,
+        notes=(*tabled.notes, *_left_out(tabled.table, to)),
     )
+
+
+def _left_out(table: pd.DataFrame, to: Form) -> list[str]:
+    """A note that names the columns for which the wanted form has no place."""
+    placed = {QUESTION, ANSWER, TURNS, "system", *(("intent",) if to == "table" else ())}
+    names = [str(name) for name in table.columns if name not in placed]
+    return [f"columns without a place in the result: {', '.join(names)}"] if names else []
 
 
 def rows_of(table: pd.DataFrame) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,6 +65,15 @@ def test_a_number_that_another_program_has_now_is_not_ended(settings, silent, sp
     assert other.poll() is None
     other.kill()
     other.wait()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other rights than file modes")
+def test_the_token_is_its_owners_alone(settings):
+    settings.state.mkdir(parents=True)
+    token = daemon.token_of(settings)
+    assert len(token) > 40
+    assert daemon.token_of(settings) == token
+    assert (settings.state / "token").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_stopped_server_is_ended_and_forgotten(settings, silent):

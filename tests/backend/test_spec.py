@@ -5,6 +5,7 @@ import json
 import jsonschema
 import pytest
 
+from helpers.jobs import wait
 from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
 from tests.backend.openai_document import document
 
@@ -94,6 +95,30 @@ def test_embeddings_conform(client):
 def test_responses_conform(client):
     body = {"model": BASE_MODEL, "input": "Hi", "max_output_tokens": 16}
     check("/responses", "post", call(client, "POST", "/responses", json=body))
+
+
+@pytest.mark.slow
+def test_a_job_that_succeeded_its_checkpoints_and_its_model_conform(client):
+    row = {"messages": [*MESSAGES, {"role": "assistant", "content": "Hello"}]}
+    data = "\n".join([json.dumps(row)] * 10).encode()
+    file = client.files.create(file=("train.jsonl", data), purpose="fine-tune")
+    other = client.files.create(file=("valid.jsonl", data[:-1] + b" }"), purpose="fine-tune")
+    hyperparameters = {"n_epochs": 2, "batch_size": 5}
+    made = client.fine_tuning.jobs.create(
+        model=BASE_MODEL,
+        training_file=file.id,
+        validation_file=other.id,
+        method={"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+    )
+    job = wait(client, made.id)
+    root, name = f"/fine_tuning/jobs/{job.id}", "/fine_tuning/jobs/{fine_tuning_job_id}"
+    check(name, "get", call(client, "GET", root))
+    check(f"{name}/events", "get", call(client, "GET", f"{root}/events"))
+    checkpoints = call(client, "GET", f"{root}/checkpoints")
+    assert len(checkpoints["data"]) == 2
+    check(f"{name}/checkpoints", "get", checkpoints)
+    check("/files/{file_id}", "get", call(client, "GET", f"/files/{job.result_files[0]}"))
+    check("/models/{model}", "delete", call(client, "DELETE", f"/models/{job.fine_tuned_model}"))
 
 
 def test_jobs_their_events_and_lists_conform(client):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 from helpers.backend.app import PARTS
@@ -216,9 +216,16 @@ def test_the_async_client_does_the_same(server):
             vector = await other.embeddings.create(model=EMBEDDING_MODEL, input="Hi")
             async with other.chat.completions.stream(**WHOLE) as helper:
                 final = await helper.get_final_completion()
-            return "".join(parts), several, names, back, vector, final
+            parsed = await other.chat.completions.parse(**ANNA, response_format=Person)
+            said = await other.responses.create(model=BASE_MODEL, input="Hi", max_output_tokens=16)
+            jobs = [job.id async for job in other.fine_tuning.jobs.list()]
+            return "".join(parts), several, names, back, vector, final, parsed, said, jobs
 
-    text, several, names, back, vector, final = asyncio.run(work())
+    text, several, names, back, vector, final, parsed, said, jobs = asyncio.run(work())
+    assert isinstance(parsed.choices[0].message.parsed, Person)
+    assert said.output_text
+    with OpenAI(base_url=f"{server.url}/v1", api_key=server.token) as client:
+        assert jobs == [job.id for job in client.fine_tuning.jobs.list()]
     assert text
     assert final.choices[0].message.content
     assert all(reply.choices[0].message.content for reply in several)

@@ -73,6 +73,14 @@ def test_a_column_that_is_called_like_ours_keeps_its_values_among_the_rejects(
     assert (row["row (source)"], row["reason (source)"]) == ("77", "late")
 
 
+def test_columns_without_a_place_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "question,answer,intent,agent\nWhen?,Now.,time,Ann\n")
+    done = convert_file(path, tmp_path / "b.jsonl", to="chat")
+    assert done.notes[-1] == "columns without a place in the result: intent, agent"
+    threads = convert_file(path, tmp_path / "b.csv", to="table")
+    assert threads.notes[-1] == "columns without a place in the result: agent"
+
+
 def test_a_table_with_a_column_called_turns_becomes_pairs(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "question,answer,turns,intent\nWhen?,Now.,2,\n")
     done = convert_file(path, tmp_path / "b.jsonl", to="completion")

@@ -15,8 +15,10 @@ def example(question: str, answer: str = "Yes.") -> dict[str, object]:
     return {"messages": [{"role": role, "content": text} for role, text in turns]}
 
 
-ROWS = [example(f"Is {word} in stock?") for word in "tea rice salt milk bread oil beans".split()]
-ROWS += [example(f"When does the {word} open?", "At nine.") for word in "bar pool shop".split()]
+THINGS = ("tea", "rice", "salt", "milk", "bread", "oil", "beans")
+PLACES = ("bar", "pool", "shop")
+ROWS = [example(f"Is {thing} in stock?") for thing in THINGS]
+ROWS += [example(f"When does the {place} open?", "At nine.") for place in PLACES]
 KEY = "sk-proj-" + "a1B2c3D4" * 8
 
 
