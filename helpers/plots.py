@@ -202,7 +202,9 @@ def lineage_steps(
             arrowprops={"arrowstyle": "->", "color": "#555555", "shrinkA": 8, "shrinkB": 8},
         )
     for place, mean in enumerate(means):
-        ax.annotate(f"{mean:.2f}", (place, mean), xytext=(8, 6), textcoords="offset points")
+        # On the left, where no arrow starts.
+        offset = {"xytext": (-8, 4), "textcoords": "offset points", "ha": "right"}
+        ax.annotate(f"{mean:.2f}", (place, mean), **offset)
     ax.set_xticks(range(len(names)), names)
     ax.set_xlim(-0.5, len(names) - 0.5)
     ax.set_ylabel(ylabel)
