@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from helpers import settings as settings_module
 from helpers.errors import BackendError
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 Backend = Literal["embedded", "openai", "other"]
 
-OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_HOST = "api.openai.com"
+OPENAI_URL = f"https://{OPENAI_HOST}/v1"
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,16 @@ def connect(
 ) -> Connection:
     """Find the endpoint that this machine is set up for, or start the embedded server.
 
-    `OPENAI_BASE_URL` names any compatible endpoint. `OPENAI_API_KEY` alone means
-    OpenAI, where calls cost money: that needs `paid=True` as an explicit yes.
+    `OPENAI_BASE_URL` names any compatible endpoint. `OPENAI_API_KEY` alone, or with OpenAI's
+    own address, means OpenAI, where calls cost money: that needs `paid=True` as an explicit yes.
     Without either, the embedded server answers. `chat_model` and `embedding_model`
     override the names for an endpoint that knows others.
 
     Raises `BackendError` when the endpoint does not answer.
     """
     config = settings or settings_module.load()
-    if config.base_url:
+    at_openai = config.base_url and urlsplit(config.base_url).hostname == OPENAI_HOST
+    if config.base_url and not at_openai:
         found = _other(config, config.base_url)
     elif config.api_key and paid:
         found = _openai(config)
@@ -120,10 +123,17 @@ def _openai(config: Settings) -> Connection:
     return Connection(client, "openai", OPENAI_URL, chat.model, embedding.model, prices)
 
 
+def _without_password(url: str) -> str:
+    """An address as it may be shown: a name and a password in it are left out."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def _other(config: Settings, url: str) -> Connection:
     from openai import APIConnectionError, APIStatusError, OpenAI
 
     client = OpenAI(base_url=url, api_key=config.api_key or "none")
+    url = _without_password(url)
     try:
         names = [model.id for model in client.models.list()]
     except APIConnectionError as error:

@@ -35,6 +35,21 @@ def test_a_key_alone_costs_nothing_without_a_yes(config):
     assert "paid=True" in course.note
 
 
+def test_openais_own_address_costs_nothing_without_a_yes(config):
+    named = replace(config, api_key=KEY, base_url="https://api.openai.com/v1")
+    assert connect(settings=named).backend == "embedded"
+    assert connect(settings=named, paid=True).backend == "openai"
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_a_password_in_the_address_is_never_shown(config, server, alive):
+    port = server.url.rpartition(":")[2] if alive else 9
+    hidden = replace(config, base_url=f"http://ann:secret@127.0.0.1:{port}/v1", api_key=KEY)
+    with pytest.raises(BackendError, match="127.0.0.1") as caught:
+        connect(settings=hidden)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_yes_uses_openai_and_shows_the_prices(config):
     course = connect(settings=replace(config, api_key=KEY), paid=True)
     assert course.backend == "openai"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 START_SECONDS = 60
 REST_SECONDS = 10 * 60
 """A model that was not asked for so long is unloaded; the next question takes 0.5 s more."""
-IDLE_SECONDS = 30 * 60
+IDLE_SECONDS = 8 * 3600
 """A server that nobody started by hand ends itself after this long without a request or job."""
 
 
@@ -251,8 +251,10 @@ def _watch(server: Any, service: Service, end_after: float | None) -> None:
         time.sleep(1)
         service.engine.rest(REST_SECONDS)
         service.engine.share_cores(neighbours.crowd(), why="neighbours")
+        if service.jobs.busy:
+            service.last_used = time.monotonic()
         idle = time.monotonic() - service.last_used
-        if end_after and idle > end_after and not service.jobs.busy:
+        if end_after and idle > end_after:
             server.should_exit = True
 
 

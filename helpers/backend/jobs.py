@@ -10,13 +10,17 @@ side. Not for: training (`train`) or checking the files (`service`).
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from helpers.backend.executor import start_trainer
@@ -68,7 +72,7 @@ class Jobs:
     def submit(self, body: Document, spec: TrainSpec) -> Document:
         """Store a new job whose files are good, and queue it."""
         job_id = body["id"]
-        spec.write(self._store.job_dir(job_id))
+        own_files(spec, self._store.job_dir(job_id)).write(self._store.job_dir(job_id))
         self._store.put("job", job_id, body)
         self.event(job_id, f"Created fine-tuning job: {job_id}")
         self.event(job_id, f"Validating training file: {body['training_file']}")
@@ -154,9 +158,10 @@ class Jobs:
         return found
 
     def _requeue_interrupted(self) -> None:
-        """A job that ran when the server died waits again, with its saved state."""
-        running, _ = self._store.list("job", keep=lambda job: job["status"] == "running")
-        for job in running:
+        """A job that ran, or was just created, when the server died waits again."""
+        cut_off = ("running", "validating_files")
+        found, _ = self._store.list("job", keep=lambda job: job["status"] in cut_off)
+        for job in found:
             self._set(job["id"], status="queued")
             self.event(job["id"], "The server was interrupted; the job goes on", level="warn")
 
@@ -274,7 +279,11 @@ class Jobs:
         if deaths > MAX_DEATHS:
             self._fail(job["id"], "training_failed", f"The trainer ended {deaths} times ({code}).")
             return
-        self._set(job["id"], status="queued", _deaths=deaths)
+        with self._lock:
+            # A job that was paused while its trainer died stays so.
+            status = self.get(job["id"])["status"]
+            again = "queued" if status == "running" else status
+            self._set(job["id"], status=again, _deaths=deaths)
         self.event(job["id"], "The trainer was interrupted; the job goes on", level="warn")
 
     def _succeed(self, job: Document, trained_tokens: int) -> None:
@@ -336,3 +345,19 @@ class Jobs:
         }
         self._store.put("file", key, body)
         return key
+
+
+def own_files(spec: TrainSpec, folder: Path) -> TrainSpec:
+    """The same spec with files in the job's folder: uploads may be deleted while it waits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {}
+    for name in ("training_file", "validation_file"):
+        source, target = getattr(spec, name), folder / f"{name}.jsonl"
+        if source and Path(source).is_file():
+            try:
+                os.link(source, target)
+            except OSError:
+                # Not every file system has hard links.
+                shutil.copyfile(source, target)
+            kept[name] = str(target)
+    return replace(spec, **kept)

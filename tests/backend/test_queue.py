@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.backend import jobs as jobs_module
-from helpers.backend.jobs import MAX_DEATHS, Jobs
+from helpers.backend.jobs import MAX_DEATHS, Jobs, own_files
 from helpers.backend.schemas import ApiError
 from helpers.backend.store import Store
 from helpers.backend.training.spec import LOSSES, PAUSED, PROGRESS, STOP, TrainSpec
@@ -130,6 +130,25 @@ def test_a_job_that_is_resumed_before_its_trainer_has_stopped_is_no_death(queue)
     assert not any("interrupted" in text for text in queue.told(name))
 
 
+def test_a_paused_job_whose_trainer_dies_stays_paused(queue):
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    queue.jobs.pause(name)
+    queue.started[0].end(-9)
+    until(lambda: not queue.jobs.busy)
+    until(lambda: queue.jobs.get(name).get("_deaths") == 1)
+    assert queue.status(name) == "paused"
+
+
+def test_a_jobs_files_are_its_own(queue, tmp_path):
+    upload = tmp_path / "file-a"
+    upload.write_text("{}\n", encoding="utf-8")
+    spec = own_files(TrainSpec("base.gguf", str(upload)), tmp_path / "job")
+    upload.unlink()
+    assert Path(spec.training_file).read_text(encoding="utf-8") == "{}\n"
+    assert spec.validation_file is None
+
+
 def test_a_queued_job_that_is_paused_or_cancelled_never_starts(queue):
     queue.submit("a")
     paused, cancelled, last = (queue.submit(name) for name in "bcd")
@@ -187,6 +206,8 @@ def test_a_job_that_ran_when_the_server_died_waits_first_in_line(settings, monke
     first, second = before.submit("a"), before.submit("b")
     until(lambda: before.started)
     before.jobs.close()
+    # What a death in the middle of its creation would leave.
+    before.store.update("job", second, lambda job: job.update(status="validating_files"))
     before.store.close()
     after = Queue(settings, monkeypatch, warmed.append)
     until(lambda: after.started)
