@@ -203,8 +203,8 @@ def lineage_steps(
         )
     for place, mean in enumerate(means):
         # On the left, where no arrow starts.
-        offset = {"xytext": (-8, 4), "textcoords": "offset points", "ha": "right"}
-        ax.annotate(f"{mean:.2f}", (place, mean), **offset)
+        at, text = (place, mean), f"{mean:.2f}"
+        ax.annotate(text, at, xytext=(-8, 4), textcoords="offset points", ha="right")
     ax.set_xticks(range(len(names)), names)
     ax.set_xlim(-0.5, len(names) - 0.5)
     ax.set_ylabel(ylabel)

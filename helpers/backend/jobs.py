@@ -10,17 +10,13 @@ side. Not for: training (`train`) or checking the files (`service`).
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from helpers.backend.executor import start_trainer
@@ -72,7 +68,8 @@ class Jobs:
     def submit(self, body: Document, spec: TrainSpec) -> Document:
         """Store a new job whose files are good, and queue it."""
         job_id = body["id"]
-        own_files(spec, self._store.job_dir(job_id)).write(self._store.job_dir(job_id))
+        folder = self._store.job_dir(job_id)
+        spec.with_own_files(folder).write(folder)
         self._store.put("job", job_id, body)
         self.event(job_id, f"Created fine-tuning job: {job_id}")
         self.event(job_id, f"Validating training file: {body['training_file']}")
@@ -345,19 +342,3 @@ class Jobs:
         }
         self._store.put("file", key, body)
         return key
-
-
-def own_files(spec: TrainSpec, folder: Path) -> TrainSpec:
-    """The same spec with files in the job's folder: uploads may be deleted while it waits."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = {}
-    for name in ("training_file", "validation_file"):
-        source, target = getattr(spec, name), folder / f"{name}.jsonl"
-        if source and Path(source).is_file():
-            try:
-                os.link(source, target)
-            except OSError:
-                # Not every file system has hard links.
-                shutil.copyfile(source, target)
-            kept[name] = str(target)
-    return replace(spec, **kept)

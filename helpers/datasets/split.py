@@ -70,8 +70,12 @@ def split(
         usual = Counter(names[place] for place in group).most_common(1)[0][0]
         by_intent.setdefault(usual, []).append(group)
     places = _deal(by_intent, {"test": test, "validation": validation}, random.Random(seed))
-    tables = (table.iloc[sorted(places[name])] for name in ("train", "validation", "test"))
-    return Split(*tables, intent=intent)
+    return Split(
+        train=table.iloc[sorted(places["train"])],
+        validation=table.iloc[sorted(places["validation"])],
+        test=table.iloc[sorted(places["test"])],
+        intent=intent,
+    )
 
 
 def _intents(table: pd.DataFrame, column: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.backend import jobs as jobs_module
-from helpers.backend.jobs import MAX_DEATHS, Jobs, own_files
+from helpers.backend.jobs import MAX_DEATHS, Jobs
 from helpers.backend.schemas import ApiError
 from helpers.backend.store import Store
 from helpers.backend.training.spec import LOSSES, PAUSED, PROGRESS, STOP, TrainSpec
@@ -143,7 +143,7 @@ def test_a_paused_job_whose_trainer_dies_stays_paused(queue):
 def test_a_jobs_files_are_its_own(queue, tmp_path):
     upload = tmp_path / "file-a"
     upload.write_text("{}\n", encoding="utf-8")
-    spec = own_files(TrainSpec("base.gguf", str(upload)), tmp_path / "job")
+    spec = TrainSpec("base.gguf", str(upload)).with_own_files(tmp_path / "job")
     upload.unlink()
     assert Path(spec.training_file).read_text(encoding="utf-8") == "{}\n"
     assert spec.validation_file is None

@@ -156,8 +156,9 @@ def chat(body: ChatRequest, service: ServiceOf) -> Any:
     model = service.resolve(body.model)
     messages = [message.plain() for message in body.messages]
     how = chat_sampling(body)
+    key = new_id("chatcmpl-")
     head = {
-        "id": new_id("chatcmpl-"),
+        "id": key,
         "created": int(time.time()),
         "model": body.model,
         "system_fingerprint": FINGERPRINT,
@@ -187,7 +188,7 @@ def chat(body: ChatRequest, service: ServiceOf) -> Any:
         "usage": usage(choices, body.n or 1),
     }
     if body.store:
-        service.keep_answer("chat", answer["id"], answer | {"metadata": body.metadata or {}})
+        service.keep_answer("chat", key, answer | {"metadata": body.metadata or {}})
     return answer
 
 

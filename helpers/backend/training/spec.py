@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import shutil
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,14 @@ class TrainSpec:
         partial.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
         os.replace(partial, job_dir / SPEC)
 
+    def with_own_files(self, job_dir: Path) -> TrainSpec:
+        """The same with files in the job's folder: uploads may be deleted while it waits."""
+        job_dir.mkdir(parents=True, exist_ok=True)
+        training = _own(self.training_file, job_dir / "training.jsonl")
+        other = self.validation_file
+        validation = _own(other, job_dir / "validation.jsonl") if other else None
+        return replace(self, training_file=training, validation_file=validation)
+
     @classmethod
     def read(cls, job_dir: Path) -> TrainSpec:
         """Load it from the job's folder."""
@@ -71,3 +80,14 @@ def read_progress(job_dir: Path) -> list[dict[str, Any]]:
         return []
     complete = text[: text.rfind("\n") + 1]
     return [json.loads(line) for line in complete.splitlines() if line]
+
+
+def _own(source: str, target: Path) -> str:
+    if not Path(source).is_file():
+        return source
+    try:
+        os.link(source, target)
+    except OSError:
+        # Not every file system has hard links.
+        shutil.copyfile(source, target)
+    return str(target)
