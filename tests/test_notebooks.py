@@ -137,6 +137,12 @@ def test_length_suits_one_sitting(notebook):
     assert len(notebook.cells) <= MOST_CELLS
 
 
+def test_two_prices_in_a_paragraph_do_not_become_a_formula(notebook):
+    texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
+    plain = [re.sub(r"`[^`]*`", "", part) for text in texts for part in text.split("\n\n")]
+    assert [part for part in plain if len(re.findall(r"(?<!\\)\$", part)) > 1] == []
+
+
 def test_pictures_in_prose_have_alternative_text(notebook):
     assert not re.findall(r"!\[\s*\]\(", prose(notebook))
     assert not re.findall(r"<img(?![^>]*\balt=\"[^\"]+\")", prose(notebook))
