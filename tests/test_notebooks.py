@@ -137,6 +137,13 @@ def test_length_suits_one_sitting(notebook):
     assert len(notebook.cells) <= MOST_CELLS
 
 
+def test_each_notebook_ends_with_its_own_questions_and_the_course_map(notebook, path):
+    number = path.name[:2]
+    code = "\n".join(c.source for _, c in code_cells(notebook)[-3:])
+    assert f'course_map.finish("{number}")' in "\n".join(c.source for _, c in code_cells(notebook))
+    assert number == "08" or f'quiz.check_yourself("{number}")' in code
+
+
 def test_two_prices_in_a_paragraph_do_not_become_a_formula(notebook):
     texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
     plain = [re.sub(r"`[^`]*`", "", part) for text in texts for part in text.split("\n\n")]
