@@ -23,7 +23,6 @@ from helpers.backend.training.kernels import (
     Pair,
     attention,
     lora_linear,
-    packed,
     rms_norm,
     rotate,
     spread,
@@ -114,7 +113,7 @@ class Network:
         inner: Any = base.model
         self.device: torch.device = inner.embed_tokens.weight.device
         self.embedding = inner.embed_tokens.weight.data.to(precision)
-        self.output = packed(self.embedding)
+        self.output = Frozen(self.embedding)
         if release:
             inner.embed_tokens.weight.data = self.embedding
         self.norm = inner.norm.weight.data
@@ -176,7 +175,7 @@ class Network:
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy of each target, and whether it was the likeliest token; both (T,)."""
         hidden = self._hidden(batch, adapted, noise)
-        return target_losses(hidden, self.output, self.embedding, batch.labels)
+        return target_losses(hidden, self.output, batch.labels)
 
     def _hidden(self, batch: Packed, adapted: bool, noise: Noise | None) -> Tensor:
         """Final hidden states of the rows that predict a target, shape (T, width)."""

@@ -243,40 +243,34 @@ def spread(x: Tensor, there: Tensor, back: Tensor) -> Tensor:
 
 class _TargetLosses(Function):
     @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, output: Product, embedding: Tensor, labels: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, hidden: Tensor, output: Frozen, labels: Tensor) -> tuple[Tensor, Tensor]:
         losses = torch.empty(len(labels), device=hidden.device)
         hits = torch.empty(len(labels), dtype=torch.bool, device=hidden.device)
         slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for start in range(0, len(labels), TARGETS_AT_ONCE):
             part = slice(start, start + TARGETS_AT_ONCE)
-            logits = output(hidden[part]).float()
+            chances = output.forward(hidden[part]).log_softmax(-1, dtype=torch.float32)
             wanted = labels[part, None]
-            hits[part] = logits.argmax(-1) == labels[part]
-            scale = logits.logsumexp(-1, keepdim=True)
-            losses[part] = (scale - logits.gather(1, wanted))[:, 0]
+            hits[part] = chances.argmax(-1) == labels[part]
+            losses[part] = -chances.gather(1, wanted)[:, 0]
             if slope is not None:
-                chances = logits.sub_(scale).exp_()
-                chances.scatter_add_(1, wanted, chances.new_full(wanted.shape, -1.0))
-                torch.mm(chances.to(embedding.dtype), embedding, out=slope[part])
+                chances.exp_().scatter_add_(1, wanted, chances.new_full(wanted.shape, -1.0))
+                slope[part] = output.backward(chances.to(hidden.dtype))
         ctx.save_for_backward(*([slope] if slope is not None else []))
         ctx.mark_non_differentiable(hits)
         return losses, hits
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
         (slope,) = ctx.saved_tensors
-        return slope * grad[:, None].to(slope.dtype), None, None, None
+        return slope * grad[:, None].to(slope.dtype), None, None
 
 
-def target_losses(
-    hidden: Tensor, output: Product, embedding: Tensor, labels: Tensor
-) -> tuple[Tensor, Tensor]:
+def target_losses(hidden: Tensor, output: Frozen, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each label, and whether it was the likeliest token; both (T,).
 
     The gradient is worked out on the way forward, a part at a time, so that the logits
     (T, vocabulary) are never held whole.
     """
-    return _apply(_TargetLosses, hidden, output, embedding, labels)
+    return _apply(_TargetLosses, hidden, output, labels)

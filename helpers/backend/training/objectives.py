@@ -17,7 +17,7 @@ from helpers.backend.training.examples import Example, Pair
 from helpers.backend.training.forward import Network, Noise
 from helpers.backend.training.packing import pack, split_by_rows
 
-MAX_ROWS = 640
+MAX_ROWS = 1024
 """Tokens in one forward pass; more are done in parts, which bounds the memory."""
 
 
