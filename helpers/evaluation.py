@@ -153,8 +153,11 @@ class Report:
     scorers: tuple[str, ...]
 
     def column(self, scorer: str, *, kind: str | None = None) -> np.ndarray:
-        """The values of one scorer, shape (n,), for one kind of question or for all."""
-        return np.array([row[scorer] for row in self.rows if kind in (None, row["kind"])])
+        """The values of one scorer, shape (n,), for one kind of question or for all.
+
+        NaN where the scorer does not apply.
+        """
+        return np.array([r[scorer] for r in self.rows if kind in (None, r["kind"])], dtype=float)
 
     def frame(self) -> pd.DataFrame:
         """All rows as a table."""
@@ -206,9 +209,10 @@ def grade(
 def interval(values: Sequence[float] | np.ndarray, *, seed: int = 0, draws: int = 2000) -> Interval:
     """Mean and percentile bootstrap interval (Efron 1979) over samples drawn with replacement.
 
-    Raises `DataError` for no values.
+    NaN, where a score does not apply, is left out. Raises `DataError` for no values.
     """
     data = np.asarray(values, dtype=float)
+    data = data[~np.isnan(data)]
     if data.size == 0:
         raise DataError("no values to average", fix="check the kind and the scorer's name")
     rng = np.random.default_rng(seed)
@@ -230,6 +234,7 @@ def compare(
     the share of random sign choices whose mean difference is at least as large.
     """
     gap = np.asarray(b, dtype=float) - np.asarray(a, dtype=float)
+    gap = gap[~np.isnan(gap)]
     rng = np.random.default_rng(seed)
     signs = rng.choice([-1.0, 1.0], (draws, gap.size))
     # The tolerance keeps a tie, computed in another order, from counting as smaller.

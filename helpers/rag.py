@@ -34,6 +34,8 @@ LEAST = 0.3
 questions it turns away 2 in 100 that have an article, and 6 in 10 of the others."""
 IN_A_ROW = 8
 """Questions that one worker of `generate_all` asks after each other."""
+ENOUGH = 3
+"""Longer words and numbers in a sentence from which its source can be told."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -53,7 +55,7 @@ class Generation:
 
     answer: str
     citations: tuple[str, ...]
-    """Ids of the articles whose notes were in the prompt; empty where it declined."""
+    """Ids of the articles that the answer's sentences come from; empty where it declined."""
     hits: tuple[Hit, ...]
     """The best chunk of each article found."""
     declined: bool
@@ -143,9 +145,10 @@ class Rag:
             max_completion_tokens=max_tokens,
         )
         usage = reply.usage
+        text = (reply.choices[0].message.content or "").strip()
         return Generation(
-            (reply.choices[0].message.content or "").strip(),
-            tuple(note.article for note in notes),
+            text,
+            cited(text, notes),
             tuple(hits),
             declined=False,
             notes=notes,
@@ -174,14 +177,40 @@ def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:
     return found
 
 
+def cited(answer: str, notes: Sequence[Note]) -> tuple[str, ...]:
+    """The articles behind an answer: for each sentence the note that says most of it.
+
+    A sentence of which no note has half the longer words, a very short one, and a refusal
+    cite nothing.
+    """
+    found = []
+    for sentence in sentences(answer):
+        own = _words(sentence) | set(_NUMBER.findall(sentence))
+        shared = [len(own & _said_by(note)) for note in notes]
+        most = max(shared, default=0)
+        if len(own) >= ENOUGH and most >= len(own) / 2:
+            found.append(notes[shared.index(most)].article)
+    return tuple(dict.fromkeys(found))
+
+
+def _said_by(note: Note) -> set[str]:
+    text = f"{note.heading} {note.text}"
+    return _words(text) | set(_NUMBER.findall(text))
+
+
+def _words(text: str) -> set[str]:
+    """The longer words, which carry what a sentence is about."""
+    return set(re.findall(r"[a-z]{4,}", text.lower()))
+
+
 def grounding(answer: str, notes: Sequence[str]) -> list[Grounded]:
     """Whether each sentence's numbers stand in the notes, and half of its longer words."""
-    text = " ".join(notes).lower()
-    numbers, words = set(_NUMBER.findall(text)), set(re.findall(r"[a-z]{4,}", text))
+    text = " ".join(notes)
+    numbers, words = set(_NUMBER.findall(text)), _words(text)
     found = []
     for sentence in sentences(answer):
         missing = tuple(n for n in _NUMBER.findall(sentence) if n not in numbers)
-        own = set(re.findall(r"[a-z]{4,}", sentence.lower()))
+        own = _words(sentence)
         covered = len(own & words) >= len(own) / 2
         found.append(Grounded(sentence, not missing and covered, missing))
     return found

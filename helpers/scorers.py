@@ -11,7 +11,7 @@ Not for: means, intervals and comparisons, see `helpers.evaluation`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +41,8 @@ class Sample:
 class Score:
     """A number, most often from 0 to 1, and a short reason that an error table can show."""
 
-    value: float
+    value: float | None
+    """None where the score does not apply to the sample; means leave it out."""
     reason: str = ""
 
 
@@ -69,15 +70,17 @@ def exact_match(output: str, sample: Sample) -> Score:
 def key_fact_recall(output: str, sample: Sample) -> Score:
     """Share of the sample's key facts that the answer states in an accepted spelling.
 
-    A sample without key facts scores 1: there is nothing to miss.
+    It does not apply to a sample without key facts, which is to be declined.
     """
+    if not sample.key_facts:
+        return Score(None)
     missing = [
         fact[0]
         for fact in sample.key_facts
         if not any(contains(output, spelling) for spelling in fact)
     ]
-    total = len(sample.key_facts) or 1
-    return Score(1 - len(missing) / total, f"missing: {', '.join(missing)}" if missing else "")
+    recall = 1 - len(missing) / len(sample.key_facts)
+    return Score(recall, f"missing: {', '.join(missing)}" if missing else "")
 
 
 def chrf(output: str, sample: Sample) -> Score:
@@ -141,6 +144,28 @@ def made_up_facts(known: Iterable[str]) -> Scorer:
             if normalise(fact) not in allowed and normalise(fact) not in asked
         ]
         return Score(float(len(invented)), f"invented: {', '.join(invented)}" if invented else "")
+
+    return score
+
+
+def outdated(before: Mapping[str, str], after: Mapping[str, str]) -> Scorer:
+    """A scorer for questions about articles that have changed: 1 if the answer states a fact
+    that the earlier text of its article held and the later one does not.
+
+    `before` and `after` are texts by article id. Elsewhere it does not apply.
+    """
+    gone = {
+        name: {normalise(fact) for fact in stated_facts(text)}
+        - {normalise(fact) for fact in stated_facts(after[name])}
+        for name, text in before.items()
+        if name in after and after[name] != text
+    }
+
+    def score(output: str, sample: Sample) -> Score:
+        if sample.kind != "changed policy" or sample.article not in gone:
+            return Score(None)
+        old = [f for f in stated_facts(output) if normalise(f) in gone[sample.article]]
+        return Score(float(bool(old)), f"no longer true: {', '.join(old)}" if old else "")
 
     return score
 

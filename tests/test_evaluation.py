@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from helpers.errors import DataError
-from helpers.evaluation import Answer, compare, grade, interval, load_samples, store, stored
+from helpers.evaluation import (
+    Answer,
+    Report,
+    compare,
+    grade,
+    interval,
+    load_samples,
+    store,
+    stored,
+)
 from helpers.scorers import Sample, exact_match
 
 SAMPLES = [Sample(id=str(i), question="q", target=str(i % 2), kind="k") for i in range(10)]
@@ -66,3 +75,18 @@ def test_a_test_set_that_cannot_be_read_names_the_line(tmp_path):
 def test_a_comparison_reads_as_a_difference_with_its_interval():
     shown = repr(compare([0.0] * 20, [1.0] * 20))
     assert re.fullmatch(r"difference \+1\.00 \[\+1\.00, \+1\.00\], p = 0\.00\d\d", shown), shown
+
+
+def test_samples_to_which_a_score_does_not_apply_are_left_out():
+    nan = float("nan")
+    assert interval([1.0, nan, 0.0]) == interval([1.0, 0.0])
+    assert compare([0.0, nan, 1.0], [1.0, 1.0, nan]) == compare([0.0], [1.0])
+
+
+def test_a_score_that_does_not_apply_is_stored_as_null(tmp_path):
+    report = Report(({"sample": "a", "kind": "k", "s": None},), ("s",))
+    dataset = tmp_path / "test.jsonl"
+    dataset.write_text("{}\n", encoding="utf-8")
+    store(tmp_path, "r", report, model="m", dataset=dataset)
+    assert '"s": null' in (tmp_path / "r.json").read_text(encoding="utf-8")
+    assert np.isnan(stored(tmp_path, "r").report.column("s")).all()

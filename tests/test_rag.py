@@ -14,7 +14,7 @@ from helpers.datasets.noted import DECLINE, asked_before, by_article
 from helpers.errors import DataError
 from helpers.evaluation import load_samples
 from helpers.prompts import article_note
-from helpers.rag import Rag, grounding, notes_of
+from helpers.rag import Rag, cited, grounding, notes_of
 from helpers.retrieval import Hit, build, judge, load
 from helpers.scorers import Sample
 
@@ -148,6 +148,24 @@ def test_a_number_that_stands_in_no_note_is_named():
     assert bad.missing == ("99",)
 
 
+def test_only_articles_that_the_answer_comes_from_are_cited():
+    fee, bill, visit = (
+        article_note(article)
+        for article in load_articles(KB)
+        if article.id in ("late-fee", "bill-date", "visit-reschedule")
+    )
+    by_name = {note.article: note for note in (fee, bill, visit)}
+    for name, note in by_name.items():
+        assert cited(note.text, list(by_name.values())) == (name,)
+    both = f"{by_name['late-fee'].text} {by_name['bill-date'].text}"
+    assert cited(both, list(by_name.values())) == ("late-fee", "bill-date")
+
+
+@pytest.mark.parametrize("answer", ["", "Good day.", "Penguins gather under southern moonlight."])
+def test_an_answer_that_comes_from_no_note_cites_none(answer):
+    assert cited(answer, [article_note(article) for article in load_articles(KB)]) == ()
+
+
 def test_an_unknown_knowledge_base_is_named(client):
     with pytest.raises(DataError, match="no knowledge base 'x'"):
         Rag(client, settings.BASE_MODEL, {}).generate(query="Hi", knowledge_base="x")
@@ -163,7 +181,8 @@ def test_a_real_model_answers_with_citations_and_declines(client):
         index = build(load_articles(KB)[:12], found, folder)
         rag = Rag(client, settings.BASE_MODEL, {"kb": index})
         done = rag.generate(query="When is my bill made?", knowledge_base="kb", max_tokens=30)
-        assert "bill-date" in done.citations
+        assert "bill-date" in [note.article for note in done.notes]
+        assert set(done.citations) <= {note.article for note in done.notes}
         assert done.answer
         off = rag.generate(query="zebra giraffe savanna photograph", knowledge_base="kb")
         assert off.declined
@@ -188,7 +207,7 @@ def test_answers_of_many_questions_come_back_in_the_order_of_the_questions(clien
     rag = Rag(client, settings.BASE_MODEL, {"kb": index}, how="dense", least=0.0)
     done, answers = rag.generate_all(samples, knowledge_base="kb", max_tokens=2, workers=2)
     assert [answer.sample for answer in answers] == [sample.id for sample in samples]
-    cited = [one.citations for one in done]
-    assert cited[::2] == [cited[0]] * 5
-    assert cited[1::2] == [cited[1]] * 4
-    assert cited[0] != cited[1]
+    read = [[note.article for note in one.notes] for one in done]
+    assert read[::2] == [read[0]] * 5
+    assert read[1::2] == [read[1]] * 4
+    assert read[0] != read[1]

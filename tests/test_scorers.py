@@ -9,6 +9,7 @@ from helpers.scorers import (
     house_style,
     key_fact_recall,
     made_up_facts,
+    outdated,
     stated_facts,
 )
 
@@ -63,6 +64,26 @@ def test_declining_needs_a_refusal_and_a_route():
 def test_facts_are_found_once_each():
     found = stated_facts("Pay $12 under Plan > Leave, or write to help@larkwell.example in 3 days.")
     assert found == ["help@larkwell.example", "Plan > Leave", "$12", "3"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [("The fee is $8.", 1.0), ("The fee is $5.", 0.0), ("Pay within 14 days.", 0.0), ("", 0.0)],
+)
+def test_an_outdated_answer_states_what_the_article_no_longer_holds(answer, value):
+    score = outdated({"fee": "It is $8 after 14 days."}, {"fee": "It is $5 after 14 days."})
+    changed = Sample("s", "What is the fee?", "It is $5.", "changed policy", article="fee")
+    assert score(answer, changed).value == value
+
+
+def test_only_a_changed_policy_can_be_answered_with_the_old_one():
+    score = outdated({"fee": "It is $8."}, {"fee": "It is $5."})
+    for kind, article in (("paraphrase", "fee"), ("changed policy", "other")):
+        assert score("It is $8.", Sample("s", "?", "", kind, article=article)).value is None
+
+
+def test_a_question_that_is_to_be_declined_has_no_key_fact_recall():
+    assert key_fact_recall("$8", Sample("s", "Hi", "I cannot", "misuse")).value is None
 
 
 def test_made_up_facts_are_those_in_no_known_text():
