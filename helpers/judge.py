@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from helpers.evaluation import Report
+
 if TYPE_CHECKING:
     from openai import OpenAI
 
@@ -43,6 +45,15 @@ def probability_first(
     """How probable it is that the judge prefers the answer shown first, 0 to 1."""
     prompt = PREFER.format(question=question, reference=reference, first=first, second=second)
     return _first_word(client, model, prompt, yes="a", no="b")
+
+
+def report(hand: Sequence[bool], said: Sequence[float]) -> Report:
+    """The judge's verdicts as graded answers, to be stored: 1 where it agrees with the hand."""
+    rows = (
+        {"sample": str(place), "kind": "judge", "said": p, "agrees": float((p > 0.5) == right)}
+        for place, (right, p) in enumerate(zip(hand, said, strict=True))
+    )
+    return Report(tuple(rows), ("agrees",))
 
 
 def _first_word(client: OpenAI, model: str, prompt: str, *, yes: str, no: str) -> float:

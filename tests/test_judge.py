@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers import settings
-from helpers.judge import agreement, probability_first, probability_right
+from helpers.judge import agreement, probability_first, probability_right, report
 
 
 def test_complete_agreement_and_chance():
@@ -30,3 +30,8 @@ def test_a_judge_gives_a_probability(client):
         ),
     ):
         assert 0 <= p <= 1
+
+
+def test_a_report_of_verdicts_says_where_the_judge_agrees():
+    made = report([True, False, True], [0.9, 0.8, 0.2])
+    assert made.column("agrees").tolist() == [1, 0, 0]
