@@ -7,6 +7,7 @@ For: `helpers.bootstrap`; standard library only. Not for: deciding what to insta
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import queue
@@ -149,7 +150,8 @@ def install(
             raise
         finally:
             progress.close()
-    with log.open("a", encoding="utf-8") as file:
+    # On a full disk this fails too; what pip said names it below.
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
         file.write("\n".join([" ".join(command), *said, ""]))
     if child.returncode:
         raise _explain(said, child.returncode, log)

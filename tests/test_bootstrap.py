@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers import bootstrap, installing, settings
+from helpers.__main__ import main
 from helpers.bootstrap import Machine
 from helpers.errors import SetupError
 from helpers.installing import Progress, Weights
@@ -294,6 +295,36 @@ def test_a_failed_preparation_is_one_line_and_leaves_no_stamp(clone: Sandbox) ->
     assert not clone.ready
     clone.ensure()
     assert clone.ready
+
+
+@pytest.mark.parametrize("mode", ["disk full", "crash"])
+def test_a_log_that_cannot_be_written_hides_no_error(clone: Sandbox, monkeypatch, mode) -> None:
+    wanted = "not enough disk space" if mode == "disk full" else "pip ended with code 2"
+    monkeypatch.setattr(Path, "open", full_disk(Path.open))
+    clone.pip_does(mode)
+    with pytest.raises(SetupError, match=wanted):
+        clone.ensure()
+
+
+def full_disk(opened):
+    def refuse(path, *rest, **named):
+        if path.name == "install.log":
+            raise OSError(28, "No space left on device")
+        return opened(path, *rest, **named)
+
+    return refuse
+
+
+def test_a_set_up_that_fails_ends_with_an_exit_code_and_one_line(monkeypatch, capsys) -> None:
+    def fails(root: Path) -> Path:
+        raise SetupError("no network", fix="connect")
+
+    monkeypatch.setattr(bootstrap, "ensure", fails)
+    assert main(["lab"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: no network")
+    assert "connect" in said
+    assert said.count("\n") == 1
 
 
 def test_preparation_says_what_the_program_said_last(tmp_path: Path) -> None:

@@ -150,7 +150,11 @@ class Bounded:
 
 
 def _too_large(bound: int) -> ApiError:
-    return ApiError(413, f"The request is too large. The limit is {bound:,} bytes.")
+    return ApiError(
+        413,
+        f"The request is too large. The limit is {bound:,} bytes. Send it in smaller parts.",
+        code="request_too_large",
+    )
 
 
 def create_app(

@@ -65,16 +65,22 @@ def ensure_running(settings: Settings) -> Address:
             return found
         spawned, present = None, _process(settings)
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if found := find(settings):
-                return found
-            # One that is only slow to answer must not get a second one beside it: both would
-            # run the same jobs.
-            if spawned is None and (present := _process(settings)) is None:
-                spawned = _spawn(settings)
-            elif spawned and spawned.poll() is not None:
-                break
-            time.sleep(0.05)
+        try:
+            while time.monotonic() < deadline:
+                if found := find(settings):
+                    return found
+                # One that is only slow to answer must not get a second one beside it: both
+                # would run the same jobs.
+                if spawned is None and (present := _process(settings)) is None:
+                    spawned = _spawn(settings)
+                elif spawned and spawned.poll() is not None:
+                    break
+                time.sleep(0.05)
+        except KeyboardInterrupt:
+            # It may not yet have said where it is, so that nobody could end it later.
+            if spawned:
+                spawned.terminate()
+            raise
     if spawned is None and present:
         raise BackendError(
             f"the server does not answer within {START_SECONDS} s",

@@ -167,10 +167,21 @@ class Service:
             total = sum(item["bytes"] for item in held) + sum(self._arriving.values())
             left = self.limits.total_bytes - total
             if len(held) + len(self._arriving) >= self.limits.files or left <= 0:
-                raise ApiError(400, "The file storage is full. Delete files first.", param="file")
+                raise ApiError(
+                    400,
+                    "The file storage is full. Delete files that you no longer need.",
+                    param="file",
+                    code="file_storage_full",
+                )
             limit = min(self.limits.file_bytes, left)
             if size > limit:
-                raise ApiError(413, f"File is too large. The limit is {limit} bytes.", param="file")
+                raise ApiError(
+                    413,
+                    f"File is too large: {size} bytes, and the limit is {limit} bytes. Upload "
+                    "it in parts, and continue training from one part's model with the next.",
+                    param="file",
+                    code="file_too_large",
+                )
             self._arriving[key] = size
         try:
             yield

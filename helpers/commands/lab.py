@@ -27,12 +27,13 @@ def run(root: Path, options: argparse.Namespace) -> int:
 
     config = settings.load()
     already_up = daemon.find(config) is not None
-    address = daemon.ensure_running(config)
-    print(f"the course's API server answers at {address.url}", flush=True)
-    trust(root)
-    lay_out(root, workspaces(config))
     try:
-        return processes.call(command(root, options), env=environment(root))
+        with processes.sigterm_as_interrupt():
+            address = daemon.ensure_running(config)
+            print(f"the course's API server answers at {address.url}", flush=True)
+            trust(root)
+            lay_out(root, workspaces(config))
+            return processes.call(command(root, options), env=environment(root))
     finally:
         if not already_up:
             daemon.stop(config)

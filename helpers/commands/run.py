@@ -52,12 +52,12 @@ def run(root: Path, options: argparse.Namespace) -> int:
     if options.fresh:
         daemon.stop(config)
         forget_training(config)
-    # Started here and not by the first kernel, so that no kernel's end can touch it.
-    daemon.ensure_running(config)
     report = config.state / "report"
     report.mkdir(parents=True, exist_ok=True)
     try:
         with processes.sigterm_as_interrupt():
+            # Here and not by the first kernel, so that no kernel's end can touch it.
+            daemon.ensure_running(config)
             done = [_one(path, report, update=options.update) for path in chosen]
     finally:
         if not already_up:

@@ -129,14 +129,17 @@ def test_uploads_are_bounded_in_size_count_and_total(small):
     with pytest.raises(openai.APIStatusError) as caught:
         upload(client, 2001)
     assert caught.value.status_code == 413
+    assert caught.value.code == "file_too_large"
+    assert "2001 bytes, and the limit is 2000 bytes. Upload it in parts" in caught.value.message
     assert client.files.list().data == []
     upload(client, 2000)
     upload(client, 2000)
     with pytest.raises(openai.APIStatusError, match="1000 bytes"):
         upload(client, 1001)
     upload(client, 1000)
-    with pytest.raises(openai.BadRequestError, match="full"):
+    with pytest.raises(openai.BadRequestError, match=r"full\. Delete files") as caught:
         upload(client, 1)
+    assert caught.value.code == "file_storage_full"
     assert len(client.files.list().data) == 3
 
 
@@ -146,6 +149,8 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(small):
     with pytest.raises(openai.APIStatusError) as caught:
         upload(client, 3_000_000)
     assert caught.value.status_code == 413
+    assert caught.value.code == "request_too_large"
+    assert "smaller parts" in caught.value.message
     with pytest.raises(openai.APIStatusError) as caught:
         client.chat.completions.create(
             model=BASE_MODEL, messages=[{"role": "user", "content": "x" * 30_000_000}]

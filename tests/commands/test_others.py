@@ -143,4 +143,43 @@ def test_a_signal_ends_the_program_and_its_children(tmp_path, name):
         parent.terminate()
     assert parent.wait(30) == 130
     pid = int((tmp_path / "pid").read_text())
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert not psutil.pid_exists(pid) or is_zombie(pid)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("verb", ["lab", "serve"])
+def test_a_signal_ends_the_server_that_the_verb_started(tmp_path, verb, name):
+    options = ["--no-browser"] if verb == "lab" else []
+    environ = {
+        **os.environ,
+        "WORKBOOK_STATE": str(tmp_path / "state"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
+    }
+    running = subprocess.Popen(
+        [sys.executable, "-m", "helpers", verb, *options],
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    known = tmp_path / "state" / "server.json"
+    while not known.exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    server = json.loads(known.read_text())["pid"]
+    # Ctrl-C on a terminal reaches the whole group; `kill` reaches one process.
+    if name == "SIGINT":
+        os.killpg(running.pid, signal.SIGINT)
+    else:
+        running.terminate()
+    _, said = running.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert not psutil.pid_exists(server) or is_zombie(server)
+
+
+def is_zombie(pid):
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
