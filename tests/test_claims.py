@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from helpers import comparison, costs, settings
+from helpers.backend.store import Store
+from helpers.backend.training.spec import read_progress
 from helpers.evaluation import compare, stored
 
 pytestmark = pytest.mark.slow
@@ -27,7 +29,7 @@ def report(name):
 
 def mean(name, scorer, *kinds):
     found = report(name)
-    return float(np.mean(np.concatenate([found.column(scorer, kind=kind) for kind in kinds])))
+    return float(np.nanmean(np.concatenate([found.column(scorer, kind=kind) for kind in kinds])))
 
 
 def test_the_base_model_knows_none_of_the_providers_facts():
@@ -48,6 +50,21 @@ def test_the_tuned_model_declines_more_than_its_base():
 
 def test_the_tuned_model_still_says_the_old_fact():
     assert mean("03-v1", "key_fact_recall", "changed policy") <= 0.3
+    assert mean("03-v1", "outdated", "changed policy") >= 0.5
+
+
+def test_with_notes_the_old_fact_is_gone():
+    assert mean("06-tuned-notes", "outdated", "changed policy") <= 0.2
+
+
+def test_the_small_judge_is_no_better_than_chance():
+    assert 0.35 <= float(report("03-judge").column("agrees").mean()) <= 0.65
+
+
+def test_a_quarter_of_the_data_is_too_little_with_any_seed():
+    scores = [mean(f"03-seed-{seed}", "key_fact_recall", "paraphrase") for seed in (1, 2, 42)]
+    assert max(scores) < mean("03-v1", "key_fact_recall", "paraphrase") - 0.1
+    assert len(set(scores)) > 1
 
 
 def test_the_tuned_model_declines_most_questions_that_are_out_of_scope():
@@ -112,6 +129,17 @@ def test_notes_bring_facts_that_the_base_model_lacks():
         for found in reports
     )
     assert compare(before, after).difference.low > 0
+
+
+def test_the_guard_keeps_most_hidden_orders_out():
+    obeyed = {
+        f"{name}, {guard}": float(report(f"06-orders, {name}, {guard}").column("obeys").mean())
+        for name in ("base", "reader")
+        for guard in ("open", "guard")
+    }
+    assert obeyed["base, open"] > 0.1
+    assert obeyed["base, guard"] < obeyed["base, open"]
+    assert obeyed["reader, guard"] <= 0.1
 
 
 def test_the_model_trained_on_notes_states_changed_policies():
@@ -180,3 +208,36 @@ def test_in_the_capstone_only_a_lookup_brings_facts_that_no_training_saw():
     facts = capstone_facts()
     looked_up = max(facts[costs.RETRIEVAL], facts[costs.BOTH])
     assert looked_up > max(facts[costs.BASE], facts[costs.FEW_SHOT], facts[costs.TUNED])
+
+
+def steps(suffix):
+    """The steps of the newest finished job with this suffix, as its trainer wrote them."""
+    state = settings.load().state
+    done = [
+        job
+        for job in Store(state).list("job")[0]
+        if job["status"] == "succeeded" and f":{suffix}:" in job["fine_tuned_model"]
+    ]
+    if not done:
+        pytest.skip(f"no job {suffix!r}: run the notebooks first")
+    newest = max(done, key=lambda job: job["created_at"])
+    rows = read_progress(state / "jobs" / newest["id"])
+    return [row for row in rows if row["type"] == "step"]
+
+
+def test_the_first_job_of_all_learns_its_examples():
+    losses = [row["train_loss"] for row in steps("first-try")]
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_two_dozen_examples_seen_ten_times_are_overfitted():
+    curve = steps("overfit")
+    valid = [row["full_valid_loss"] for row in curve if "full_valid_loss" in row]
+    assert curve[-1]["train_loss"] < 0.1 * min(valid)
+    assert valid[-1] > 0.8 * valid[len(valid) // 2]
+
+
+def test_preferences_make_the_better_answer_likelier_on_pairs_never_seen():
+    curve = steps("short")
+    assert curve[0]["train_loss"] == pytest.approx(np.log(2), abs=0.01)
+    assert curve[-1]["full_valid_loss"] < 0.3
