@@ -1,9 +1,13 @@
 from types import SimpleNamespace
 
+import httpx
+import openai
 import pytest
 
-from helpers.jobs import Hyperparameters, Snapshot, fingerprint, follow
-from helpers.widgets.monitor import curves, describe, seconds_left
+from helpers import jsonl
+from helpers.errors import NotAvailable
+from helpers.jobs import Hyperparameters, Snapshot, fine_tune, fingerprint, follow
+from helpers.widgets.monitor import curves, describe, seconds_left, watch_text
 
 
 def event(step, total=10, at=0, **values):
@@ -68,3 +72,40 @@ def test_following_ends_with_the_job():
     seen = [found.status for found in follow(client, "job", every=7, sleep=slept.append)]
     assert seen == ["running", "running", "succeeded"]
     assert slept == [7, 7]
+
+
+def test_without_widgets_a_line_is_printed_when_something_has_changed(capsys):
+    states = iter(["queued", "queued", "running", "running", "succeeded"])
+    jobs = SimpleNamespace(
+        retrieve=lambda _: SimpleNamespace(status=next(states)), list_events=lambda *_, **__: []
+    )
+    client = SimpleNamespace(fine_tuning=SimpleNamespace(jobs=jobs))
+    assert watch_text(client, "job", every=0).status == "succeeded"
+    assert capsys.readouterr().out.splitlines() == ["queued", "running", "succeeded"]
+
+
+def refusing(code):
+    """A client of an endpoint that takes files and lists no job, and refuses to train."""
+
+    def answer(request):
+        if request.url.path.endswith("/files"):
+            return httpx.Response(200, json={"id": "file-1", "object": "file"})
+        if request.method == "GET":
+            return httpx.Response(200, json={"object": "list", "data": [], "has_more": False})
+        error = {"message": "no", "type": "invalid_request_error", "param": None, "code": code}
+        return httpx.Response(403, json={"error": error})
+
+    transport = httpx.Client(transport=httpx.MockTransport(answer))
+    return openai.OpenAI(api_key="x", base_url="http://test/v1", http_client=transport)
+
+
+def test_an_account_that_may_no_longer_train_is_told_the_way_on(tmp_path):
+    turn = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    rows = [{"messages": [{**turn[0], "content": f"Hi {i}"}, turn[1]]} for i in range(10)]
+    jsonl.write(tmp_path / "train.jsonl", rows)
+    asked = {"model": "m", "training": tmp_path / "train.jsonl"}
+    with pytest.raises(NotAvailable, match="no longer create") as caught:
+        fine_tune(refusing("training_not_available"), **asked)
+    assert "the embedded server trains" in str(caught.value)
+    with pytest.raises(openai.PermissionDeniedError):
+        fine_tune(refusing("something_else"), **asked)

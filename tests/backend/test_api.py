@@ -113,6 +113,12 @@ def test_a_json_schema_is_kept_to(client):
     assert isinstance(reply.choices[0].message.parsed, Person)
 
 
+def test_the_response_format_text_changes_nothing(client):
+    plain = chat(client, max_tokens=12).choices[0].message.content
+    asked = chat(client, max_tokens=12, response_format={"type": "text"})
+    assert asked.choices[0].message.content == plain
+
+
 def test_a_json_object_is_one(client):
     messages = [{"role": "user", "content": 'Write this as JSON: {"a": 1}'}]
     asked = {"messages": messages, "response_format": {"type": "json_object"}}

@@ -147,3 +147,18 @@ def test_a_signal_ends_the_kernel_and_says_so_in_one_line(tmp_path, name):
     assert running.returncode == 130
     assert "Traceback" not in said
     assert not psutil.pid_exists(int(mark.read_text()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fresh", [False, True])
+def test_only_a_fresh_run_forgets_what_was_trained(tmp_path, monkeypatch, fresh):
+    write(tmp_path / "notebooks" / "00_good.ipynb", "print('hello')")
+    config = replace(settings_module.load(), state=tmp_path / "state")
+    old = config.state / "jobs" / "ftjob-old"
+    old.mkdir(parents=True)
+    monkeypatch.setattr(settings_module, "load", lambda: config)
+    monkeypatch.setattr(daemon, "find", lambda settings: None)
+    monkeypatch.setattr(daemon, "ensure_running", lambda settings: None)
+    options = argparse.Namespace(names=[], fresh=fresh, update=False)
+    assert run.run(tmp_path, options) == 0
+    assert old.exists() is not fresh
