@@ -41,6 +41,12 @@ def packed(weight: Tensor) -> Product:
     return lambda x: product(x, laid_out, None, "none", [], "")
 
 
+KEPT_CHANCES = 1_000_000
+"""Attention weights of one layer that are kept for the way back: 2 or 4 MB. For long sequences
+there are more; keeping those would take more memory than all the rest, so they are worked out
+again."""
+
+
 class Frozen:
     """A linear layer that never changes: forward, and backward to its input alone."""
 
@@ -110,18 +116,19 @@ def lora_linear(x: Tensor, layer: Frozen, scale: float, pairs: Sequence[Pair]) -
 class _SwiGlu(Function):
     @staticmethod
     def forward(ctx: Any, both: Tensor) -> Tensor:
-        ctx.save_for_backward(both)
         gate, up = both.chunk(2, dim=-1)
-        return F.silu(gate).mul_(up)
+        active = F.silu(gate)
+        ctx.save_for_backward(both, active)
+        return active * up
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (both,) = ctx.saved_tensors
+        both, active = ctx.saved_tensors
         gate, up = both.chunk(2, dim=-1)
         result = torch.empty_like(both)
         to_gate, to_up = result.chunk(2, dim=-1)
-        torch.mul(grad, F.silu(gate), out=to_up)
+        torch.mul(grad, active, out=to_up)
         torch.ops.aten.silu_backward(grad * up, gate, grad_input=to_gate)
         return result
 
@@ -188,15 +195,15 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
 class _Attention(Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(q, k, v, bias)
-        return torch.bmm(_chances(q, k, bias), v)
+        chances = _chances(q, k, bias)
+        ctx.save_for_backward(q, k, v, bias, chances if chances.numel() <= KEPT_CHANCES else None)
+        return torch.bmm(chances, v)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        q, k, v, bias = ctx.saved_tensors
-        # Worked out again: keeping them for every layer would take more memory than the rest.
-        chances = _chances(q, k, bias)
+        q, k, v, bias, kept = ctx.saved_tensors
+        chances = _chances(q, k, bias) if kept is None else kept
         to_v = torch.bmm(chances.transpose(1, 2), grad)
         slope = torch.bmm(grad, v.transpose(1, 2))
         slope = torch.ops.aten._softmax_backward_data(  # noqa: SLF001

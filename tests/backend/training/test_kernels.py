@@ -63,7 +63,9 @@ def test_rotate_turns_the_first_heads_and_its_gradient_turns_back() -> None:
     assert gradcheck(ours, (x,))
 
 
-def test_attention() -> None:
+@pytest.mark.parametrize("kept", [0, 1_000_000])
+def test_attention(monkeypatch, kept: int) -> None:
+    monkeypatch.setattr(kernels, "KEPT_CHANCES", kept)
     q, k, v = made(2, 3, 4), made(2, 5, 4), made(2, 5, 4)
     bias = made(3, 5, grad=False)
     bias[0, 4] = float("-inf")
