@@ -10,7 +10,8 @@ import pytest
 from helpers import settings
 from helpers.chunking import load_articles
 from helpers.datasets import support
-from helpers.datasets.noted import DECLINE, asked_before, by_article
+from helpers.datasets.asked import asked_before, by_article
+from helpers.datasets.noted import DECLINE
 from helpers.errors import DataError
 from helpers.evaluation import load_samples
 from helpers.prompts import article_note
@@ -68,6 +69,39 @@ def test_an_edited_article_replaces_its_old_chunks(index, tmp_path):
     assert own.search("late payment fee", k=1)[0].text.endswith("$77.")
     own.delete("late-fee")
     assert "late-fee" not in own.articles()
+
+
+def test_hybrid_search_adds_the_ranks_of_both_and_keeps_their_order(index):
+    query = "Where do I track my order number?"
+    ranks = {}
+    for how in ("bm25", "dense"):
+        for rank, hit in enumerate(index.search(query, k=30, how=how), start=1):
+            ranks[hit.id] = ranks.get(hit.id, 0) + 1 / (60 + rank)
+    best = sorted(ranks, key=lambda name: (-ranks[name], name))
+    hits = index.search(query, k=5, how="hybrid")
+    assert [hit.id for hit in hits] == best[:5]
+    assert [hit.score for hit in hits] == pytest.approx([ranks[name] for name in best[:5]])
+    texts = {hit.id: hit for name in {h.article for h in hits} for hit in index.chunks(name)}
+    assert all(hit.text == texts[hit.id].text for hit in hits)
+
+
+def test_a_hybrid_search_that_a_writer_disturbs_searches_again(tmp_path, monkeypatch):
+    articles = load_articles(KB)[:4]
+    reader, writer = build(articles, Words(), tmp_path), load(tmp_path, Words())
+    read = reader._rows
+    left = [1]
+
+    def disturbed(numbers):
+        if left:
+            left.pop()
+            writer.upsert(*articles)
+            reader._table.checkout_latest()
+        return read(numbers)
+
+    monkeypatch.setattr(reader, "_rows", disturbed)
+    calm = [hit.id for hit in writer.search("contract", k=3, how="hybrid")]
+    assert [hit.id for hit in reader.search("contract", k=3, how="hybrid")] == calm
+    assert not left
 
 
 def test_metrics_of_a_question_with_two_articles(index):

@@ -3,7 +3,8 @@
 For: retrieval-aware fine-tuning. The user message holds notes in the form of
 `helpers.prompts.with_notes`: the article that answers among others, with its numbers changed
 anew in each example, so that only reading the note gives the answer (after RAFT, Zhang et al.
-2024). Where no note answers, the right answer is to decline. Not for: finding the notes.
+2024). Where no note answers, the right answer is to decline. Not for: finding the notes;
+questions without notes, see `asked`.
 
     made = noted(questions, articles, neighbours, seed=42)
     made[0].example["messages"]
@@ -14,15 +15,13 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from helpers.chunking import Article
-from helpers.datasets.support import Made
-from helpers.datasets.table import QUESTION
+from helpers.datasets.asked import Asked
 from helpers.prompts import article_note, with_notes
 
 Rules = Mapping[str, Sequence[tuple[str, str]]]
@@ -32,21 +31,10 @@ DECLINE = (
     "I can only help with Larkwell Fibre services. For anything else, please ask a "
     "specialist or call our team on 555-0142."
 )
-CHANGED, REWORDED, UNANSWERED = 0.85, 0.5, 0.06
-"""Shares of examples: with other numbers; with another rule, where one is written; with the
-answering article taken out of the notes."""
+CHANGED, REWORDED = 0.85, 0.5
+"""Shares of examples: with other numbers; with another rule, where one is written."""
 _NUMBER = re.compile(r"(?<![\w.@/-])(\$?)(\d+)(?![\w@/-]|[.,:]\d)")
 _ITEM = re.compile(r"^(\s*)(\d+[.)]\s)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A customer's question, its canonical answer, and the articles it was taken from."""
-
-    question: str
-    answer: str
-    articles: tuple[str, ...]
-    """Empty where the right answer is to decline."""
 
 
 @dataclass(frozen=True)
@@ -58,38 +46,6 @@ class Noted:
     """The articles of the notes, in their order."""
     answerable: bool
     changed: bool
-
-
-def asked_before(
-    made: Made, articles: Iterable[Article], *, part: str = "train", most: int | None = None
-) -> list[Asked]:
-    """The questions of a part of the dataset with the articles that their tickets were about.
-
-    `most`: how many questions of each article, or pair of them, are taken; None takes all, and
-    questions without an article are always taken.
-    """
-    known = {article.id for article in articles}
-    table = made.cleaning.table
-    topics = dict(zip(table[QUESTION], table["intent"], strict=True))
-    count: Counter[str] = Counter()
-    found = []
-    for example in getattr(made, part):
-        _, question, answer = (message["content"] for message in example["messages"])
-        topic = topics[question]
-        count[topic] += 1
-        about = tuple(name for name in topic.split(";") if name in known)
-        if most is None or not about or count[topic] <= most:
-            found.append(Asked(question, answer, about))
-    return found
-
-
-def by_article(asked: Iterable[Asked]) -> dict[str, list[str]]:
-    """Questions about one article alone, by its id: what an index can be built with."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for one in asked:
-        if len(one.articles) == 1:
-            found[one.articles[0]].append(one.question)
-    return dict(found)
 
 
 def load_rules(path: str | Path) -> dict[str, list[tuple[str, str]]]:
@@ -105,16 +61,19 @@ def noted(
     *,
     rules: Rules | None = None,
     notes: int = 2,
+    unanswered: float = 0.0,
     seed: int = 42,
 ) -> list[Noted]:
     """One example for each question, in their order.
 
     `neighbours` holds, for each question, the articles that the search returned, best first.
+    `unanswered` is the share of examples with the answering article taken out of the notes, so
+    that they decline: with some, a small model declines more where it need not, too.
     """
     known = {article.id: article for article in articles}
     rng = random.Random(seed)
     return [
-        _one(one, known, near, rules or {}, notes, rng)
+        _one(one, known, near, rules or {}, notes, unanswered, rng)
         for one, near in zip(asked, neighbours, strict=True)
     ]
 
@@ -125,10 +84,11 @@ def _one(
     near: Sequence[str],
     rules: Rules,
     notes: int,
+    unanswered: float,
     rng: random.Random,
 ) -> Noted:
     others = [name for name in near if name not in asked.articles and name in known]
-    answerable = bool(asked.articles) and rng.random() >= UNANSWERED
+    answerable = bool(asked.articles) and rng.random() >= unanswered
     names = _placed(asked.articles, near, notes) if answerable else others[:notes]
     answer = asked.answer if answerable or not asked.articles else DECLINE
     shown = [known[name] for name in names]

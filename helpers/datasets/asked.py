@@ -1,0 +1,109 @@
+"""Questions with their answers and the articles that they are about.
+
+For: lessons that must know which article answers, and an index of known questions. Not for:
+notes beside a question, see `noted`; the examples of a dataset, see `support`.
+
+    asked = asked_before(support.build(desk), articles)
+    by_article(asked)["late-fee"]           # what customers asked about it
+    joined(asked, 60)                       # two questions in one message
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from helpers.chunking import Article
+from helpers.datasets.support import Made, chat
+from helpers.datasets.table import ANSWER, QUESTION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+JOINTS = ("{} {}", "{} Also, {}", "{} And {}", "{} By the way, {}", "{} One more thing: {}")
+"""How customers put a second question behind the first."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A customer's question, its canonical answer, and the articles it was taken from."""
+
+    question: str
+    answer: str
+    articles: tuple[str, ...]
+    """Empty where the right answer is to decline."""
+
+
+def asked_in(table: pd.DataFrame, articles: Iterable[Article]) -> list[Asked]:
+    """The rows of a cleaned table of tickets; their tags name the articles."""
+    known = {article.id for article in articles}
+    rows = zip(table[QUESTION], table[ANSWER], table["intent"], strict=True)
+    return [
+        Asked(question, answer, tuple(name for name in tags.split(";") if name in known))
+        for question, answer, tags in rows
+    ]
+
+
+def asked_before(made: Made, articles: Iterable[Article], *, part: str = "train") -> list[Asked]:
+    """The questions of a part of the dataset, in its order."""
+    known = {one.question: one for one in asked_in(made.cleaning.table, articles)}
+    return [known[example["messages"][1]["content"]] for example in getattr(made, part)]
+
+
+def examples(asked: Iterable[Asked]) -> list[dict[str, Any]]:
+    """Chat examples of the questions, without notes."""
+    return [chat(one.question, one.answer) for one in asked]
+
+
+def at_most(asked: Iterable[Asked], n: int) -> list[Asked]:
+    """The first n questions about each article, or pair of them, and all without an article."""
+    count: Counter[tuple[str, ...]] = Counter()
+    kept = []
+    for one in asked:
+        count[one.articles] += 1
+        if not one.articles or count[one.articles] <= n:
+            kept.append(one)
+    return kept
+
+
+def by_article(asked: Iterable[Asked]) -> dict[str, list[str]]:
+    """Questions about one article alone, by its id: what an index can be built with."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for one in asked:
+        if len(one.articles) == 1:
+            found[one.articles[0]].append(one.question)
+    return dict(found)
+
+
+def joined(asked: Sequence[Asked], n: int, *, seed: int = 42) -> list[Asked]:
+    """n messages that ask two things, each of two questions about different articles.
+
+    The answer is both answers, in the order asked. Customers do this, and few tickets show it.
+    """
+    single = [one for one in asked if len(one.articles) == 1]
+    if len({one.articles for one in single}) < 2:
+        raise ValueError("joining needs questions about two articles at least")
+    rng = random.Random(seed)
+    made: list[Asked] = []
+    while len(made) < n:
+        first, second = rng.sample(single, 2)
+        if first.articles == second.articles:
+            continue
+        joint = rng.choice(JOINTS)
+        behind = second.question if joint == JOINTS[0] else _lowered(second.question)
+        made.append(
+            Asked(
+                joint.format(first.question, behind),
+                f"{first.answer} {second.answer}",
+                first.articles + second.articles,
+            )
+        )
+    return made
+
+
+def _lowered(text: str) -> str:
+    """`text` as it stands inside a sentence: "I" and abbreviations stay."""
+    return text if text[:2].isupper() or text.startswith("I") else text[:1].lower() + text[1:]

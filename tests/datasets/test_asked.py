@@ -1,0 +1,89 @@
+"""Questions with their articles: from tickets, limited, and two in one message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers.chunking import load_articles
+from helpers.datasets import clean, support
+from helpers.datasets.asked import (
+    Asked,
+    asked_before,
+    asked_in,
+    at_most,
+    by_article,
+    joined,
+)
+from helpers.datasets.noted import DECLINE
+
+SUPPORT = Path(__file__).resolve().parents[2] / "data" / "support"
+FEE = Asked("What is the late fee?", "Late payment: It is $8.", ("late-fee",))
+MOVE = Asked("I move, what now?", "Moving: Tell us 10 days ahead.", ("moving",))
+EGG = Asked("Boil an egg?", DECLINE, ())
+
+
+@pytest.fixture(scope="module")
+def made():
+    return support.build(support.load(SUPPORT))
+
+
+@pytest.fixture(scope="module")
+def articles():
+    return load_articles(SUPPORT / "kb")
+
+
+def test_training_questions_come_with_their_articles(made, articles):
+    asked = asked_before(made, articles)
+    assert len(asked) == len(made.train)
+    known = {article.id for article in articles}
+    assert all(set(one.articles) <= known for one in asked)
+    late = next(one for one in asked if one.articles == ("late-fee",))
+    assert "late fee" in late.answer
+    assert all(not one.articles for one in asked if one.answer == DECLINE)
+
+
+def test_the_number_of_questions_of_a_topic_can_be_limited(made, articles):
+    asked = asked_before(made, articles)
+    few = at_most(asked, 3)
+    assert max(len(texts) for texts in by_article(few).values()) == 3
+    assert [one for one in few if not one.articles] == [o for o in asked if not o.articles]
+
+
+def test_no_known_question_is_a_test_question(made, articles):
+    asked = {question.lower() for texts in by_article(asked_before(made, articles)).values()
+             for question in texts}  # fmt: skip
+    assert not asked & {row["messages"][1]["content"].lower() for row in made.test}
+
+
+def test_further_tickets_come_with_their_articles_too(articles):
+    more = support.load(SUPPORT, tickets="tickets_more.csv")
+    cleaned = clean.run(support.course_steps(more.articles), more.tickets)
+    asked = asked_in(cleaned.table, articles)
+    assert len(asked) == len(cleaned.table)
+    assert {len(one.articles) for one in asked} == {0, 1, 2}
+
+
+def test_two_questions_in_one_message_get_both_answers_in_their_order():
+    for one in joined([FEE, MOVE, EGG], 20):
+        first, second = (FEE, MOVE) if one.articles[0] == "late-fee" else (MOVE, FEE)
+        assert one.question.startswith(first.question)
+        assert one.question.lower().endswith(second.question.lower())
+        assert one.answer == f"{first.answer} {second.answer}"
+        assert one.articles == first.articles + second.articles
+
+
+def test_i_stays_a_capital_behind_another_question():
+    behind = [one.question for one in joined([FEE, MOVE], 40) if one.articles[0] == "late-fee"]
+    assert all(question.endswith("I move, what now?") for question in behind)
+
+
+def test_the_same_seed_joins_the_same_questions():
+    assert joined([FEE, MOVE], 9, seed=1) == joined([FEE, MOVE], 9, seed=1)
+    assert joined([FEE, MOVE], 9, seed=1) != joined([FEE, MOVE], 9, seed=2)
+
+
+def test_one_topic_alone_cannot_be_joined():
+    with pytest.raises(ValueError, match="two articles"):
+        joined([FEE, FEE, EGG], 3)
