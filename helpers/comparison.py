@@ -58,7 +58,7 @@ SOURCES = (
     Source(costs.BASE, "03-base", "03"),
     Source(costs.FEW_SHOT, "05-few-shot", "05"),
     Source(costs.RETRIEVAL, "06-base-notes", "06"),
-    Source(costs.TUNED, "03-v1", "03"),
+    Source(costs.TUNED, "04-v1 + new", "04"),
     Source(costs.BOTH, "06-tuned-notes", "06"),
 )
 

@@ -143,7 +143,7 @@ def test_the_champion_is_compared_with_each_other_method(folder, dataset):
 
 
 def test_a_tie_is_no_win(folder, dataset):
-    make(folder, dataset, "03-v1", facts=1.0, declines=1.0)
+    make(folder, dataset, "04-v1 + new", facts=1.0, declines=1.0)
     found = comparison.paired(comparison.gather(folder, dataset))["tuned"]
     assert found.p == 1.0
     assert np.isclose(found.difference.mean, 0)
