@@ -92,7 +92,7 @@ def test_the_second_version_keeps_declining_and_makes_up_nearly_nothing():
     assert float(report("04-v1 + new").column("made_up").mean()) < 0.08
 
 
-PAIR = ("03-v1", "06-tuned-notes")
+PAIR = ("04-v1 + new", "06-tuned-notes")
 WHOLE = ("05-few-shot", "06-base-notes", "06-tuned-notes")
 
 
@@ -156,7 +156,10 @@ def test_the_model_trained_on_notes_declines_more_than_the_base_model_with_them(
     assert mean("06-tuned-notes", "declines", *REFUSE) > mean("06-base-notes", "declines", *REFUSE)
 
 
-@pytest.mark.parametrize("other", ["03-base", "05-few-shot", "06-base-notes", "03-v1"])
+SINGLE = ("03-base", "05-few-shot", "06-base-notes", "03-v1", "04-v1 + new")
+
+
+@pytest.mark.parametrize("other", SINGLE)
 def test_training_and_notes_together_beat_each_single_method(other):
     found = compare(right(other), right("06-tuned-notes"))
     assert found.difference.mean > 0

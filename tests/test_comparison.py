@@ -106,7 +106,7 @@ def test_what_cannot_be_compared_is_named_with_the_command_that_makes_it(
 def test_without_any_result_nothing_is_made_up(tmp_path, dataset):
     found = comparison.gather(tmp_path / "none", dataset)
     assert [missing.run for missing in found.missing] == [
-        f"python3 -m helpers run {number}" for number in ("03", "05", "06", "03", "06")
+        f"python3 -m helpers run {number}" for number in ("03", "05", "06", "04", "06")
     ]
     assert comparison.by_kind(found).empty
     assert comparison.lineage(found).empty

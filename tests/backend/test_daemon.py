@@ -81,3 +81,21 @@ def test_a_stopped_server_is_ended_and_forgotten(settings, silent):
     assert silent.poll() is not None
     assert not (settings.state / "server.json").exists()
     assert daemon.find(settings) is None
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, daemon.SPIN), ("7", "7")])
+def test_llama_cpp_is_told_to_give_a_busy_core_away_before_it_is_loaded(tmp_path, own, expected):
+    # The library reads it once, when it is loaded.
+    code = """
+import os, sys, uvicorn
+from helpers import settings
+from helpers.backend import daemon
+uvicorn.Server.run = lambda *_, **__: print(os.environ["GOMP_SPINCOUNT"])
+assert "xllamacpp" not in sys.modules
+daemon.serve(settings.load())
+"""
+    env = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
+    env |= {"WORKBOOK_STATE": str(tmp_path)} | ({"GOMP_SPINCOUNT": own} if own else {})
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected]
