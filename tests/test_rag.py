@@ -81,27 +81,6 @@ def test_hybrid_search_adds_the_ranks_of_both_and_keeps_their_order(index):
     hits = index.search(query, k=5, how="hybrid")
     assert [hit.id for hit in hits] == best[:5]
     assert [hit.score for hit in hits] == pytest.approx([ranks[name] for name in best[:5]])
-    texts = {hit.id: hit for name in {h.article for h in hits} for hit in index.chunks(name)}
-    assert all(hit.text == texts[hit.id].text for hit in hits)
-
-
-def test_a_hybrid_search_that_a_writer_disturbs_searches_again(tmp_path, monkeypatch):
-    articles = load_articles(KB)[:4]
-    reader, writer = build(articles, Words(), tmp_path), load(tmp_path, Words())
-    read = reader._rows
-    left = [1]
-
-    def disturbed(numbers):
-        if left:
-            left.pop()
-            writer.upsert(*articles)
-            reader._table.checkout_latest()
-        return read(numbers)
-
-    monkeypatch.setattr(reader, "_rows", disturbed)
-    calm = [hit.id for hit in writer.search("contract", k=3, how="hybrid")]
-    assert [hit.id for hit in reader.search("contract", k=3, how="hybrid")] == calm
-    assert not left
 
 
 def test_metrics_of_a_question_with_two_articles(index):

@@ -39,9 +39,9 @@ REST_SECONDS = 10 * 60
 IDLE_SECONDS = 8 * 3600
 """A server that nobody started by hand ends itself after this long without a request or job."""
 SPIN = "2000"
-"""Rounds that a thread of llama.cpp waits for the others before it gives its core away. By
-default it holds the core for so long that another busy program makes a batch of answers take
-more than 60 s instead of 8 to 26."""
+"""Rounds that a thread of llama.cpp waits for the others before it gives its core away, where it
+is built with GNU's OpenMP. By default it holds the core so long that, beside another busy program
+on two cores, a batch of answers took more than 60 s; with this 8 to 26."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def serve(
     idle_seconds: float | None = None,
 ) -> None:
     """Run the server in this process until it is interrupted."""
-    # Before llama.cpp is loaded, which reads it then. Not for the trainer, but no harm to it.
+    # Before llama.cpp is loaded, which reads it then. The trainer inherits it, and is as fast.
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     import uvicorn
 

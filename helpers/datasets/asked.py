@@ -11,6 +11,7 @@ notes beside a question, see `noted`; the examples of a dataset, see `support`.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 JOINTS = ("{} {}", "{} Also, {}", "{} And {}", "{} By the way, {}", "{} One more thing: {}")
 """How customers put a second question behind the first."""
+_CAPITAL = re.compile(r"I\b|[A-Z]{2}|Larkwell|Halo")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def asked_in(table: pd.DataFrame, articles: Iterable[Article]) -> list[Asked]:
 
 
 def asked_before(made: Made, articles: Iterable[Article], *, part: str = "train") -> list[Asked]:
-    """The questions of a part of the dataset, in its order."""
+    """The questions of a part, "train" or "validation", in its order."""
     known = {one.question: one for one in asked_in(made.cleaning.table, articles)}
     return [known[example["messages"][1]["content"]] for example in getattr(made, part)]
 
@@ -105,5 +107,5 @@ def joined(asked: Sequence[Asked], n: int, *, seed: int = 42) -> list[Asked]:
 
 
 def _lowered(text: str) -> str:
-    """`text` as it stands inside a sentence: "I" and abbreviations stay."""
-    return text if text[:2].isupper() or text.startswith("I") else text[:1].lower() + text[1:]
+    """`text` as it stands inside a sentence: "I", names and abbreviations stay."""
+    return text if _CAPITAL.match(text) else text[:1].lower() + text[1:]

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 How = Literal["bm25", "dense", "hybrid", "questions"]
-Name = TypeVar("Name", str, int)
-NO_COSINE = float("nan")
 
 TABLE = "chunks"
 RRF_K = 60
@@ -44,31 +42,16 @@ DEPTH = 30
 """Chunks that each search hands to the fusion."""
 EXACT_BELOW = 20_000
 """Chunks up to which every vector is compared; above, a graph index finds near ones."""
-ROW_ID = "_rowid"
-"""LanceDB's number of a row, which a search knows without reading the row."""
-TRIES = 3
-"""Hybrid searches until one is not disturbed by a writer."""
 FRESH = timedelta(seconds=1)
 """How soon a reader sees what another process wrote."""
 
 
-def numbered(found: pa.Table) -> dict[int, float]:
-    """The one value of each found row, by the row's number."""
-    (value,) = set(found.column_names) - {ROW_ID}
-    return dict(zip(found[ROW_ID].to_pylist(), found[value].to_pylist(), strict=True))
-
-
-def ordered(values: Mapping[int, float]) -> list[int]:
-    """The rows from the lowest value up; equal values by number, so that two runs agree."""
-    return sorted(values, key=lambda row: (values[row], row))
-
-
-def fuse(rankings: Iterable[Sequence[Name]], *, k: int = RRF_K) -> dict[Name, float]:
+def fuse(rankings: Iterable[Sequence[str]], *, k: int = RRF_K) -> dict[str, float]:
     """Reciprocal rank fusion: each ranking gives 1 / (k + rank); best first.
 
     Ranks, not scores, are added, so that BM25 and cosine need no common scale.
     """
-    scores: defaultdict[Name, float] = defaultdict(float)
+    scores: defaultdict[str, float] = defaultdict(float)
     for ranking in rankings:
         for rank, name in enumerate(ranking, start=1):
             scores[name] += 1 / (k + rank)
@@ -109,7 +92,7 @@ class Index:
         elif how == "dense":
             hits = self._by_meaning(vector, depth)
         elif how == "hybrid":
-            hits = self._hybrid(query, vector, depth, k=None if per_article else k)
+            hits = self._hybrid(query, vector, depth)
         elif how == "questions":
             hits = self._by_questions(vector, depth, without=query if leave_out else None)
         else:
@@ -150,50 +133,16 @@ class Index:
         near = [(row, 1 - row["_distance"]) for row in rows]
         return best_first(Hit(row["id"], cosine, *shown(row), cosine) for row, cosine in near)
 
-    def _hybrid(
-        self, query: str, vector: np.ndarray | None, depth: int, *, k: int | None
-    ) -> list[Hit]:
-        """The k best of both searches; None for all. Texts are read of those alone: reading them
-        of all took as long as the searches."""
-        for _ in range(TRIES):
-            fused, cosine = self._fused(query, vector, depth)
-            ranks = list(fused.values())
-            # Those that tie with the last one are read too: their ids decide.
-            least = ranks[min(k or len(ranks), len(ranks)) - 1] if ranks else 0.0
-            kept = [row for row, score in fused.items() if score >= least]
-            rows = self._rows(kept)
-            # Another process may replace rows between search and reading.
-            if len(rows) == len(kept):
-                break
-        return best_first(
-            Hit(row["id"], fused[row[ROW_ID]], *shown(row), cosine.get(row[ROW_ID], NO_COSINE))
-            for row in rows
-        )
-
-    def _fused(
-        self, query: str, vector: np.ndarray | None, depth: int
-    ) -> tuple[dict[int, float], dict[int, float]]:
-        """Row numbers with their fused score, best first, and the cosine of those that have one."""
-
-        def request(query: Any, **options: Any) -> Any:
-            return self._table.search(query, **options).limit(depth).with_row_id(True)
-
+    def _hybrid(self, query: str, vector: np.ndarray | None, depth: int) -> list[Hit]:
         # LanceDB works outside Python's lock, so the two searches run side by side.
         with ThreadPoolExecutor(1) as beside:
-            asked = beside.submit(request(query, query_type="fts").select(["_score"]).to_arrow)
-            near = request(vector).distance_type("cosine").select(["_distance"]).to_arrow()
-        words = {row: -score for row, score in numbered(asked.result()).items()}
-        distances = numbered(near)
-        cosine = {row: 1 - distance for row, distance in distances.items()}
-        return fuse([ordered(words), ordered(distances)]), cosine
-
-    def _rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """The rows with these numbers, in any order."""
-        if not numbers:
-            return []
-        request = self._table.take_row_ids(list(numbers)).with_row_id()
-        rows: list[dict[str, Any]] = request.select([*COLUMNS]).to_arrow().to_pylist()
-        return rows
+            asked = beside.submit(self._by_words, query, depth)
+            meaning = self._by_meaning(vector, depth)
+        words = asked.result()
+        # The meaning's hits come last: they know the cosine, and a chunk found by both keeps it.
+        known = {hit.id: hit for hit in [*words, *meaning]}
+        fused = fuse([[hit.id for hit in words], [hit.id for hit in meaning]])
+        return [known[name]._replace(score=score) for name, score in fused.items()]
 
     def _by_questions(
         self, vector: np.ndarray | None, depth: int, *, without: str | None = None

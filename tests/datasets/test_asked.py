@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,10 +58,12 @@ def test_no_known_question_is_a_test_question(made, articles):
     assert not asked & {row["messages"][1]["content"].lower() for row in made.test}
 
 
-def test_further_tickets_come_with_their_articles_too(articles):
+def test_further_tickets_come_with_their_articles_too(made, articles):
     more = support.load(SUPPORT, tickets="tickets_more.csv")
     cleaned = clean.run(support.course_steps(more.articles), more.tickets)
     asked = asked_in(cleaned.table, articles)
+    closed = {row["messages"][1]["content"] for row in [*made.test, *made.validation]}
+    assert not closed & {one.question for one in asked}
     assert len(asked) == len(cleaned.table)
     assert {len(one.articles) for one in asked} == {0, 1, 2}
 
@@ -74,9 +77,20 @@ def test_two_questions_in_one_message_get_both_answers_in_their_order():
         assert one.articles == first.articles + second.articles
 
 
-def test_i_stays_a_capital_behind_another_question():
-    behind = [one.question for one in joined([FEE, MOVE], 40) if one.articles[0] == "late-fee"]
-    assert all(question.endswith("I move, what now?") for question in behind)
+@pytest.mark.parametrize(
+    ("alone", "behind"),
+    [
+        ("I move, what now?", "I move, what now?"),
+        ("Is there a fee?", "is there a fee?"),
+        ("A bill came.", "a bill came."),
+        ("USB port dead", "USB port dead"),
+        ("Larkwell bill?", "Larkwell bill?"),
+    ],
+)
+def test_a_second_question_begins_as_inside_a_sentence(alone, behind):
+    second = Asked(alone, "Call.", ("moving",))
+    found = [one.question for one in joined([FEE, second], 40) if one.articles[0] == "late-fee"]
+    assert {question.removeprefix(f"{FEE.question} ") for question in found} >= {f"Also, {behind}"}
 
 
 def test_the_same_seed_joins_the_same_questions():
@@ -87,3 +101,19 @@ def test_the_same_seed_joins_the_same_questions():
 def test_one_topic_alone_cannot_be_joined():
     with pytest.raises(ValueError, match="two articles"):
         joined([FEE, FEE, EGG], 3)
+
+
+def test_no_further_question_to_decline_is_a_test_question_in_other_clothes(made, articles):
+    more = support.load(SUPPORT, tickets="tickets_more.csv")
+    cleaned = clean.run(support.course_steps(more.articles), more.tickets)
+    new = [telling(one.question) for one in asked_in(cleaned.table, articles) if not one.articles]
+    tested = [row for row in made.test if row["kind"] in ("out of scope", "misuse")]
+    for row in tested:
+        words = telling(row["messages"][1]["content"])
+        near = max(new, key=lambda other: len(words & other) / max(3, len(other)))
+        assert len(words & near) < 0.67 * max(3, len(near)), (sorted(words), sorted(near))
+
+
+def telling(text):
+    """The longer words of a text, which carry what it is about."""
+    return set(re.findall(r"[a-z]{4,}", text.lower())) - {"your", "what", "that", "with", "from"}
