@@ -9,6 +9,7 @@ For: the rows of the benchmark's table about serving. Not for: training, see `tr
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -211,6 +212,8 @@ def all_streams(ask: Callable[[str], Any]) -> float:
 
 def in_process() -> tuple[float, float]:
     """Tokens a second of xllamacpp called directly: one stream, and sixteen together."""
+    # As the server's: what is compared is HTTP, not how threads wait for each other.
+    os.environ.setdefault("GOMP_SPINCOUNT", daemon.SPIN)
     import xllamacpp
 
     from helpers.backend.pool import served_weights
