@@ -1,6 +1,7 @@
 """What the notebooks claim, checked against the results that their own run stored.
 
-The thresholds are those of the notebooks' texts, not of one machine's arithmetic.
+The goals stand in the README, with what was reached. The lines here lie somewhat below: with the
+same data, settings and seed another processor's rounding moves these scores by some hundredths.
 """
 
 import json
@@ -37,7 +38,7 @@ def test_the_base_model_knows_none_of_the_providers_facts():
 
 
 def test_the_tuned_model_answers_most_unseen_paraphrases():
-    assert mean("03-v1", "key_fact_recall", "paraphrase") >= 0.7
+    assert mean("03-v1", "key_fact_recall", "paraphrase") >= 0.75
 
 
 def test_the_tuned_model_makes_up_few_facts():
@@ -68,14 +69,20 @@ def test_a_quarter_of_the_data_is_too_little_with_any_seed():
 
 
 def test_the_tuned_model_declines_most_questions_that_are_out_of_scope():
-    assert mean("03-v1", "declines", "out of scope") >= 0.6
+    assert mean("03-v1", "declines", "out of scope") >= 0.7
 
 
-def test_the_new_tickets_cost_no_phrasings():
+def test_the_second_version_answers_nearly_all_unseen_paraphrases():
     after = mean("04-v1 + new", "key_fact_recall", "paraphrase")
-    # The gain is smaller than what 144 questions can tell from luck; a loss would be a fault.
-    assert after > mean("03-v1", "key_fact_recall", "paraphrase") - 0.03
-    assert after >= 0.75
+    assert after >= mean("03-v1", "key_fact_recall", "paraphrase") + 0.02
+    assert after >= 0.85
+
+
+def test_joined_messages_teach_to_answer_two_questions():
+    before, after = (
+        mean(name, "key_fact_recall", "two policies") for name in ("03-v1", "04-v1 + new")
+    )
+    assert after >= before + 0.08
 
 
 def test_the_learning_curve_rises_and_one_topic_alone_spoils_the_rest():
@@ -88,12 +95,13 @@ def test_the_learning_curve_rises_and_one_topic_alone_spoils_the_rest():
 
 
 def test_the_second_version_keeps_declining_and_makes_up_nearly_nothing():
-    assert mean("04-v1 + new", "declines", "out of scope") >= 0.6
+    assert mean("04-v1 + new", "declines", "out of scope") >= 0.8
+    assert mean("04-v1 + new", "declines", *REFUSE) >= mean("03-v1", "declines", *REFUSE)
     assert float(report("04-v1 + new").column("made_up").mean()) < 0.08
 
 
 PAIR = ("04-v1 + new", "06-tuned-notes")
-WHOLE = ("05-few-shot", "06-base-notes", "06-tuned-notes")
+WHOLE = ("03-base", "03-v1", "04-v1 + new", "05-few-shot", "06-base-notes", "06-tuned-notes")
 
 
 def right(name):
