@@ -151,7 +151,7 @@ def test_the_guard_keeps_most_hidden_orders_out():
 
 
 def test_the_model_trained_on_notes_states_changed_policies():
-    assert mean("06-tuned-notes", "key_fact_recall", "changed policy") >= 0.4
+    assert mean("06-tuned-notes", "key_fact_recall", "changed policy") >= 0.6
 
 
 def test_notes_bring_what_changed_where_the_tuned_model_alone_cannot_know_it():
@@ -164,16 +164,20 @@ def test_the_model_trained_on_notes_declines_more_than_the_base_model_with_them(
     assert mean("06-tuned-notes", "declines", *REFUSE) > mean("06-base-notes", "declines", *REFUSE)
 
 
-SINGLE = ("03-base", "05-few-shot", "06-base-notes", "03-v1", "04-v1 + new")
+SINGLE = ("03-base", "05-few-shot", "06-base-notes", "03-v1")
 
 
 @pytest.mark.parametrize("other", SINGLE)
 def test_training_and_notes_together_beat_each_single_method(other):
     found = compare(right(other), right("06-tuned-notes"))
     assert found.difference.mean > 0
-    # Against the tuned model alone the gain is far smaller (0.07, p = 0.02 where it was
-    # measured), so that another machine's rounding can carry the p-value across the line.
-    assert found.p < 0.05 or other == "03-v1"
+    assert found.p < 0.05
+
+
+def test_reading_notes_costs_the_model_that_it_began_as_nearly_nothing_elsewhere():
+    # Over all kinds it is 0.04 better (p = 0.18 where it was measured), which 254 questions
+    # cannot tell from luck.
+    assert right("06-tuned-notes").mean() > right("04-v1 + new").mean() - 0.03
 
 
 def test_no_test_question_stands_in_the_training_file():
