@@ -25,9 +25,9 @@ import numpy as np
 
 from helpers.chunking import Article, Chunking
 from helpers.errors import DataError
-from helpers.retrieval.asked import ALL, Asked, sql_list
-from helpers.retrieval.asked import TABLE as ASKED
 from helpers.retrieval.embedding import Embedder
+from helpers.retrieval.known_questions import ALL, KnownQuestions, sql_list
+from helpers.retrieval.known_questions import TABLE as QUESTIONS
 from helpers.retrieval.rows import COLUMNS, Hit, best_first, best_of_each, rows_of, shown
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Index:
     """A table of chunks, opened. Make one with `build` or `load`."""
 
     def __init__(
-        self, table: Any, embed: Embedder, chunking: Chunking, asked: Asked | None = None
+        self, table: Any, embed: Embedder, chunking: Chunking, asked: KnownQuestions | None = None
     ) -> None:
         self._table = table
         self._embed = embed
@@ -254,10 +254,10 @@ def store(
     mode = "overwrite" if TABLE in database.list_tables().tables else "create"
     table = database.create_table(TABLE, rows.replace_schema_metadata(about), mode=mode)
     if any((questions or {}).values()):
-        asked = Asked.store(database, questions or {}, embed)
+        asked = KnownQuestions.store(database, questions or {}, embed)
     else:
         asked = None
-        database.drop_table(ASKED, ignore_missing=True)
+        database.drop_table(QUESTIONS, ignore_missing=True)
     return _ready(Index(table, embed, chunking, asked), table)
 
 
@@ -276,7 +276,7 @@ def load(folder: str | Path, embed: Embedder) -> Index:
             f"the index holds vectors of {name}, not of {embed.name}",
             fix="use the same embedding model, or build the index anew",
         )
-    return _ready(Index(table, embed, chunking, Asked.load(database)), table)
+    return _ready(Index(table, embed, chunking, KnownQuestions.load(database)), table)
 
 
 def _connect(folder: str | Path) -> Any:

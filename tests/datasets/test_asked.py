@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers.chunking import load_articles
 from helpers.datasets import clean, support
 from helpers.datasets.asked import (
     Asked,
@@ -23,16 +22,6 @@ SUPPORT = Path(__file__).resolve().parents[2] / "data" / "support"
 FEE = Asked("What is the late fee?", "Late payment: It is $8.", ("late-fee",))
 MOVE = Asked("I move, what now?", "Moving: Tell us 10 days ahead.", ("moving",))
 EGG = Asked("Boil an egg?", DECLINE, ())
-
-
-@pytest.fixture(scope="module")
-def made():
-    return support.build(support.load(SUPPORT))
-
-
-@pytest.fixture(scope="module")
-def articles():
-    return load_articles(SUPPORT / "kb")
 
 
 def test_training_questions_come_with_their_articles(made, articles):

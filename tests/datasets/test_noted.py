@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from helpers.chunking import Article, load_articles
 from helpers.datasets import support
 from helpers.datasets.asked import Asked, asked_before
@@ -103,16 +101,6 @@ def test_list_numbers_names_and_telephone_numbers_are_not_changed():
     assert renumber(text, {"2": "7", "142": "9", "555": "1", "$2": "$9"}) == (
         "2. Call 555-0142 within 7 days, $2.50 or v2, on the 2nd, 7 a.m."
     )
-
-
-@pytest.fixture(scope="module")
-def made():
-    return support.build(support.load(SUPPORT))
-
-
-@pytest.fixture(scope="module")
-def articles():
-    return load_articles(SUPPORT / "kb")
 
 
 def test_each_written_rule_has_its_words_in_article_and_answer(made):

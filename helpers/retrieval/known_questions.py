@@ -5,7 +5,7 @@ than to the article's. They stand in a table of their own beside the chunks: a q
 article is gone is ignored, and an article without questions is found by its text, so the two
 tables never have to be changed in one transaction. Not for: the search itself, see `index`.
 
-    asked = Asked.store(database, {"late-fee": ["overdue fee?"]}, embed)
+    asked = KnownQuestions.store(database, {"late-fee": ["overdue fee?"]}, embed)
     asked.nearest(vector, ["late-fee", "refund-time"])      # {'late-fee': 0.71}
 """
 
@@ -28,14 +28,16 @@ ALL = 10_000
 """Most rows that a search within chosen articles returns."""
 
 
-class Asked:
+class KnownQuestions:
     """A table of known questions, opened."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
 
     @classmethod
-    def store(cls, database: Any, questions: Mapping[str, Sequence[str]], embed: Embedder) -> Asked:
+    def store(
+        cls, database: Any, questions: Mapping[str, Sequence[str]], embed: Embedder
+    ) -> KnownQuestions:
         """Write the questions, by id of their article, in place of those from before."""
         rows = [(name, text) for name, texts in questions.items() for text in texts]
         data = _table(rows, embed([text for _, text in rows]))
@@ -43,7 +45,7 @@ class Asked:
         return cls(database.create_table(TABLE, data, mode=mode))
 
     @classmethod
-    def load(cls, database: Any) -> Asked | None:
+    def load(cls, database: Any) -> KnownQuestions | None:
         """The table, or None where no questions were stored."""
         found = TABLE in database.list_tables().tables
         return cls(database.open_table(TABLE)) if found else None
