@@ -73,13 +73,20 @@ def brief(parts: Sequence[tuple[str, str]]) -> str:
 def with_notes(
     question: str, notes: Iterable[Passage], *, guard: bool = True, system: str = SYSTEM
 ) -> list[dict[str, Any]]:
-    """The chat messages of a question with its notes: notes first, the question last."""
+    """The chat messages of a question with its notes: notes first, the question last.
+
+    Without any note it is the question alone, as a tuned model knows it.
+    """
+    start = {"role": "system", "content": system}
+    notes = list(notes)
+    if not notes:
+        return [start, {"role": "user", "content": question}]
     lines = "\n".join(
         f"[{place}] {note.heading}: {clean(note.text) if guard else note.text}"
         for place, note in enumerate(notes, start=1)
     )
     content = f"Notes:\n{lines}\n\nAnswer from the notes.\nQuestion: {question}"
-    return [{"role": "system", "content": system}, {"role": "user", "content": content}]
+    return [start, {"role": "user", "content": content}]
 
 
 def clean(text: str) -> str:

@@ -20,6 +20,11 @@ def test_notes_stand_before_the_question_with_their_headings():
     assert content.index("[1] Reset: Hold the button") < content.index("Question: How long?")
 
 
+def test_without_notes_the_question_stands_alone_as_in_the_training_file():
+    asked = support.chat("How long?", "Two days.")["messages"][:2]
+    assert with_notes("How long?", []) == asked
+
+
 def test_a_note_keeps_first_sentences_list_items_and_facts_alone():
     article = Article(
         "a",

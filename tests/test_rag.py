@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from helpers.datasets.noted import DECLINE
 from helpers.errors import DataError
 from helpers.evaluation import load_samples
 from helpers.prompts import article_note
-from helpers.rag import Rag, cited, grounding, notes_of
+from helpers.rag import Rag, cited, grounding, near_best, notes_of
 from helpers.retrieval import Hit, build, judge, load
 from helpers.scorers import Sample
 
@@ -200,6 +201,31 @@ def test_a_real_model_answers_with_citations_and_declines(client):
         off = rag.generate(query="zebra giraffe savanna photograph", knowledge_base="kb")
         assert off.declined
         assert off.answer == DECLINE
+
+
+def test_hits_far_below_the_best_are_left_out():
+    hits = [HIT._replace(score=score) for score in (0.7, 0.6, 0.54)]
+    assert near_best(hits, within=0.15) == hits[:2]
+    assert near_best(hits[::-1], within=0.15) == hits[1::-1]
+    assert near_best(hits, within=0.2) == hits
+    assert near_best([]) == []
+
+
+def test_only_articles_near_the_best_one_are_read(client, index):
+    rag = Rag(client, settings.BASE_MODEL, {"kb": index}, how="dense", least=0.0, within=0.0)
+    asked = {"query": "When is my bill made?", "knowledge_base": "kb", "max_tokens": 2}
+    alone, three = rag.generate(**asked), replace(rag, within=2.0).generate(**asked)
+    assert (len(alone.notes), len(three.notes)) == (1, 3)
+    assert alone.notes == three.notes[:1]
+
+
+def test_where_the_search_is_unsure_the_model_is_asked_without_notes(client, index):
+    rag = Rag(client, settings.BASE_MODEL, {"kb": index}, how="dense", least=0.0)
+    asked = {"query": "When is my bill made?", "knowledge_base": "kb", "max_tokens": 2}
+    with_notes, without = rag.generate(**asked), replace(rag, unsure=1.1).generate(**asked)
+    assert (with_notes.aided, without.aided) == (True, False)
+    assert without.notes == with_notes.notes
+    assert without.prompt_tokens < with_notes.prompt_tokens / 2
 
 
 @pytest.mark.slow

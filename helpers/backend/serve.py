@@ -2,8 +2,9 @@
 
 For: the server. A model is loaded at its first request; the least recently used one
 is unloaded when too many are held. PyTorch is not needed here. The same request gives
-the same answer at temperature 0 or with a seed, as long as no other runs beside it:
-sums are then made in another order, which can tip a close choice.
+the same answer at temperature 0 or with a seed, as long as no other runs beside it and
+as much of its prompt is still held: sums are else made in another order, which can tip a
+close choice.
 
     engine = Engine(threads=2, cache=Path(".workbook/cache"))
     for delta in engine.generate(model, [{"role": "user", "content": "Hi"}], Sampling()):

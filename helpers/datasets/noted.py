@@ -60,13 +60,14 @@ def noted(
     neighbours: Sequence[Sequence[str]],
     *,
     rules: Rules | None = None,
-    notes: int = 2,
+    notes: int = 3,
     unanswered: float = 0.0,
     seed: int = 42,
 ) -> list[Noted]:
     """One example for each question, in their order.
 
-    `neighbours` holds, for each question, the articles that the search returned, best first.
+    `neighbours` holds, for each question, the articles that the search returned, best first, of
+    which at most `notes` are shown. The lessons should show as many as answering will.
     `unanswered` is the share of examples with the answering article taken out of the notes, so
     that they decline: with some, a small model declines more where it need not, too.
     """

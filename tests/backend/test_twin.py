@@ -19,8 +19,10 @@ from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
 
 HELLO = [{"role": "user", "content": "Say hello."}]
 CHAT = {"model": BASE_MODEL, "messages": HELLO, "temperature": 0, "max_tokens": 8}
-WHOLE = CHAT | {"max_tokens": 80}
-"""Long enough to end by itself: the client's helpers take no answer that was cut off."""
+COUNT = [{"role": "user", "content": "Count from one to five."}]
+WHOLE = CHAT | {"messages": COUNT, "max_tokens": 80}
+"""Long enough to end by itself: the client's helpers take no answer that was cut off. Each token
+is clearly the likeliest, so that what the server still holds of a prompt cannot tip a choice."""
 
 
 class Person(BaseModel):

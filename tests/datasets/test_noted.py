@@ -57,13 +57,13 @@ def test_two_numbers_never_become_one():
 
 
 def test_a_right_article_that_was_not_found_takes_the_place_of_the_last_one():
-    one = next(one for one in many(near=("bill", "move")) if one.answerable)
+    one = next(one for one in many(near=("bill", "move"), notes=2) if one.answerable)
     assert one.articles == ("bill", "fee")
 
 
 def test_both_articles_of_a_double_question_are_in_the_notes():
     asked = Asked("Both?", "After 10 days we add $8. It takes 2 days.", ("fee", "bill"))
-    for one in many(asked, near=("move", "fee", "bill")):
+    for one in many(asked, near=("move", "fee", "bill"), notes=2):
         if one.answerable:
             assert set(one.articles) == {"fee", "bill"}
 
