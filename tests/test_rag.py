@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openai import NotFoundError
 
 from helpers import settings
 from helpers.chunking import load_articles
@@ -219,13 +220,17 @@ def test_only_articles_near_the_best_one_are_read(client, index):
     assert alone.notes == three.notes[:1]
 
 
-def test_where_the_search_is_unsure_the_model_is_asked_without_notes(client, index):
-    rag = Rag(client, settings.BASE_MODEL, {"kb": index}, how="dense", least=0.0)
+def test_where_the_search_is_unsure_another_model_is_asked_without_notes(client, index):
+    rag = Rag(client, "no-such-model", {"kb": index}, how="dense", least=0.0, unsure=1.1)
     asked = {"query": "When is my bill made?", "knowledge_base": "kb", "max_tokens": 2}
-    with_notes, without = rag.generate(**asked), replace(rag, unsure=1.1).generate(**asked)
-    assert (with_notes.aided, without.aided) == (True, False)
-    assert without.notes == with_notes.notes
-    assert without.prompt_tokens < with_notes.prompt_tokens / 2
+    with pytest.raises(NotFoundError):
+        rag.generate(**asked)
+    alone = replace(rag, by_heart=settings.BASE_MODEL).generate(**asked)
+    sure = replace(rag, model=settings.BASE_MODEL, by_heart="no-such-model", unsure=0.0)
+    noted = sure.generate(**asked)
+    assert (alone.aided, noted.aided) == (False, True)
+    assert alone.notes == noted.notes
+    assert alone.prompt_tokens < noted.prompt_tokens / 2
 
 
 @pytest.mark.slow

@@ -217,6 +217,10 @@ def open_notebook(tab: Tab, lab: Lab, name: str) -> None:
             choose.first.click()
         assert time.monotonic() < deadline, "the kernel was never idle"
         tab.page.wait_for_timeout(200)
+    # The page itself must know the kernel too, and widgets that it had before a reload must be
+    # fetched: the widget manager waits two seconds for a model, then calls it missing.
+    tab.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for()
+    tab.page.wait_for_load_state("networkidle")
 
 
 def run_all(tab: Tab, *, seconds: float = 90) -> None:
