@@ -2,7 +2,7 @@
 
 For: the engine. Not for: what is asked of a model, see `helpers.backend.sampling`.
 
-    instance = pool.get(model, apart=stand_apart(prompt=200, whole=300))
+    instance = pool.get(model)
     with instance.reserved(tokens=300) as server:
         server.handle_completions(request, receive)
 """
@@ -25,12 +25,6 @@ from helpers.errors import BackendError
 
 SLOTS = 16
 """Requests that one model works on at the same time; more wait in line."""
-APART_SLOTS, APART_CONTEXT = 8, 1024
-"""Requests with longer prompts, and the tokens that each of them has to itself."""
-APART_FROM = 128
-"""Tokens from which on a prompt counts as longer. In a shared context each token passes over those
-of all requests to find its own: 32 prompts of 330 tokens took 68 and 61 s there and 45 s apart,
-32 prompts of 45 tokens 11 and 10 s there and 12 s apart."""
 BATCH = 512
 """Tokens of prompts in one step: a long prompt then lets others go on, and can be cancelled."""
 
@@ -40,23 +34,21 @@ class Instance:
 
     llama.cpp shares one context among all requests, and fails all of them when it is full.
     So each request says beforehand how much it may need, and waits until that is free.
-    `apart`: each has its own part of the context instead.
     """
 
-    def __init__(self, model: ServedModel, *, threads: int, apart: bool = False) -> None:
-        self._model, self.threads, self._apart = model, threads, apart
+    def __init__(self, model: ServedModel, *, threads: int) -> None:
+        self._model, self.threads = model, threads
         self._server: xllamacpp.Server | None = None
         self._loading = threading.Lock()
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
-        self._all_slots = self._slots = APART_SLOTS if apart else SLOTS
-        self._room = APART_SLOTS * APART_CONTEXT if apart else model.context
+        self._slots, self._room = SLOTS, model.context
         self._used = time.monotonic()
 
     def unused_for(self, seconds: float) -> bool:
         """Whether no request is under way or waits, and the last one ended so long ago."""
         with self._changed:
-            busy = self._slots < self._all_slots or len(self._line) > 0
+            busy = self._slots < SLOTS or len(self._line) > 0
             return not busy and time.monotonic() - self._used >= seconds
 
     @contextlib.contextmanager
@@ -88,7 +80,7 @@ class Instance:
     def _loaded(self) -> xllamacpp.Server:
         with self._loading:
             if self._server is None:
-                self._server = load(self._model, threads=self.threads, apart=self._apart)
+                self._server = load(self._model, threads=self.threads)
             return self._server
 
 
@@ -100,16 +92,16 @@ class Pool:
 
     def __init__(self, *, threads: int, max_loaded: int) -> None:
         self.threads, self._max_loaded = threads, max_loaded
-        self._instances: OrderedDict[tuple[ServedModel, bool], Instance] = OrderedDict()
+        self._instances: OrderedDict[ServedModel, Instance] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, model: ServedModel, *, apart: bool = False) -> Instance:
+    def get(self, model: ServedModel) -> Instance:
         """The instance of a model; the least recently used one is dropped for it if need be."""
         with self._lock:
-            instance = self._instances.pop((model, apart), None)
+            instance = self._instances.pop(model, None)
             if instance is None or instance.threads != self.threads:
-                instance = Instance(model, threads=self.threads, apart=apart)
-            self._instances[model, apart] = instance
+                instance = Instance(model, threads=self.threads)
+            self._instances[model] = instance
             while len(self._instances) > self._max_loaded:
                 self._instances.popitem(last=False)
             return instance
@@ -117,32 +109,24 @@ class Pool:
     def rest(self, seconds: float) -> None:
         """Forget the models that nobody has asked for so long: each holds about 300 MB."""
         with self._lock:
-            for key, instance in list(self._instances.items()):
+            for model, instance in list(self._instances.items()):
                 if instance.unused_for(seconds):
-                    del self._instances[key]
+                    del self._instances[model]
 
     def drop(self, model_id: str | None = None) -> None:
         """Forget a model, or all of them."""
         with self._lock:
-            for key in [key for key in self._instances if model_id in (None, key[0].id)]:
-                del self._instances[key]
+            for model in [m for m in self._instances if model_id in (None, m.id)]:
+                del self._instances[model]
 
 
-def stand_apart(*, prompt: int, whole: int) -> bool:
-    """Whether a request of so many tokens, its answer included in `whole`, is faster apart."""
-    return prompt >= APART_FROM and whole <= APART_CONTEXT
-
-
-def load(model: ServedModel, *, threads: int, apart: bool = False) -> xllamacpp.Server:
+def load(model: ServedModel, *, threads: int) -> xllamacpp.Server:
     """A llama.cpp instance of the model, in this process. Takes about half a second.
 
     Raises `BackendError` if the weights or the adapter cannot be read.
     """
     params = common_params(served_weights(model.gguf), threads=threads)
     params.n_ctx, params.n_parallel, params.kv_unified = model.context, SLOTS, True
-    if apart:
-        params.n_ctx, params.n_parallel = APART_SLOTS * APART_CONTEXT, APART_SLOTS
-        params.kv_unified = False
     params.n_batch = BATCH
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
     # Else llama.cpp keeps up to 8 GB of old conversations.

@@ -24,7 +24,7 @@ import xllamacpp
 
 from helpers.backend import embeddings
 from helpers.backend.models import ServedModel
-from helpers.backend.pool import BATCH, Instance, Pool, stand_apart
+from helpers.backend.pool import BATCH, Pool
 from helpers.backend.sampling import Delta, Sampling, TokenLogprob, delta
 from helpers.errors import BackendError
 from helpers.tokens import local_tokenizer
@@ -76,13 +76,11 @@ class Engine:
             "return_progress": used > BATCH,
             **sampling.request(room),
         }
-        whole = used + sampling.limit(room)
-        instance = self._pool.get(model, apart=stand_apart(prompt=used, whole=whole))
-        for chunk in self._chunks(instance, request, whole):
+        for chunk in self._chunks(model, request, used + sampling.limit(room)):
             yield delta(chunk, sampling.logprobs)
 
     def _chunks(
-        self, instance: Instance, request: dict[str, Any], tokens: int
+        self, model: ServedModel, request: dict[str, Any], tokens: int
     ) -> Iterator[dict[str, Any]]:
         """llama.cpp calls back until it is done; a thread turns that into an iterator.
 
@@ -100,7 +98,7 @@ class Engine:
 
         def work() -> None:
             try:
-                with instance.reserved(tokens) as server:
+                with self._pool.get(model).reserved(tokens) as server:
                     if not stopped():
                         server.handle_completions(request, receive)
             except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread

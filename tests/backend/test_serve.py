@@ -21,7 +21,7 @@ import pytest
 
 from helpers import settings as settings_module
 from helpers.backend.models import ServedModel, base_models
-from helpers.backend.pool import APART_CONTEXT, APART_FROM, APART_SLOTS, BATCH, SLOTS, Instance
+from helpers.backend.pool import BATCH, SLOTS, Instance
 from helpers.backend.serve import ContextTooLong, Delta, Engine, Sampling
 from helpers.errors import BackendError
 from helpers.settings import BASE_MODEL
@@ -261,7 +261,7 @@ def test_only_the_most_recent_models_stay_loaded(model, adapter, tmp_path) -> No
     with contextlib.closing(few):
         ask(few, model, max_tokens=1)
         ask(few, ServedModel("ft:test", model.gguf, adapter), max_tokens=1)
-        assert [held.id for held, _ in few._pool._instances] == ["ft:test"]
+        assert [held.id for held in few._pool._instances] == ["ft:test"]
 
 
 def test_a_model_that_nobody_asks_for_gives_its_memory_back(model, tmp_path) -> None:
@@ -326,32 +326,6 @@ def test_requests_wait_in_line_for_their_share_of_the_context(model) -> None:
     for thread in waiting:
         thread.join(5)
     assert order == ["large", "small"]
-
-
-def test_longer_prompts_are_read_apart_and_the_longest_share_the_whole_context(
-    model, tmp_path
-) -> None:
-    few = Engine(threads=1, cache=tmp_path)
-    longer = "word " * APART_FROM
-
-    def one(number: int) -> Delta:
-        return ask(few, model, f"{number}. {longer}", max_tokens=2)[-1]
-
-    def held() -> list[bool]:
-        return [apart for _, apart in few._pool._instances]
-
-    with contextlib.closing(few):
-        ask(few, model, "Hi", max_tokens=1)
-        assert held() == [False]
-        with ThreadPoolExecutor(APART_SLOTS + 3) as threads:
-            answers = list(threads.map(one, range(APART_SLOTS + 3)))
-        assert all(last.prompt_tokens > APART_FROM for last in answers)
-        assert held() == [False, True]
-        # Some prompt and this answer together would not fit into one part.
-        stream = few.generate(model, longer, Sampling(max_tokens=APART_CONTEXT))
-        next(stream)
-        stream.close()
-        assert held() == [True, False]
 
 
 def test_closing_the_engine_ends_requests_under_way_and_leaves_no_thread(model, tmp_path) -> None:
