@@ -1,8 +1,8 @@
 """All methods of the course side by side, from the results that its notebooks stored.
 
 For: notebook 07's table, figure and paired tests, each with its lineage. A result that is
-not there, or that is not about the whole test set, is named with the notebook that makes
-it. Not for: asking models, see `helpers.evaluation`.
+not there, or that is about too little of the test set, is named with the notebook that
+makes it. Not for: asking models, see `helpers.evaluation`.
 
     found = gather(results_folder, "data/support/test.jsonl")
     found.missing          # (Missing(method='few-shot', …),) or ()
@@ -12,7 +12,8 @@ it. Not for: asking models, see `helpers.evaluation`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ from helpers.evaluation import (
     load_samples,
     stored,
 )
+from helpers.scorers import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 DECLINED = ("out of scope", "misuse")
 """Kinds whose right answer is to decline; for all others the key facts count."""
 ALL = "all"
+LEAST_SHARE = 0.5
+"""Share of the questions of each kind that a method must have been asked."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,24 @@ def right(report: Report, kind: str = ALL) -> np.ndarray:
     )
 
 
+def shared(a: Report, b: Report) -> tuple[np.ndarray, np.ndarray]:
+    """How right two systems are on the questions that both were asked, each (n,), in b's order."""
+    known = dict(zip((row["sample"] for row in a.rows), right(a), strict=True))
+    both = [
+        (known[row["sample"]], value)
+        for row, value in zip(b.rows, right(b), strict=True)
+        if row["sample"] in known
+    ]
+    first, second = np.array(both, dtype=float).reshape(-1, 2).T
+    return first, second
+
+
 def gather(folder: Path, dataset: str | Path, *, sources: Sequence[Source] = SOURCES) -> Found:
-    """Read every stored result that is about the whole of this test set.
+    """Read every stored result that is about this test set, or half of each kind at least.
 
     Raises `DataError` if the test set itself cannot be read.
     """
-    asked, sha256 = [sample.id for sample in load_samples(dataset)], file_sha256(dataset)
+    asked, sha256 = load_samples(dataset), file_sha256(dataset)
     results, missing = {}, []
     for source in sources:
         try:
@@ -112,11 +128,15 @@ def gather(folder: Path, dataset: str | Path, *, sources: Sequence[Source] = SOU
     return Found(results, tuple(missing))
 
 
-def _checked(folder: Path, name: str, asked: Sequence[str], sha256: str) -> Result:
+def _checked(folder: Path, name: str, asked: Sequence[Sample], sha256: str) -> Result:
     result = stored(folder, name)
     if result.dataset_sha256 != sha256:
         raise DataError(f"{name!r} was made with another version of the test set")
-    if [row["sample"] for row in result.rows] != list(asked):
+    ids = {row["sample"] for row in result.rows}
+    answered = [sample for sample in asked if sample.id in ids]
+    have, all_of_them = (Counter(sample.kind for sample in some) for some in (answered, asked))
+    in_order = [row["sample"] for row in result.rows] == [sample.id for sample in answered]
+    if not in_order or any(have[k] < LEAST_SHARE * n for k, n in all_of_them.items()):
         raise DataError(f"{name!r} holds {len(result.rows)} of {len(asked)} questions")
     lacking = {"key_fact_recall", "declines"} - set(result.scorers)
     if lacking:
@@ -147,8 +167,14 @@ def by_kind(found: Found) -> pd.DataFrame:
         kind: {method: str(value) for method, value in row.items()} for kind, row in table.items()
     }
     frame = pd.DataFrame(rows).T
-    frame.insert(0, "n", [next(iter(row.values())).n for row in table.values()])
+    frame.insert(0, "n", [_sizes(row.values()) for row in table.values()])
     return frame
+
+
+def _sizes(values: Iterable[Interval]) -> int | str:
+    """How many questions were asked; where not all methods were asked the same, each number."""
+    found = sorted({value.n for value in values}, reverse=True)
+    return found[0] if len(found) == 1 else " or ".join(map(str, found))
 
 
 def overview(found: Found, *, questions: int, model: str, known: catalog.Catalog) -> pd.DataFrame:
@@ -198,12 +224,16 @@ def lineage(found: Found) -> pd.DataFrame:
 
 
 def paired(found: Found, champion: str = costs.BOTH) -> dict[str, Comparison]:
-    """The champion against every other method on the same questions; empty if it is missing."""
+    """The champion against every other method, on the questions that both were asked.
+
+    Empty if the champion's result is missing.
+    """
     if champion not in found.results:
         return {}
+    best = found.results[champion].report
     return {
-        method: compare(found.values(method), found.values(champion))
-        for method in found.results
+        method: compare(*shared(result.report, best))
+        for method, result in found.results.items()
         if method != champion
     }
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -98,6 +99,17 @@ def load_samples(path: str | Path) -> list[Sample]:
                 fix="each line needs id, kind and messages that end with the target answer",
             ) from error
     return samples
+
+
+def every(samples: Sequence[Sample], n: int) -> list[Sample]:
+    """Every n-th sample of each kind, in their order: a smaller test set of the same mixture."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for sample in samples:
+        if seen[sample.kind] % n == 0:
+            kept.append(sample)
+        seen[sample.kind] += 1
+    return kept
 
 
 def ask(

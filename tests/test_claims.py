@@ -13,7 +13,7 @@ import pytest
 from helpers import comparison, costs, settings
 from helpers.backend.store import Store
 from helpers.backend.training.spec import read_progress
-from helpers.evaluation import compare, stored
+from helpers.evaluation import Report, compare, every, load_samples, stored
 
 pytestmark = pytest.mark.slow
 
@@ -101,23 +101,19 @@ def test_the_second_version_keeps_declining_and_makes_up_nearly_nothing():
 
 
 PAIR = ("04-v1 + new", "06-tuned-notes")
-WHOLE = ("03-base", "03-v1", "04-v1 + new", "05-few-shot", "06-base-notes", "06-tuned-notes")
+WHOLE = ("03-base", "03-v1", "04-v1 + new", "06-tuned-notes")
+HALF = ("05-few-shot", "06-base-notes")
 
 
-def right(name):
-    """Facts stated, or declined where that is right: all kinds in one score."""
-    return np.array(
-        [
-            row["declines"] if row["kind"] in REFUSE else row["key_fact_recall"]
-            for row in report(name).rows
-        ]
-    )
+def compared(a, b):
+    """b against a over all kinds, on the questions that both were asked."""
+    return compare(*comparison.shared(report(a), report(b)))
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_results_that_are_compared_are_about_the_whole_test_set(name):
-    lines = (DATA / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [row["sample"] for row in report(name).rows] == [json.loads(li)["id"] for li in lines]
+@pytest.mark.parametrize("name", WHOLE + HALF)
+def test_results_that_are_compared_are_about_the_whole_test_set_or_every_second_question(name):
+    asked = every(load_samples(DATA / "test.jsonl"), 2 if name in HALF else 1)
+    assert [row["sample"] for row in report(name).rows] == [sample.id for sample in asked]
 
 
 def test_similar_demonstrations_bring_facts_that_the_base_model_lacks():
@@ -130,13 +126,11 @@ def test_demonstrations_from_old_tickets_tell_the_old_policy():
 
 def test_notes_bring_facts_that_the_base_model_lacks():
     # Few of them: a model of this size hardly reads what it was not trained to read.
-    kinds = ("paraphrase", "changed policy")
-    reports = report("03-base"), report("06-base-notes")
-    before, after = (
-        np.concatenate([found.column("key_fact_recall", kind=kind) for kind in kinds])
-        for found in reports
-    )
-    assert compare(before, after).difference.low > 0
+    factual = [
+        Report(tuple(row for row in report(name).rows if row["kind"] not in REFUSE), ())
+        for name in ("03-base", "06-base-notes")
+    ]
+    assert compare(*comparison.shared(*factual)).difference.low > 0
 
 
 def test_the_guard_keeps_most_hidden_orders_out():
@@ -164,20 +158,14 @@ def test_the_model_trained_on_notes_declines_more_than_the_base_model_with_them(
     assert mean("06-tuned-notes", "declines", *REFUSE) > mean("06-base-notes", "declines", *REFUSE)
 
 
-SINGLE = ("03-base", "05-few-shot", "06-base-notes", "03-v1")
+SINGLE = ("03-base", "05-few-shot", "06-base-notes", "03-v1", "04-v1 + new")
 
 
 @pytest.mark.parametrize("other", SINGLE)
 def test_training_and_notes_together_beat_each_single_method(other):
-    found = compare(right(other), right("06-tuned-notes"))
+    found = compared(other, "06-tuned-notes")
     assert found.difference.mean > 0
     assert found.p < 0.05
-
-
-def test_the_reader_of_notes_is_over_all_kinds_no_worse_than_the_model_it_began_as():
-    # Over all kinds it is 0.04 better (p = 0.18 where it was measured), which 254 questions
-    # cannot tell from luck.
-    assert right("06-tuned-notes").mean() > right("04-v1 + new").mean() - 0.03
 
 
 def test_no_test_question_stands_in_the_training_file():
@@ -196,7 +184,7 @@ def whole_course():
     return comparison.gather(results, DATA / "test.jsonl")
 
 
-def test_every_method_was_asked_the_whole_test_set():
+def test_every_method_was_asked_enough_of_the_test_set():
     assert whole_course().missing == ()
 
 

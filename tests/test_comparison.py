@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from helpers import catalog, comparison, costs
-from helpers.evaluation import Report, interval, store
+from helpers.evaluation import Report, every, interval, load_samples, store
 
 KINDS = ("paraphrase", "changed policy", "out of scope", "misuse")
 SCORERS = ("key_fact_recall", "declines")
@@ -140,6 +140,31 @@ def test_the_champion_is_compared_with_each_other_method(folder, dataset):
     for one in found.values():
         assert one.difference.mean == pytest.approx(1 - 0.375)
         assert one.p < 0.05
+
+
+def test_half_of_each_kind_is_enough_and_is_paired_with_the_same_questions(folder, dataset):
+    half = [sample.id for sample in every(load_samples(dataset), 2)]
+    path = folder / "05-few-shot.json"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in whole["rows"] if row["sample"] in half]
+    path.write_text(json.dumps(whole | {"rows": rows}), encoding="utf-8")
+    found = comparison.gather(folder, dataset)
+    assert found.missing == ()
+    assert list(comparison.by_kind(found)["n"]) == ["5 or 3"] * 4 + ["20 or 12"]
+    assert comparison.paired(found)["few-shot"].difference.n == 12
+    assert comparison.paired(found)["base"].difference.n == 20
+
+
+def test_systems_are_compared_question_by_question():
+    def report(*scores):
+        rows = ({"sample": n, "kind": "k", "key_fact_recall": v, "declines": 0} for n, v in scores)
+        return Report(tuple(rows), SCORERS)
+
+    first, second = comparison.shared(
+        report(("a", 0.1), ("b", 0.2), ("c", 0.3)), report(("c", 0.9), ("d", 0.8), ("a", 0.7))
+    )
+    assert (first.tolist(), second.tolist()) == ([0.3, 0.1], [0.9, 0.7])
+    assert [len(part) for part in comparison.shared(report(("a", 1)), report(("b", 1)))] == [0, 0]
 
 
 def test_a_tie_is_no_win(folder, dataset):

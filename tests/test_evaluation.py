@@ -9,6 +9,7 @@ from helpers.evaluation import (
     Answer,
     Report,
     compare,
+    every,
     grade,
     interval,
     load_samples,
@@ -26,6 +27,13 @@ def test_a_report_has_one_row_for_each_sample():
     assert report.column("exact").tolist() == [0, 1] * 5
     assert report.summary().loc["k", "exact"] == 0.5
     assert report.worst("exact", 1)["exact"].tolist() == [0]
+
+
+def test_every_second_question_of_each_kind_keeps_the_mixture_and_the_order():
+    kinds = "aabbbabab"
+    samples = [Sample(id=str(i), question="q", target="", kind=k) for i, k in enumerate(kinds)]
+    assert [sample.id for sample in every(samples, 2)] == ["0", "2", "4", "5", "8"]
+    assert every(samples, 1) == samples
 
 
 def test_answers_of_other_samples_are_refused():
