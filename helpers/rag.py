@@ -35,7 +35,7 @@ LEAST = 0.3
 questions, each one itself left out of the index, it turns away 1 in 100 that have an article,
 and 6 in 10 of the others."""
 UNSURE = 0.4
-"""Score of the best article below which a model that was tuned on the same desk does better from
+"""Score of the best article below which a model that was tuned on the same desk is asked from
 memory. Of the same questions that is 4 in 100 of those that have an article, and 2 in 10 of the
 others, which notes on something else would tempt a model to answer."""
 WITHIN = 0.15
