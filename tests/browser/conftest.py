@@ -219,7 +219,9 @@ def open_notebook(tab: Tab, lab: Lab, name: str) -> None:
         tab.page.wait_for_timeout(200)
     # The page itself must know the kernel too, and widgets that it had before a reload must be
     # fetched: the widget manager waits two seconds for a model, then calls it missing.
-    tab.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for()
+    tab.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for(
+        state="attached"
+    )
     tab.page.wait_for_load_state("networkidle")
 
 
