@@ -147,7 +147,8 @@ def test_each_notebook_ends_with_its_own_questions_and_the_course_map(notebook, 
 def test_two_prices_in_a_paragraph_do_not_become_a_formula(notebook):
     texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
     plain = [re.sub(r"`[^`]*`", "", part) for text in texts for part in text.split("\n\n")]
-    assert [part for part in plain if len(re.findall(r"(?<!\\)\$", part)) > 1] == []
+    # JupyterLab makes one of escaped signs too.
+    assert [part for part in plain if part.count("$") > 1] == []
 
 
 def test_pictures_in_prose_have_alternative_text(notebook):
