@@ -49,6 +49,16 @@ def button(tab: Tab, name: str) -> Any:
     return panel(tab).get_by_role("button", name=name, exact=True)
 
 
+def try_again(tab: Tab, *, by_keyboard: bool = False) -> None:
+    """Start over, and wait for the fresh form: what is chosen in the old one is lost."""
+    again = button(tab, "Try again")
+    if by_keyboard:
+        again.press("Enter")
+    else:
+        again.click()
+    again.wait_for(state="detached")
+
+
 def go_to(tab: Tab, kind: str) -> quiz.Question:
     """Jump to the first question of a kind."""
     place, question = next((i, q) for i, q in enumerate(QUESTIONS) if q.kind == kind)
@@ -83,7 +93,7 @@ def test_by_mouse_wrong_then_right_and_kept_after_a_reload(review, lab):
     status(review, "✗ Not yet.")
     status(review, wrong.feedback[:40])
     picture(review, "quiz-wrong-light")
-    button(review, "Try again").click()
+    try_again(review)
     panel(review).get_by_label(right.text, exact=True).check()
     button(review, "Check").click()
     status(review, "✓ Right.")
@@ -149,7 +159,7 @@ def test_what_is_typed_is_judged_by_enter(review, kind):
     box.press("Enter")
     status(review, "✗ Not yet.")
     picture(review, f"quiz-{kind}-light")
-    button(review, "Try again").press("Enter")
+    try_again(review, by_keyboard=True)
     box = panel(review).get_by_role("textbox")
     box.fill(question.accepted[0])
     box.press("Enter")
@@ -162,7 +172,7 @@ def test_several_need_all_that_are_right(review):
     panel(review).get_by_label(rights[0], exact=True).check()
     button(review, "Check").click()
     status(review, "something is still missing")
-    button(review, "Try again").click()
+    try_again(review)
     for text in rights:
         panel(review).get_by_label(text, exact=True).check()
     button(review, "Check").click()
