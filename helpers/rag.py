@@ -158,10 +158,10 @@ class Rag:
         if best < self.least or not hits:
             return Generation(DECLINE, (), tuple(hits), declined=True, aided=False)
         notes = tuple(notes_of(index, hits))
-        aided = self.by_heart is None or best >= self.unsure
-        prompt = with_notes(query, notes if aided else (), guard=self.guard)
+        by_heart = self.by_heart if best < self.unsure else None
+        prompt = with_notes(query, () if by_heart else notes, guard=self.guard)
         reply = self.client.chat.completions.create(
-            model=self.model if aided else self.by_heart or self.model,
+            model=by_heart or self.model,
             messages=prompt,  # type: ignore[arg-type]
             temperature=0,
             max_completion_tokens=max_tokens,
@@ -174,7 +174,7 @@ class Rag:
             tuple(hits),
             declined=False,
             notes=notes,
-            aided=aided,
+            aided=not by_heart,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             completion_tokens=usage.completion_tokens if usage else 0,
         )

@@ -17,7 +17,7 @@ from helpers.datasets.noted import DECLINE
 from helpers.errors import DataError
 from helpers.evaluation import load_samples
 from helpers.prompts import article_note
-from helpers.rag import Rag, cited, grounding, near_best, notes_of
+from helpers.rag import LEAST, UNSURE, Rag, cited, grounding, near_best, notes_of
 from helpers.retrieval import Hit, build, judge, load
 from helpers.scorers import Sample
 
@@ -243,6 +243,31 @@ def test_known_questions_bring_nine_in_ten_articles_of_the_test_set(client, tmp_
     judged = judge(own, load_samples(KB.parent / "test.jsonl"), how="questions", k=3)
     assert judged.recall.mean >= 0.9
     assert judged.mrr.mean >= 0.8
+
+
+@pytest.mark.slow
+def test_the_least_scores_turn_away_few_questions_that_an_article_answers(client, tmp_path):
+    from helpers.retrieval import embedder
+
+    articles = load_articles(KB)
+    made = support.build(support.load(KB.parent))
+    asked = asked_before(made, articles)
+    find = embedder(client, settings.EMBEDDING_MODEL)
+    own = build(articles, find, tmp_path, questions=by_article(asked))
+    asked += asked_before(made, articles, part="validation")
+    found = own.search_all(
+        [one.question for one in asked], how="questions", k=1, per_article=True, leave_out=True
+    )
+    scores = np.array([hits[0].score for hits in found])
+    has_article = np.array([bool(one.articles) for one in asked])
+
+    def below(score, some):
+        return float((scores[some] < score).mean())
+
+    assert below(LEAST, has_article) < 0.03
+    assert below(LEAST, ~has_article) > 0.5
+    assert below(UNSURE, has_article) < 0.1
+    assert below(UNSURE, ~has_article) > below(LEAST, ~has_article) + 0.1
 
 
 def test_answers_of_many_questions_come_back_in_the_order_of_the_questions(client, index):
