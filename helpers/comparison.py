@@ -181,7 +181,7 @@ def overview(found: Found, *, questions: int, model: str, known: catalog.Catalog
     """One row a method: score, tokens, seconds, and dollars a month for so many questions.
 
     The dollars are those of a hosted model with the token counts measured here; training
-    is left out. The seconds are the median, with as many requests at once as were sent.
+    is left out. The seconds are the median of the questions that were asked alone.
     """
     import pandas as pd
 
@@ -199,10 +199,16 @@ def overview(found: Found, *, questions: int, model: str, known: catalog.Catalog
             "right": str(interval(found.values(method))),
             "prompt tokens": round(prompt),
             "answer tokens": round(answer),
-            "seconds": round(frame["seconds"].median(), 2),
+            "seconds": seconds(result.report),
             f"$ on {model}": "not offered" if dollars is None else costs.money(dollars),
         }
     return pd.DataFrame(rows).T
+
+
+def seconds(report: Report) -> str:
+    """How long a customer waits for an answer, as it is shown."""
+    taken = report.seconds()
+    return "not timed" if taken is None else f"{taken:.1f}"
 
 
 def lineage(found: Found) -> pd.DataFrame:

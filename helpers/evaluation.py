@@ -13,10 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helpers.chats import Reply, send_all
 from helpers.errors import DataError
 from helpers.scorers import Sample, Scorer
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from openai import OpenAI
 
+Message = Mapping[str, Any]
 Messages = list[dict[str, Any]]
 
 
@@ -42,7 +42,8 @@ class Answer:
     text: str
     prompt_tokens: int
     completion_tokens: int
-    seconds: float
+    seconds: float | None
+    """How long a customer would have waited; None where it was not asked alone."""
 
 
 @dataclass(frozen=True)
@@ -120,40 +121,39 @@ def ask(
     prompt: Callable[[Sample], Messages] | None = None,
     max_tokens: int = 120,
     workers: int = 16,
+    timed: int = 0,
+    batch: bool = False,
     on_answer: Callable[[int, int], None] | None = None,
 ) -> list[Answer]:
     """The model's greedy answer to each sample, in their order; `workers` requests at once.
 
-    `prompt` turns a sample into messages; by default the sample's own are sent.
+    `prompt` turns a sample into messages; by default the sample's own are sent. `timed` of
+    them are asked alone, and say how many seconds that took; with `batch` the others are sent
+    as one batch, see `helpers.chats.send_all`.
     `on_answer(done, total)` is called after each answer, for a progress display.
     """
     build = prompt or (lambda sample: list(sample.messages))
-    done = 0
+    bodies = [chat_body(model, build(sample), max_tokens) for sample in samples]
+    replies = send_all(
+        client, bodies, workers=workers, timed=timed, batch=batch, on_reply=on_answer
+    )
+    return [answer_of(sample, reply) for sample, reply in zip(samples, replies, strict=True)]
 
-    def one(sample: Sample) -> Answer:
-        nonlocal done
-        start = time.perf_counter()
-        reply = client.chat.completions.create(
-            model=model,
-            messages=build(sample),  # type: ignore[arg-type]
-            temperature=0,
-            max_completion_tokens=max_tokens,
-        )
-        text = (reply.choices[0].message.content or "").strip()
-        usage = reply.usage
-        done += 1
-        if on_answer:
-            on_answer(done, len(samples))
-        return Answer(
-            sample.id,
-            text,
-            usage.prompt_tokens if usage else 0,
-            usage.completion_tokens if usage else 0,
-            time.perf_counter() - start,
-        )
 
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, samples))
+def chat_body(model: str, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
+    """The request for the likeliest answer."""
+    return {
+        "model": model,
+        "messages": list(messages),
+        "temperature": 0,
+        "max_completion_tokens": max_tokens,
+    }
+
+
+def answer_of(sample: Sample, reply: Reply) -> Answer:
+    """A reply as an answer to be graded."""
+    used = reply.prompt_tokens, reply.completion_tokens
+    return Answer(sample.id, reply.text, *used, reply.seconds)
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,11 @@ class Report:
         NaN where the scorer does not apply.
         """
         return np.array([r[scorer] for r in self.rows if kind in (None, r["kind"])], dtype=float)
+
+    def seconds(self) -> float | None:
+        """Median time of the questions that were asked alone; None if none was."""
+        taken = [row["seconds"] for row in self.rows if row["seconds"] is not None]
+        return float(np.median(taken)) if taken else None
 
     def frame(self) -> pd.DataFrame:
         """All rows as a table."""

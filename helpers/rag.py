@@ -11,18 +11,17 @@ Not for: the search itself, see `helpers.retrieval`; the form of the prompt, see
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from html import escape
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from helpers.chats import Reply, send_all
 from helpers.chunking import sentences
 from helpers.datasets.noted import DECLINE
 from helpers.errors import DataError
-from helpers.evaluation import Answer
+from helpers.evaluation import Answer, Message, answer_of, chat_body
 from helpers.prompts import Note, brief, with_notes
 from helpers.retrieval import Hit, How, Index
 from helpers.scorers import Sample
@@ -85,6 +84,34 @@ class Generation:
         return f"<p>{escape(self.answer)}</p><p>Articles: {cited}</p>"
 
 
+DECLINED = Reply(DECLINE, 0, 0, None)
+"""What is said where nothing relevant was found; no model is asked."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What was found for a question, and what is to be asked; without a prompt, nothing is."""
+
+    hits: tuple[Hit, ...]
+    notes: tuple[Note, ...] = ()
+    model: str = ""
+    prompt: Sequence[Message] = ()
+    aided: bool = False
+
+    def answered(self, reply: Reply) -> Generation:
+        """The answer with everything behind it."""
+        return Generation(
+            reply.text,
+            cited(reply.text, self.notes),
+            self.hits,
+            declined=not self.prompt,
+            notes=self.notes,
+            aided=self.aided,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+        )
+
+
 @dataclass(frozen=True)
 class Rag:
     """A model with knowledge bases to answer from."""
@@ -110,9 +137,9 @@ class Rag:
 
         Raises `DataError` for a knowledge base that is not there.
         """
-        index = self._base(knowledge_base)
-        hits = index.search(query, k=self.k, how=self.how, per_article=True)
-        return self._answer(index, query, hits, max_tokens)
+        sample = Sample("", query, "", "")
+        done, _ = self.generate_all([sample], knowledge_base=knowledge_base, max_tokens=max_tokens)
+        return done[0]
 
     def generate_all(
         self,
@@ -121,30 +148,36 @@ class Rag:
         knowledge_base: str,
         max_tokens: int = 100,
         workers: int = 16,
+        timed: int = 0,
+        batch: bool = False,
     ) -> tuple[list[Generation], list[Answer]]:
-        """`generate` for many samples, `workers` requests at once; answers ready to grade.
+        """`generate` for many samples, sent as `send_all` does; answers ready to grade.
 
         A question that is declined without asking the model takes no tokens.
         """
         index = self._base(knowledge_base)
-        questions = [sample.question for sample in samples]
-        found = index.search_all(questions, k=self.k, how=self.how, per_article=True)
-
-        def answer(place: int) -> tuple[Generation, Answer]:
-            start = time.perf_counter()
-            done = self._answer(index, questions[place], found[place], max_tokens)
-            used = done.prompt_tokens, done.completion_tokens
-            seconds = time.perf_counter() - start
-            return done, Answer(samples[place].id, done.answer, *used, seconds)
-
+        found = index.search_all(
+            [sample.question for sample in samples], k=self.k, how=self.how, per_article=True
+        )
+        plans = [
+            self._plan(index, sample.question, hits)
+            for sample, hits in zip(samples, found, strict=True)
+        ]
         # Like notes one after the other: a server need not read again what it has just read.
-        order = sorted(range(len(samples)), key=lambda i: [hit.article for hit in found[i]])
-        runs = [order[i : i + IN_A_ROW] for i in range(0, len(order), IN_A_ROW)]
-        with ThreadPoolExecutor(workers) as pool:
-            made = list(pool.map(lambda run: [(place, answer(place)) for place in run], runs))
-        by_place = {place: pair for run in made for place, pair in run}
-        pairs = [by_place[place] for place in range(len(samples))]
-        return [done for done, _ in pairs], [graded for _, graded in pairs]
+        order = sorted(
+            (place for place, plan in enumerate(plans) if plan.prompt),
+            key=lambda place: [hit.article for hit in found[place]],
+        )
+        bodies = [chat_body(plans[place].model, plans[place].prompt, max_tokens) for place in order]
+        replies = send_all(
+            self.client, bodies, workers=workers, in_a_row=IN_A_ROW, timed=timed, batch=batch
+        )
+        by_place = dict(zip(order, replies, strict=True))
+        made = [by_place.get(place, DECLINED) for place in range(len(samples))]
+        return (
+            [plan.answered(reply) for plan, reply in zip(plans, made, strict=True)],
+            [answer_of(sample, reply) for sample, reply in zip(samples, made, strict=True)],
+        )
 
     def _base(self, name: str) -> Index:
         if name not in self.bases:
@@ -152,32 +185,15 @@ class Rag:
             raise DataError(f"no knowledge base {name!r}", fix=f"the ones here are: {known}")
         return self.bases[name]
 
-    def _answer(self, index: Index, query: str, hits: Sequence[Hit], max_tokens: int) -> Generation:
+    def _plan(self, index: Index, query: str, hits: Sequence[Hit]) -> _Plan:
         hits = near_best(hits, within=self.within, relevance=self._relevance)
         best = max(map(self._relevance, hits), default=0.0)
         if best < self.least or not hits:
-            return Generation(DECLINE, (), tuple(hits), declined=True, aided=False)
+            return _Plan(tuple(hits))
         notes = tuple(notes_of(index, hits))
         by_heart = self.by_heart if best < self.unsure else None
         prompt = with_notes(query, () if by_heart else notes, guard=self.guard)
-        reply = self.client.chat.completions.create(
-            model=by_heart or self.model,
-            messages=prompt,  # type: ignore[arg-type]
-            temperature=0,
-            max_completion_tokens=max_tokens,
-        )
-        usage = reply.usage
-        text = (reply.choices[0].message.content or "").strip()
-        return Generation(
-            text,
-            cited(text, notes),
-            tuple(hits),
-            declined=False,
-            notes=notes,
-            aided=not by_heart,
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            completion_tokens=usage.completion_tokens if usage else 0,
-        )
+        return _Plan(tuple(hits), notes, by_heart or self.model, prompt, aided=not by_heart)
 
     def _relevance(self, hit: Hit) -> float:
         """How near a hit is; BM25 and fused ranks are no measure of that, the cosine is."""

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.backend.executor import start_trainer
+from helpers.backend.files import keep
 from helpers.backend.results import metrics_csv, step_event
 from helpers.backend.schemas import ApiError, new_id, not_found
 from helpers.backend.store import Document, Store
@@ -42,10 +43,12 @@ class Jobs:
         store: Store,
         *,
         warm: Callable[[str], None] = lambda _: None,
+        cores: threading.Lock | None = None,
         share_cores: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._settings, self._store, self._warm = settings, store, warm
-        self._share_cores = share_cores
+        # Held while a job trains; whoever else computes long waits for it, and is waited for.
+        self._cores, self._share_cores = cores or threading.Lock(), share_cores
         self._process: subprocess.Popen[bytes] | None = None
         self._current: str | None = None
         self._wake = threading.Event()
@@ -171,7 +174,8 @@ class Jobs:
                 continue
             job_id = queued[0]["id"]
             try:
-                self._run(job_id)
+                with self._cores:
+                    self._run(job_id)
             except Exception as error:  # noqa: BLE001 - the queue has to live on
                 self._broke(job_id, error)
 
@@ -328,17 +332,4 @@ class Jobs:
         self._set(job_id, status="failed", error=error, finished_at=int(time.time()))
 
     def _keep(self, job_id: str, name: str, data: bytes) -> str:
-        key = new_id("file-")
-        self._store.write_file(key, data)
-        body = {
-            "id": key,
-            "object": "file",
-            "bytes": len(data),
-            "created_at": int(time.time()),
-            "filename": name,
-            "purpose": "fine-tune-results",
-            "status": "processed",
-            "_job": job_id,
-        }
-        self._store.put("file", key, body)
-        return key
+        return keep(self._store, name, data, purpose="fine-tune-results", _job=job_id)

@@ -191,6 +191,14 @@ class Expiry(Request):
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
 
 
+class BatchRequest(Request):
+    input_file_id: str
+    endpoint: Literal["/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings"]
+    completion_window: Literal["24h"]
+    metadata: Metadata | None = None
+    output_expires_after: Expiry | None = None
+
+
 class EmbeddingRequest(Request):
     model_config = ConfigDict(extra="forbid")
 

@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from helpers.backend.batches import Batches
+from helpers.backend.files import document
 from helpers.backend.jobs import Jobs
 from helpers.backend.models import ServedModel, base_models
-from helpers.backend.schemas import ApiError, new_id, not_found
+from helpers.backend.schemas import ApiError, BatchRequest, new_id, not_found
 from helpers.backend.serve import Engine
 from helpers.backend.store import Document, Store
 from helpers.datasets.codes import CODES
@@ -44,7 +46,7 @@ class Limits:
     waiting: int = 64
     """Inference requests under way or waiting; more get a 429."""
     jobs: int = 100
-    """Jobs that may wait; more get a 429 too."""
+    """Jobs that may wait, and batches; more get a 429 too."""
     answers: int = 1000
     """Answers that are kept for clients that ask for it, of chats and of responses each."""
 
@@ -60,8 +62,12 @@ class Service:
 
     def __post_init__(self) -> None:
         self.bases = base_models(self.settings)
+        cores, share_cores = threading.Lock(), self.engine.share_cores
         self.jobs = Jobs(
-            self.settings, self.store, warm=self.warm, share_cores=self.engine.share_cores
+            self.settings, self.store, warm=self.warm, cores=cores, share_cores=share_cores
+        )
+        self.batches = Batches(
+            self.settings, self.store, resolve=self.resolve, cores=cores, share_cores=share_cores
         )
         self.last_used = time.monotonic()
         self._waiting = threading.BoundedSemaphore(self.limits.waiting)
@@ -192,18 +198,7 @@ class Service:
     def keep_file(
         self, key: str, name: str, purpose: str, size: int, seconds: int | None
     ) -> Document:
-        now = int(time.time())
-        body = {
-            "id": key,
-            "object": "file",
-            "bytes": size,
-            "created_at": now,
-            "filename": base_name(name),
-            "purpose": purpose,
-            "status": "processed",
-        }
-        if seconds is not None:
-            body["expires_at"] = now + seconds
+        body = document(key, base_name(name), purpose, size, seconds=seconds)
         self.store.put("file", key, body)
         return public(body)
 
@@ -265,14 +260,46 @@ class Service:
 
     def room_for_job(self) -> None:
         """Raise `ApiError` 429 if too many jobs wait. Trying again soon would not help."""
-        if self.jobs.waiting >= self.limits.jobs:
+        self._room("jobs", self.jobs.waiting)
+
+    def _room(self, what: str, waiting: int) -> None:
+        if waiting >= self.limits.jobs:
             raise ApiError(
                 429,
-                f"{self.limits.jobs} jobs are waiting already. Cancel some, or wait for them.",
+                f"{self.limits.jobs} {what} are waiting already. Cancel some, or wait for them.",
                 type="requests",
                 code="rate_limit_exceeded",
                 headers={"x-should-retry": "false"},
             )
+
+    # Batches
+
+    def submit_batch(self, body: BatchRequest) -> Document:
+        """Queue a batch. Raises `ApiError` for a file that is not there or not for a batch."""
+        self._room("batches", self.batches.waiting)
+        try:
+            file = self.file(body.input_file_id)
+        except ApiError:
+            raise ApiError(
+                400,
+                f"No such File object: {body.input_file_id}",
+                param="input_file_id",
+                code="file_not_found",
+            ) from None
+        if file["purpose"] != "batch":
+            raise ApiError(
+                400,
+                f"The file was uploaded for {file['purpose']!r}. Upload it with purpose='batch'.",
+                param="input_file_id",
+                code="invalid_purpose",
+            )
+        expiry = body.output_expires_after
+        return self.batches.submit(
+            body.endpoint,
+            body.input_file_id,
+            metadata=body.metadata,
+            output_seconds=expiry.seconds if expiry else None,
+        )
 
     # Inference
 
@@ -299,8 +326,10 @@ class Service:
         self.store.keep_newest(kind, self.limits.answers)
 
     def close(self) -> None:
+        self.batches.stop()
         self.jobs.close()
         self.engine.close()
+        self.batches.join()
         self.store.close()
 
 

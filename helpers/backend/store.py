@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-Kind = Literal["file", "job", "event", "checkpoint", "model", "alias", "response", "chat"]
+Kind = Literal["file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch"]
 Document = dict[str, Any]
 
 SCHEMA = """

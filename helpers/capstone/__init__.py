@@ -21,6 +21,7 @@ import numpy as np
 from helpers import jsonl
 from helpers.capstone import page
 from helpers.chunking import Article
+from helpers.comparison import seconds
 from helpers.costs import BASE, BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
 from helpers.datasets.facts import facts
 from helpers.datasets.pipeline import Prepared, prepare
@@ -41,6 +42,8 @@ SYSTEM = "You answer customers' questions briefly."
 K = 2
 """Demonstrations, and notes, in a prompt."""
 MOST_ANSWER_TOKENS = 60
+TIMED = 3
+"""Questions of each method that are asked alone, to see how long an answer takes."""
 
 
 def fact_recall(output: str, sample: Sample) -> Score:
@@ -82,7 +85,7 @@ class Capstone:
                 f"facts ({checked.size} questions)": str(interval(checked)),
                 f"chrF ({len(frame)} questions)": str(interval(report.column("chrf"))),
                 "prompt tokens": round(frame["prompt_tokens"].mean()),
-                "seconds": round(frame["seconds"].median(), 2),
+                "seconds": seconds(report),
             }
         return pd.DataFrame(rows).T
 
@@ -124,6 +127,7 @@ def run(
             samples,
             prompt=prompts[method],
             max_tokens=MOST_ANSWER_TOKENS,
+            timed=TIMED,
         )
         reports[method] = grade(answers, samples, SCORERS)
         store(

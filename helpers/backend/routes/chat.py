@@ -3,74 +3,30 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
+from helpers.backend.answers import (
+    Choice,
+    chat_answer,
+    chat_head,
+    chat_logprobs,
+    chat_sampling,
+    usage,
+)
 from helpers.backend.models import ServedModel
 from helpers.backend.routes.common import ServiceOf, has_metadata, sse, within
-from helpers.backend.schemas import (
-    ApiError,
-    ChatRequest,
-    Sampled,
-    new_id,
-    page,
-)
-from helpers.backend.serve import Delta, Prompt, Sampling, TokenLogprob
+from helpers.backend.schemas import ChatRequest, page
+from helpers.backend.serve import Delta, Prompt, Sampling
 from helpers.backend.service import Service
 
 router = APIRouter()
-FINGERPRINT = "fp_workbook"
 MOST = 100
 """Stored answers on one page."""
-
-
-def sampling(body: Sampled, **more: Any) -> Sampling:
-    """What a request asks for, with OpenAI's defaults."""
-    return Sampling(
-        temperature=1.0 if body.temperature is None else body.temperature,
-        top_p=1.0 if body.top_p is None else body.top_p,
-        stop=body.stops(),
-        seed=body.seed,
-        presence_penalty=body.presence_penalty or 0.0,
-        frequency_penalty=body.frequency_penalty or 0.0,
-        logit_bias={int(token): bias for token, bias in (body.logit_bias or {}).items()},
-        **more,
-    )
-
-
-def chat_sampling(body: ChatRequest) -> Sampling:
-    wanted = body.response_format
-    if wanted and wanted.type == "json_schema" and wanted.json_schema is None:
-        raise ApiError(
-            400,
-            "Missing required parameter: 'response_format.json_schema'.",
-            param="response_format",
-            code="missing_required_parameter",
-        )
-    return sampling(
-        body,
-        max_tokens=body.max_completion_tokens or body.max_tokens,
-        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
-        json_object=bool(wanted and wanted.type == "json_object"),
-        json_schema=wanted.json_schema.schema_ if wanted and wanted.json_schema else None,
-    )
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One whole answer."""
-
-    text: str
-    logprobs: tuple[TokenLogprob, ...]
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int
 
 
 def whole(service: Service, model: ServedModel, prompt: Prompt, how: Sampling) -> Choice:
@@ -102,93 +58,20 @@ def several(
         return list(pool.map(lambda pair: whole(service, model, *pair), asked))
 
 
-def usage(choices: Sequence[Choice], n: int = 1) -> dict[str, Any]:
-    """Token counts; a prompt that was answered n times counts once."""
-    prompt = sum(choice.prompt_tokens for choice in choices[::n])
-    made = sum(choice.completion_tokens for choice in choices)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": made,
-        "total_tokens": prompt + made,
-        "prompt_tokens_details": {
-            "cached_tokens": sum(choice.cached_tokens for choice in choices[::n]),
-            "audio_tokens": 0,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-def as_choice(delta: Delta) -> Choice:
-    """The last delta of a stream, for its counts."""
-    return Choice(
-        "",
-        (),
-        delta.finish_reason or "stop",
-        delta.prompt_tokens,
-        delta.completion_tokens,
-        delta.cached_tokens,
-    )
-
-
-def logprob_item(item: TokenLogprob) -> dict[str, Any]:
-    body = {"token": item.token, "logprob": item.logprob, "bytes": list(item.bytes)}
-    return body | {
-        "top_logprobs": [
-            {"token": other.token, "logprob": other.logprob, "bytes": list(other.bytes)}
-            for other in item.top
-        ]
-    }
-
-
-def chat_logprobs(items: Sequence[TokenLogprob], how: Sampling) -> dict[str, Any] | None:
-    if how.logprobs is None:
-        return None
-    return {"content": [logprob_item(item) for item in items], "refusal": None}
-
-
 @router.post("/v1/chat/completions")
 def chat(body: ChatRequest, service: ServiceOf) -> Any:
     model = service.resolve(body.model)
     messages = [message.plain() for message in body.messages]
     how = chat_sampling(body)
-    key = new_id("chatcmpl-")
-    head = {
-        "id": key,
-        "created": int(time.time()),
-        "model": body.model,
-        "system_fingerprint": FINGERPRINT,
-        "service_tier": "default",
-    }
+    head = chat_head(body)
     if body.stream:
         first = begin(service, model, messages, how, body.n or 1)
         return sse(_chat_chunks(head, first, how, body))
     with service.slot():
         choices = several(service, model, [messages], how, body.n or 1)
-    answer = head | {
-        "object": "chat.completion",
-        "choices": [
-            {
-                "index": index,
-                "message": {
-                    "role": "assistant",
-                    "content": choice.text,
-                    "refusal": None,
-                    "annotations": [],
-                },
-                "logprobs": chat_logprobs(choice.logprobs, how),
-                "finish_reason": choice.finish_reason,
-            }
-            for index, choice in enumerate(choices)
-        ],
-        "usage": usage(choices, body.n or 1),
-    }
+    answer = chat_answer(head, choices, how, body)
     if body.store:
-        service.keep_answer("chat", key, answer | {"metadata": body.metadata or {}})
+        service.keep_answer("chat", answer["id"], answer | {"metadata": body.metadata or {}})
     return answer
 
 
@@ -228,6 +111,18 @@ def begin(
     stream = numbered()
     first = next(stream)
     return itertools.chain([first], stream)
+
+
+def as_choice(delta: Delta) -> Choice:
+    """The last delta of a stream, for its counts."""
+    return Choice(
+        "",
+        (),
+        delta.finish_reason or "stop",
+        delta.prompt_tokens,
+        delta.completion_tokens,
+        delta.cached_tokens,
+    )
 
 
 def _chat_chunks(

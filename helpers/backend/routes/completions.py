@@ -9,15 +9,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from helpers.backend.routes.chat import (
-    FINGERPRINT,
-    Choice,
-    as_choice,
-    begin,
-    sampling,
-    several,
-    usage,
-)
+from helpers.backend.answers import FINGERPRINT, Choice, sampling, usage
+from helpers.backend.routes.chat import as_choice, begin, several
 from helpers.backend.routes.common import ServiceOf, sse
 from helpers.backend.schemas import ApiError, CompletionRequest, new_id
 from helpers.backend.serve import Delta, TokenLogprob

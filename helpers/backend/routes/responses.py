@@ -11,7 +11,8 @@ from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from helpers.backend.routes.chat import Choice, as_choice, begin, whole
+from helpers.backend.answers import Choice
+from helpers.backend.routes.chat import as_choice, begin, whole
 from helpers.backend.routes.common import ServiceOf, sse
 from helpers.backend.schemas import ApiError, ChatMessage, ResponseRequest, TextFormat, new_id
 from helpers.backend.serve import Delta, Sampling

@@ -1,0 +1,169 @@
+"""The process of a batch: what it is told, how it groups, and that padding changes no answer."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+
+from helpers import settings as settings_module
+from helpers.backend import bulk
+from helpers.backend.bulk import AT_ONCE, ROOM, UNFIT, Answered, Prompt, Task
+from helpers.backend.executor import start_bulk
+from helpers.backend.training.adapter import save_adapter
+from helpers.backend.training.base import load_base, with_adapter
+from helpers.tokens import local_tokenizer
+from tests.backend.training.tiny import write_gguf
+
+CPU = torch.device("cpu")
+NO_END = 0
+"""An end token that the tiny model never makes here, so that answers have their full length."""
+
+
+@pytest.fixture(scope="module")
+def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gguf(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture(scope="module")
+def adapter(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = with_adapter(load_base(gguf), rank=4, alpha=8, seed=1)
+    torch.manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter.data, std=0.3)
+    return save_adapter(model, tmp_path_factory.mktemp("adapter") / "step-1")
+
+
+def prompts(gguf: Path, lengths: tuple[int, ...], most: int = 6) -> list[Prompt]:
+    """Prompts of these lengths, all different."""
+    size = len(local_tokenizer(gguf).core.get_vocab())
+    draw = torch.Generator().manual_seed(0)
+    return [
+        Prompt(f"p{i}", tuple(torch.randint(size, (n,), generator=draw).tolist()), most)
+        for i, n in enumerate(lengths)
+    ]
+
+
+def test_a_task_comes_back_as_it_was_written_and_forgets_old_answers(tmp_path: Path) -> None:
+    (tmp_path / bulk.ANSWERED).write_text("{}\n")
+    task = Task("a.gguf", None, 2, 1, (Prompt("x", (1, 2), 3),))
+    task.write(tmp_path)
+    assert Task.read(tmp_path) == task
+    assert bulk.read_answers(tmp_path) == []
+
+
+def test_a_half_written_answer_is_left_out(tmp_path: Path) -> None:
+    rows = [{"id": name, "tokens": [1], "ended": True} for name in "ab"]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / bulk.ANSWERED).write_text(text + '{"id": "c", "tok')
+    assert [one.id for one in bulk.read_answers(tmp_path)] == ["a", "b"]
+    assert bulk.read_answers(tmp_path, skip=1) == [Answered("b", (1,), True)]
+
+
+def test_groups_hold_like_lengths_and_no_more_than_fits() -> None:
+    sizes = [5, 900, 20, 7000, 30, *[10] * 40]
+    made = list(bulk.groups([Prompt(str(i), (1,) * n, 50) for i, n in enumerate(sizes)]))
+    lengths = [[len(prompt.tokens) for prompt in group] for group in made]
+    assert list(itertools.chain(*lengths)) == sorted(sizes, reverse=True)
+    assert all(len(group) <= AT_ONCE for group in made)
+    assert all(len(group) * (group[0] + 50) <= ROOM for group in lengths if len(group) > 1)
+    assert lengths[0] == [7000, 900]
+    alone = list(bulk.groups([Prompt("a", (1,) * 9000, 9000), Prompt("b", (1,), 1)]))
+    assert [len(group) for group in alone] == [1, 1]
+
+
+def test_an_answer_in_a_group_is_the_one_it_gets_alone(gguf: Path) -> None:
+    model = bulk.load(Task(str(gguf), None, NO_END, 1, ()), CPU, torch.float32)
+    asked = prompts(gguf, (3, 11, 7, 24))
+    together = bulk.answer(model, asked, NO_END)
+    assert together == [bulk.answer(model, [prompt], NO_END)[0] for prompt in asked]
+    assert [len(one.tokens) for one in together] == [6] * 4
+    assert len({one.tokens for one in together}) > 1
+
+
+def test_an_answer_ends_at_the_end_token_or_at_its_own_limit(gguf: Path) -> None:
+    model = bulk.load(Task(str(gguf), None, NO_END, 1, ()), CPU, torch.float32)
+    long, short = prompts(gguf, (5, 9), most=8)
+    short = Prompt(short.id, short.tokens, 2)
+    free = bulk.answer(model, [long, short], NO_END)
+    assert [(len(one.tokens), one.ended) for one in free] == [(8, False), (2, False)]
+    end = free[0].tokens[-1]
+    first = free[0].tokens.index(end)
+    cut = bulk.answer(model, [long], end)[0]
+    assert cut == Answered(long.id, free[0].tokens[:first], True)
+
+
+def test_the_adapter_is_added_to_the_weights(gguf: Path, adapter: Path) -> None:
+    merged = bulk.load(Task(str(gguf), str(adapter), NO_END, 1, ()), CPU, torch.float32)
+    kept = PeftModel.from_pretrained(load_base(gguf), str(adapter))
+    ids = torch.tensor([prompts(gguf, (12,))[0].tokens])
+    with torch.no_grad():
+        ours, theirs, base = (model(ids).logits for model in (merged, kept, load_base(gguf)))
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+    assert (ours - base).abs().max() > 0.1
+
+
+def run(folder: Path) -> int:
+    return start_bulk(folder, settings_module.load().root).wait(120)
+
+
+@pytest.mark.slow
+def test_the_process_answers_its_task_or_says_that_it_is_unfit(gguf: Path, tmp_path: Path) -> None:
+    asked = prompts(gguf, tuple(range(2, 40)))
+    Task(str(gguf), None, NO_END, 1, tuple(asked)).write(tmp_path)
+    code = run(tmp_path)
+    if code == UNFIT:
+        assert bulk.read_answers(tmp_path) == []
+        pytest.skip("this processor does not multiply bfloat16")
+    assert code == 0, (tmp_path / "bulk.log").read_text()
+    done = bulk.read_answers(tmp_path)
+    assert sorted(one.id for one in done) == sorted(prompt.id for prompt in asked)
+    assert max(len(one.tokens) for one in done) == 6
+
+
+@pytest.mark.slow
+def test_a_fault_is_an_exit_code_and_a_log(tmp_path: Path) -> None:
+    Task("none.gguf", None, 2, 1, (Prompt("x", (1,), 1),)).write(tmp_path)
+    code = run(tmp_path)
+    if code == UNFIT:
+        pytest.skip("this processor does not multiply bfloat16")
+    assert code == 1
+    assert "none.gguf" in (tmp_path / "bulk.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+def test_the_process_ends_when_the_server_has_gone(gguf: Path, tmp_path: Path) -> None:
+    Task(str(gguf), None, NO_END, 1, tuple(prompts(gguf, (8,) * 64, most=4000))).write(tmp_path)
+    code = (
+        "import sys, time; from pathlib import Path; from helpers.backend.executor import *;"
+        "print(start_bulk(Path(sys.argv[1]), Path.cwd()).pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        cwd=settings_module.load().root,
+    )
+    assert parent.stdout
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the process went on")
