@@ -52,6 +52,20 @@ class Price:
 
 
 @dataclass(frozen=True)
+class BatchTerms:
+    """What OpenAI asks for requests that can wait."""
+
+    price_share: float
+    """Of the price of a single request."""
+    hours: int
+    """Until all answers are there, at the latest."""
+    checked: Checked
+
+    def __str__(self) -> str:
+        return f"{self.price_share:.0%} of the price, within {self.hours} hours ({self.checked})"
+
+
+@dataclass(frozen=True)
 class Closing:
     """What ends on a day."""
 
@@ -84,6 +98,7 @@ class Catalog:
     tuned_inference: dict[str, Price]
     """By the name of the base model: what a fine-tune on it costs to ask."""
     embeddings: dict[str, Price]
+    batches: BatchTerms
     closings: tuple[Closing, ...]
     destinations: tuple[Destination, ...]
     example_tokens: int
@@ -135,6 +150,7 @@ def load(path: Path | None = None) -> Catalog:
             _prices(raw["inference"]),
             _prices(raw["tuned_inference"]),
             _prices(raw["embeddings"]),
+            _batches(raw["batches"]),
             tuple(
                 Closing(dt.date.fromisoformat(entry["date"]), entry["what"], _checked(entry))
                 for entry in sorted(raw["dates"], key=lambda entry: entry["date"])
@@ -158,6 +174,10 @@ def _prices(entries: list[dict[str, Any]]) -> dict[str, Price]:
         )
         for entry in entries
     }
+
+
+def _batches(entry: dict[str, Any]) -> BatchTerms:
+    return BatchTerms(float(entry["price_share"]), int(entry["hours"]), _checked(entry))
 
 
 def _destination(entry: dict[str, Any]) -> Destination:

@@ -145,7 +145,7 @@ class Rag:
         self,
         samples: Sequence[Sample],
         *,
-        knowledge_base: str,
+        knowledge_base: str | Callable[[Sample], str],
         max_tokens: int = 100,
         workers: int = 16,
         timed: int = 0,
@@ -153,15 +153,15 @@ class Rag:
     ) -> tuple[list[Generation], list[Answer]]:
         """`generate` for many samples, sent as `send_all` does; answers ready to grade.
 
-        A question that is declined without asking the model takes no tokens.
+        `knowledge_base` may be a function that names one for each sample. A question that is
+        declined without asking the model takes no tokens.
         """
-        index = self._base(knowledge_base)
-        found = index.search_all(
-            [sample.question for sample in samples], k=self.k, how=self.how, per_article=True
-        )
+        name_of = (lambda _: knowledge_base) if isinstance(knowledge_base, str) else knowledge_base
+        indexes = [self._base(name_of(sample)) for sample in samples]
+        found = self._search(indexes, [sample.question for sample in samples])
         plans = [
             self._plan(index, sample.question, hits)
-            for sample, hits in zip(samples, found, strict=True)
+            for index, sample, hits in zip(indexes, samples, found, strict=True)
         ]
         # Like notes one after the other: a server need not read again what it has just read.
         order = sorted(
@@ -178,6 +178,16 @@ class Rag:
             [plan.answered(reply) for plan, reply in zip(plans, made, strict=True)],
             [answer_of(sample, reply) for sample, reply in zip(samples, made, strict=True)],
         )
+
+    def _search(self, indexes: Sequence[Index], questions: Sequence[str]) -> list[list[Hit]]:
+        """The hits of each question in its own index; those of one index are searched together."""
+        found: dict[int, list[Hit]] = {}
+        for index in {id(index): index for index in indexes}.values():
+            own = [place for place, other in enumerate(indexes) if other is index]
+            asked = [questions[place] for place in own]
+            hits = index.search_all(asked, k=self.k, how=self.how, per_article=True)
+            found |= dict(zip(own, hits, strict=True))
+        return [found[place] for place in range(len(questions))]
 
     def _base(self, name: str) -> Index:
         if name not in self.bases:

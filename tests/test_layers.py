@@ -34,7 +34,7 @@ BACKEND: dict[str, int] = {
     ),
     **dict.fromkeys(["executor", "neighbours"], 0),
     **dict.fromkeys(["serve", "pool", "embeddings", "training", "train", "bulk"], 1),
-    **dict.fromkeys(["answers", "batch_lines", "files"], 1),
+    **dict.fromkeys(["answers", "batch_lines", "batch_answers", "bulk_chats", "files"], 1),
     **dict.fromkeys(["jobs", "batches"], 2),
     "service": 3,
     "routes": 4,

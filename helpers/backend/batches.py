@@ -12,47 +12,37 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import anyio
 
 from helpers.backend import batch_lines, bulk
-from helpers.backend.answers import Choice, chat_answer, chat_head, chat_sampling
+from helpers.backend.batch_answers import Answers, counted, usage
 from helpers.backend.batch_lines import Line
+from helpers.backend.bulk_chats import BulkChats
 from helpers.backend.executor import start_bulk
 from helpers.backend.files import keep
 from helpers.backend.models import ServedModel
-from helpers.backend.schemas import ApiError, ChatRequest, new_id, not_found
+from helpers.backend.schemas import ApiError, new_id, not_found
 from helpers.backend.store import Document, Store
 from helpers.settings import Settings
-from helpers.tokens import local_tokenizer
 
 CHAT = "/v1/chat/completions"
 POLL = 0.15
 WINDOW_SECONDS = 24 * 3600
 AT_ONCE = 12
 """Requests of a batch at the same time: a model works on sixteen, and people come first."""
-BULK_TOKENS = 6_000
-"""Tokens in prompts from which a process of its own is worth its start of some ten seconds."""
 CANCELLABLE = ("validating", "in_progress", "cancelling")
 UNDER_WAY = (*CANCELLABLE, "finalizing")
-INPUT, ANSWERS = "input.jsonl", "answers.jsonl"
+INPUT = "input.jsonl"
 
 Ask = Callable[[str, Mapping[str, Any]], Awaitable[tuple[int, str, Any]]]
 """Sends a body to a path of this server; status, request id and body of the answer."""
-
-
-class Resolve(Protocol):
-    """Finds the model of a name; raises `ApiError` for an unknown one."""
-
-    def __call__(self, name: str) -> ServedModel: ...
 
 
 class Batches:
@@ -63,7 +53,7 @@ class Batches:
         settings: Settings,
         store: Store,
         *,
-        resolve: Resolve,
+        resolve: Callable[[str], ServedModel],
         cores: threading.Lock,
         share_cores: Callable[[bool], None] = lambda _: None,
     ) -> None:
@@ -202,16 +192,17 @@ class Batches:
         if problems:
             self._fail(key, problems)
             return
-        whole_lines(self._store.job_dir(key) / ANSWERS)
-        counts = counted(self._answers(key)) | {"total": len(lines)}
+        answers = Answers(self._store.job_dir(key))
+        counts = counted(answers.rows()) | {"total": len(lines)}
         self._set(key, model=lines[0].body.get("model"), request_counts=counts)
         if self._reach(key, "in_progress"):
             with self._alone(key) as free:
                 if free:
-                    self._in_bulk(key, lines)
-                    anyio.run(self._one_by_one, key, self._left(key, lines), batch["endpoint"])
+                    self._in_bulk(key, answers, lines)
+                    left = answers.left(lines)
+                    anyio.run(self._one_by_one, key, answers, left, batch["endpoint"])
         if not self._closing.is_set():
-            self._finish(key, lines)
+            self._finish(key, answers, lines)
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[bool]:
@@ -225,33 +216,21 @@ class Batches:
         finally:
             self._cores.release()
 
-    def _answers(self, key: str) -> list[dict[str, Any]]:
-        """The answers so far."""
-        try:
-            text = (self._store.job_dir(key) / ANSWERS).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return []
-        return list(map(json.loads, text.splitlines()))
-
-    def _left(self, key: str, lines: Sequence[Line]) -> list[Line]:
-        done = {row["custom_id"] for row in self._answers(key)}
-        return [line for line in lines if line.id not in done]
-
-    def _answered(self, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _answered(self, key: str, answers: Answers, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep answers, and count them."""
-        path = self._store.job_dir(key) / ANSWERS
+        new = counted(rows)
+
+        def count(batch: Document) -> None:
+            for name, number in new.items():
+                batch["request_counts"][name] += number
+
         with self._lock:
-            with path.open("a", encoding="utf-8") as stream:
-                stream.writelines(json.dumps(row) + "\n" for row in rows)
-            new = counted(rows)
-
-            def count(batch: Document) -> None:
-                for name, number in new.items():
-                    batch["request_counts"][name] += number
-
+            answers.add(rows)
             self._store.update("batch", key, count)
 
-    async def _one_by_one(self, key: str, lines: Sequence[Line], endpoint: str) -> None:
+    async def _one_by_one(
+        self, key: str, answers: Answers, lines: Sequence[Line], endpoint: str
+    ) -> None:
         """Send each request to this server, some at a time."""
         assert self._ask
         ask, at_once = self._ask, anyio.CapacityLimiter(AT_ONCE)
@@ -263,7 +242,8 @@ class Batches:
                     if self._closing.is_set():
                         return  # its answer may be that the server ends
                     if status != 429:
-                        self._answered(key, [batch_lines.output(line, status, request_id, body)])
+                        row = batch_lines.output(line, status, request_id, body)
+                        self._answered(key, answers, [row])
                         return
                     await anyio.sleep(1)
 
@@ -271,104 +251,59 @@ class Batches:
             for line in lines:
                 group.start_soon(one, line)
 
-    def _in_bulk(self, key: str, lines: Sequence[Line]) -> None:
+    def _in_bulk(self, key: str, answers: Answers, lines: Sequence[Line]) -> None:
         """Answer the plain chats in a process of its own, if they are many and it is fit for it.
 
         What it leaves, for whatever reason, is asked one by one.
         """
-        left = self._left(key, lines)
-        model, prompts, chats = self._prompts(key, left)
-        if model is None or sum(len(p.tokens) for p in prompts) < BULK_TOKENS:
+        if self.get(key)["endpoint"] != CHAT or not self._bulk_is_fit:
+            return
+        chats = BulkChats(answers.left(lines), self._resolve)
+        if not chats.worth_a_process:
             return
         folder = self._store.job_dir(key)
-        tokenizer = local_tokenizer(model.gguf)
-        adapter = str(model.adapter.parent) if model.adapter else None
-        end, threads = tokenizer.end_id, self._settings.threads
-        bulk.Task(str(model.gguf), adapter, end, threads, tuple(prompts)).write(folder)
-        by_id = {line.id: line for line in left}
-        lengths = {prompt.id: len(prompt.tokens) for prompt in prompts}
-
-        def output(done: bulk.Answered) -> dict[str, Any]:
-            chat = chats[done.id]
-            reason = "stop" if done.ended else "length"
-            made = len(done.tokens) + done.ended
-            text = tokenizer.decode(done.tokens)
-            choice = Choice(text, (), reason, lengths[done.id], made)
-            body = chat_answer(chat_head(chat), [choice], chat_sampling(chat), chat)
-            return batch_lines.output(by_id[done.id], 200, new_id("req_"), body)
-
+        chats.task(threads=self._settings.threads).write(folder)
         process = start_bulk(folder, self._settings.root)
         self._share_cores(True)
         try:
             seen, ended = 0, False
             while not ended:
                 ended = process.poll() is not None
-                rows = bulk.read_answers(folder, skip=seen)
-                if rows:
-                    self._answered(key, list(map(output, rows)))
-                    seen += len(rows)
+                done = bulk.read_answers(folder, skip=seen)
+                seen += len(done)
+                if done:
+                    self._answered(key, answers, list(map(chats.output, done)))
                 if self._stopped(key):
                     return
                 time.sleep(0 if ended else POLL)
-            if process.returncode == bulk.UNFIT:
-                self._bulk_is_fit = False
+            self._bulk_is_fit = process.returncode != bulk.UNFIT
         finally:
             process.kill()
             process.wait()
             self._share_cores(False)
 
-    def _prompts(
-        self, key: str, lines: Iterable[Line]
-    ) -> tuple[ServedModel | None, list[bulk.Prompt], dict[str, ChatRequest]]:
-        """What of a batch can be answered in bulk: its model, prompts, and chats by line."""
-        if self.get(key)["endpoint"] != CHAT or not self._bulk_is_fit:
-            return None, [], {}
-        model, prompts, chats = None, [], {}
-        for line in lines:
-            chat = batch_lines.plain_chat(line.body)
-            if chat is None:
-                continue
-            try:
-                model = model or self._resolve(chat.model)
-                messages = [message.plain() for message in chat.messages]
-            except ApiError:
-                continue
-            tokens = tuple(local_tokenizer(model.gguf).encode_chat(messages))
-            room = model.context - len(tokens)
-            if room > 0:
-                prompts.append(bulk.Prompt(line.id, tokens, chat_sampling(chat).limit(room)))
-                chats[line.id] = chat
-        return model, prompts, chats
-
-    def _finish(self, key: str, lines: Sequence[Line]) -> None:
+    def _finish(self, key: str, answers: Answers, lines: Sequence[Line]) -> None:
         """Write the files of a batch that ran to its end, was cancelled or ran out of time."""
         with self._lock:
             batch = self.get(key)
             cancelled = batch["status"] == "cancelling"
             if not cancelled:
                 self._set(key, status="finalizing", finalizing_at=int(time.time()))
-        rows, left = self._answers(key), self._left(key, lines)
-        code, why = (
-            ("batch_cancelled", "The batch was cancelled before this request was sent.")
-            if cancelled
-            else ("batch_expired", "The batch's time was over before this request was sent.")
-        )
-        good = [row for row in rows if batch_lines.succeeded(row)]
-        bad = [row for row in rows if not batch_lines.succeeded(row)]
-        bad += [batch_lines.unanswered(line, code, why) for line in left]
-        seconds = batch["_output_seconds"]
+        left = answers.left(lines)
+        status = "cancelled" if cancelled else "expired" if left else "completed"
+        message = f"The batch is {status}; this request was not sent."
+        good, bad = answers.parted(lines, code=f"batch_{status}", message=message)
         files = {
             f"{kind}_file_id": keep(
                 self._store,
                 f"{key}_{kind}.jsonl",
-                "".join(json.dumps(row) + "\n" for row in some).encode(),
+                "".join(json.dumps(row) + "\n" for row in rows).encode(),
                 purpose="batch_output",
-                seconds=seconds,
+                seconds=batch["_output_seconds"],
             )
-            for kind, some in (("output", good), ("error", bad))
-            if some
+            for kind, rows in (("output", good), ("error", bad))
+            if rows
         }
-        status = "cancelled" if cancelled else "expired" if left else "completed"
         self._set(
             key,
             **{"status": status, f"{status}_at": int(time.time())},
@@ -383,30 +318,3 @@ class Batches:
         errors = {"object": "list", "data": data}
         self._set(key, status="failed", failed_at=int(time.time()), errors=errors)
         self._store.remove_job_dir(key)
-
-
-def whole_lines(path: Path) -> None:
-    """Cut off the line that a crash left unfinished."""
-    if path.is_file():
-        data = path.read_bytes()
-        os.truncate(path, data.rfind(b"\n") + 1)
-
-
-def counted(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many requests were answered, and how many refused."""
-    good = [batch_lines.succeeded(row) for row in rows]
-    return {"completed": sum(good), "failed": len(good) - sum(good)}
-
-
-def usage(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The tokens of all answers together."""
-    used = [row["response"]["body"].get("usage") or {} for row in rows]
-    read = sum(one.get("prompt_tokens", one.get("input_tokens", 0)) for one in used)
-    made = sum(one.get("completion_tokens", one.get("output_tokens", 0)) for one in used)
-    return {
-        "input_tokens": read,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": made,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": read + made,
-    }

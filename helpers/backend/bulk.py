@@ -147,8 +147,7 @@ def _until(end: int, prompt: Prompt, made: list[int]) -> Answered:
 
 def main(folder: Path) -> int:
     """Answer the task in `folder`; returns the exit code."""
-    if parent := os.environ.get("WORKBOOK_PARENT"):
-        watch_parent(int(parent))
+    watch_parent()
     task = Task.read(folder)
     # PyTorch reads the number of threads when it is first imported.
     os.environ["OMP_NUM_THREADS"] = str(task.threads)

@@ -7,11 +7,17 @@ For: the service, jobs and batches. Not for: the bytes on disk alone, see `store
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
 from helpers.backend.schemas import new_id
 from helpers.backend.store import Document, Store
+
+
+def base_name(name: str) -> str:
+    """The last part of a path in either style: a client may send a whole path."""
+    return re.split(r"[\\/]", name)[-1].strip("\x00. ") or "upload"
 
 
 def document(

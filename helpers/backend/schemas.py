@@ -55,6 +55,17 @@ def not_found(kind: str, name: str, param: str = "id") -> ApiError:
     return ApiError(404, f"No such {kind} object: {name}", param=param, code="not_found")
 
 
+def unknown_model(name: str) -> ApiError:
+    """404 with the way to find out which models there are."""
+    return ApiError(
+        404,
+        f"The model '{name}' does not exist or you do not have access to it. "
+        "List the models with client.models.list().",
+        param="model",
+        code="model_not_found",
+    )
+
+
 def new_id(prefix: str, length: int = 24) -> str:
     """An id such as `file-a81Kd…`; unguessable."""
     return prefix + "".join(secrets.choice(ALPHABET) for _ in range(length))

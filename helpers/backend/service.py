@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from helpers.backend.batches import Batches
-from helpers.backend.files import document
+from helpers.backend.files import base_name, document
 from helpers.backend.jobs import Jobs
 from helpers.backend.models import ServedModel, base_models
-from helpers.backend.schemas import ApiError, BatchRequest, new_id, not_found
+from helpers.backend.schemas import ApiError, BatchRequest, new_id, not_found, unknown_model
 from helpers.backend.serve import Engine
 from helpers.backend.store import Document, Store
 from helpers.datasets.codes import CODES
@@ -336,22 +336,6 @@ class Service:
 def public(body: Document) -> Document:
     """A document without the server's own fields."""
     return {key: value for key, value in body.items() if not key.startswith("_")}
-
-
-def base_name(name: str) -> str:
-    """The last part of a path in either style: a client may send a whole path."""
-    return re.split(r"[\\/]", name)[-1].strip("\x00. ") or "upload"
-
-
-def unknown_model(name: str) -> ApiError:
-    """404 with the way to find out which models there are."""
-    return ApiError(
-        404,
-        f"The model '{name}' does not exist or you do not have access to it. "
-        "List the models with client.models.list().",
-        param="model",
-        code="model_not_found",
-    )
 
 
 def invalid_file(message: str, fix: str, line: int, problem: str, param: str = "file") -> ApiError:

@@ -50,13 +50,17 @@ def _until(row: dict[str, Any], step: int) -> bool:
     return row["type"] in ("step", "checkpoint") and row["step"] <= step
 
 
-def watch_parent(pid: int) -> None:
-    """End this process when the one that started it has gone: nobody would read on.
+def watch_parent() -> None:
+    """End this process when the server that started it has gone: nobody would read on.
 
     A killed process that nobody has asked for its exit code yet keeps its number, as a
     zombie; and a number that is free is given to another process.
     """
     import psutil
+
+    pid = os.environ.get("WORKBOOK_PARENT")
+    if pid is None:
+        return
 
     def alive(parent: psutil.Process) -> bool:
         try:
@@ -66,7 +70,7 @@ def watch_parent(pid: int) -> None:
 
     def look() -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
-            parent = psutil.Process(pid)
+            parent = psutil.Process(int(pid))
             while alive(parent):
                 time.sleep(PARENT_POLL)
         os._exit(ORPHANED)
@@ -102,8 +106,7 @@ def main(job_dir: Path) -> int:
     """Train the job in `job_dir`; returns the exit code."""
     (job_dir / STOP).unlink(missing_ok=True)
     stop = stop_requested(job_dir)
-    if parent := os.environ.get("WORKBOOK_PARENT"):
-        watch_parent(int(parent))
+    watch_parent()
     spec = TrainSpec.read(job_dir)
     # PyTorch reads the number of threads when it is first imported.
     os.environ["OMP_NUM_THREADS"] = str(spec.threads)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ from helpers import settings
 from helpers.backend import daemon
 from helpers.bench.machine import median_seconds, resident
 from helpers.bench.rows import Measurement, Row
+from helpers.chats import send_all
+from helpers.evaluation import chat_body
 from helpers.settings import BASE_MODEL, Settings
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ NAMES = (
     "sixteen-streams",
     "one-stream-transformers",
     "sixteen-streams-transformers",
+    "batch",
     "first-token",
     "server-start",
     "first-answer",
@@ -45,6 +49,7 @@ NAMES = (
 )
 TOKENS, STREAMS = 96, 16
 PROMPT = "Tell a long story about a lighthouse keeper and a storm."
+CHATS, WORDS = 64, 115
 QUIET_SECONDS = 8
 """So long the server takes to believe that nobody else needs the cores."""
 END_TOKEN = 2
@@ -128,6 +133,18 @@ class Serving:
         what = "the same with sixteen streams"
         return at_least("sixteen-streams-transformers", what, self._rates[1], self._transformers, 4)
 
+    def batch(self) -> Row:
+        _ = self._started
+        client = self._server[1]
+        time.sleep(QUIET_SECONDS)
+
+        def taken(*, batch: bool) -> float:
+            return median_seconds(lambda: send_all(client, long_chats(), batch=batch), runs=1)
+
+        ours, theirs = taken(batch=True), taken(batch=False)
+        what = f"{CHATS} chats of some 330 tokens as a batch, against sixteen at a time"
+        return Row("batch", what, "s", ours, theirs)
+
     def first_token(self) -> Row:
         _ = self._started
         client, number = self._server[1], iter(range(100))
@@ -186,6 +203,18 @@ def chat(client: OpenAI, tokens: int, *, prompt: str = PROMPT) -> None:
         seed=1,
         logit_bias={str(END_TOKEN): -100},
     )
+
+
+def long_chats() -> list[dict[str, Any]]:
+    """Chats with long prompts that have nothing in common, and answers of at most 40 tokens."""
+    words = Path(__file__).read_text(encoding="utf-8").split()
+    draw = random.Random(0)
+    return [
+        chat_body(
+            BASE_MODEL, [{"role": "user", "content": " ".join(draw.choices(words, k=WORDS))}], 40
+        )
+        for _ in range(CHATS)
+    ]
 
 
 def first_token(client: OpenAI, prompt: str) -> None:

@@ -15,7 +15,8 @@ from openai.types import Batch
 from helpers import settings as settings_module
 from helpers.backend import batches as batches_module
 from helpers.backend import bulk
-from helpers.backend.batches import BULK_TOKENS
+from helpers.backend.batch_answers import NAME
+from helpers.backend.bulk_chats import WORTH_TOKENS
 from helpers.backend.service import Limits
 from helpers.settings import BASE_MODEL, EMBEDDING_MODEL
 from tests.backend.in_process import TOKEN, InstantEngine, served
@@ -259,7 +260,7 @@ def test_a_batch_goes_on_after_the_server_and_asks_nothing_twice(settings):
         client = connected(*there)
         batch = send(client, questions(30))
         until(lambda: client.batches.retrieve(batch.id).request_counts.completed == 5)
-    kept = settings.state / "jobs" / batch.id / batches_module.ANSWERS
+    kept = settings.state / "jobs" / batch.id / NAME
     done = {json.loads(text)["custom_id"] for text in kept.read_text().splitlines()}
     with kept.open("a") as stream:
         stream.write('{"custom_id": "q')  # as a kill leaves it
@@ -299,7 +300,7 @@ def test_too_many_waiting_batches_are_refused(settings):
 
 def many(n=40):
     """So many greedy chats that they are worth a process of their own."""
-    text = "word " * (BULK_TOKENS // n + 1)
+    text = "word " * (WORTH_TOKENS // n + 1)
     body = BODY | {"messages": [{"role": "user", "content": text}], "temperature": 0}
     return [line(i, body) for i in range(n)]
 

@@ -18,8 +18,9 @@ from helpers.backend.schemas import (
     JobRequest,
     new_id,
     page,
+    unknown_model,
 )
-from helpers.backend.service import MAX_TRAINING_TOKENS, Service, public, unknown_model
+from helpers.backend.service import MAX_TRAINING_TOKENS, Service, public
 from helpers.backend.store import Document
 from helpers.backend.training.spec import TrainSpec
 

@@ -1,0 +1,73 @@
+"""The chats of a batch that can be answered in bulk: prompts for the process, answers from it.
+
+For: `batches`. Not for: the process itself, see `bulk`.
+
+    chats = BulkChats(lines, resolve)
+    if chats.worth_a_process: chats.task(threads=2).write(folder)
+    chats.output(answered)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from helpers.backend import batch_lines, bulk
+from helpers.backend.answers import Choice, chat_answer, chat_head, chat_sampling
+from helpers.backend.batch_lines import Line
+from helpers.backend.models import ServedModel
+from helpers.backend.schemas import ApiError, ChatRequest, new_id
+from helpers.tokens import local_tokenizer
+
+WORTH_TOKENS = 6_000
+"""Tokens in prompts from which a process of its own is worth its start of some ten seconds."""
+
+
+class BulkChats:
+    """Those of some lines that ask one model for the likeliest answer and nothing else."""
+
+    def __init__(self, lines: Iterable[Line], resolve: Callable[[str], ServedModel]) -> None:
+        self._chats: dict[str, tuple[Line, ChatRequest, bulk.Prompt]] = {}
+        self._model: ServedModel | None = None
+        for line in lines:
+            chat = batch_lines.plain_chat(line.body)
+            if chat is None:
+                continue
+            try:
+                self._model = self._model or resolve(chat.model)
+                messages = [message.plain() for message in chat.messages]
+            except ApiError:
+                continue
+            tokens = tuple(local_tokenizer(self._model.gguf).encode_chat(messages))
+            room = self._model.context - len(tokens)
+            if room > 0:
+                most = chat_sampling(chat).limit(room)
+                self._chats[line.id] = line, chat, bulk.Prompt(line.id, tokens, most)
+
+    @property
+    def worth_a_process(self) -> bool:
+        """Whether they are so many that starting one costs less than it saves."""
+        tokens = sum(len(prompt.tokens) for _, _, prompt in self._chats.values())
+        return tokens >= WORTH_TOKENS
+
+    def task(self, *, threads: int) -> bulk.Task:
+        """What the process is told."""
+        assert self._model
+        adapter = str(self._model.adapter.parent) if self._model.adapter else None
+        end = local_tokenizer(self._model.gguf).end_id
+        prompts = tuple(prompt for _, _, prompt in self._chats.values())
+        return bulk.Task(str(self._model.gguf), adapter, end, threads, prompts)
+
+    def output(self, done: bulk.Answered) -> dict[str, Any]:
+        """The output line of an answer."""
+        assert self._model
+        line, chat, prompt = self._chats[done.id]
+        choice = Choice(
+            local_tokenizer(self._model.gguf).decode(done.tokens),
+            (),
+            "stop" if done.ended else "length",
+            len(prompt.tokens),
+            len(done.tokens) + done.ended,
+        )
+        body = chat_answer(chat_head(chat), [choice], chat_sampling(chat), chat)
+        return batch_lines.output(line, 200, new_id("req_"), body)
