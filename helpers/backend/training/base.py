@@ -7,16 +7,15 @@ For: the trainer. The weights are dequantized to float32; the file stays as it i
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from gguf import GGUFReader, GGUFValueType, dequantize
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
-
-if TYPE_CHECKING:
-    from gguf import GGUFReader
 
 LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -35,13 +34,11 @@ TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj"
 
 
 def load_base(gguf: Path) -> LlamaForCausalLM:
-    """The model in float32 on the CPU, in evaluation mode. Takes about 3 s.
+    """The model in float32 on the CPU, in evaluation mode. Takes about 1 s.
 
     Raises `ValueError` for a GGUF that is not of the Llama architecture.
     """
-    from gguf import GGUFReader, dequantize
-
-    reader = GGUFReader(gguf)
+    reader = WeightReader(gguf)
     config = read_config(reader)
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
@@ -62,6 +59,23 @@ def load_base(gguf: Path) -> LlamaForCausalLM:
     # Rotary frequencies are not stored, so they were left on the meta device.
     model.model.rotary_emb = type(model.model.rotary_emb)(config)
     return model.eval().requires_grad_(False)
+
+
+class WeightReader(GGUFReader):
+    """The library's reader, without lists in the metadata: the vocabulary alone takes it 2 s."""
+
+    def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
+        if raw_type != GGUFValueType.ARRAY:
+            return super()._get_field_parts(orig_offs, raw_type)
+        raw = self.data.data
+        inner, length = struct.unpack_from("<IQ", raw, orig_offs)
+        end = orig_offs + struct.calcsize("<IQ")
+        if inner == GGUFValueType.STRING:
+            for _ in range(length):
+                end += 8 + struct.unpack_from("<Q", raw, end)[0]
+        else:
+            end += length * np.dtype(self.gguf_scalar_to_np[GGUFValueType(inner)]).itemsize
+        return end - orig_offs, [], [], [GGUFValueType.ARRAY]
 
 
 def read_config(reader: GGUFReader) -> LlamaConfig:
