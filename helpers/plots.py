@@ -139,12 +139,35 @@ def learning_curve(
     ax: Axes, sizes: Sequence[int], scores: Sequence[Interval], *, ylabel: str
 ) -> Axes:
     """A score against the number of training examples, with intervals."""
+    return score_curves(ax, sizes, {"": scores}, xlabel="training examples", ylabel=ylabel)
+
+
+def score_curves(
+    ax: Axes,
+    sizes: Sequence[int],
+    series: Mapping[str, Sequence[Interval]],
+    *,
+    xlabel: str,
+    ylabel: str,
+) -> Axes:
+    """Scores against a size, with intervals; a line for each series, named if there are several."""
     quiet(ax)
-    means = [score.mean for score in scores]
-    low = [score.mean - score.low for score in scores]
-    high = [score.high - score.mean for score in scores]
-    ax.errorbar(sizes, means, yerr=[low, high], color=COLOURS[0], marker="o", capsize=3)
-    ax.set(xlabel="training examples", ylabel=ylabel, ylim=(0, 1.05))
+    for place, (name, scores) in enumerate(series.items()):
+        means = np.array([score.mean for score in scores])
+        spread = [means - [score.low for score in scores], [s.high for s in scores] - means]
+        ax.errorbar(
+            sizes,
+            means,
+            yerr=spread,
+            color=COLOURS[place],
+            linestyle=("-", "--", ":", "-.")[place % 4],
+            marker="os^D"[place % 4],
+            capsize=3,
+            label=name,
+        )
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.05))
+    if len(series) > 1:
+        ax.legend(frameon=False)
     return ax
 
 

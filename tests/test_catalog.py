@@ -17,6 +17,12 @@ def test_every_fact_has_a_day_and_a_source() -> None:
     assert all(fact.source and fact.checked_on >= dt.date(2026, 1, 1) for fact in checked)
 
 
+def test_what_a_batch_costs_is_a_dated_fact_too() -> None:
+    found = load().batches
+    assert str(found).startswith("50% of the price, within 24 hours (reported by ")
+    assert found.checked.checked_on >= dt.date(2026, 1, 1)
+
+
 def test_reported_facts_say_so() -> None:
     price = load().chat_price("gpt-6-luna")
     assert price is not None

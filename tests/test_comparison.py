@@ -122,8 +122,14 @@ def test_the_overview_multiplies_measured_tokens_with_dated_prices(folder, datas
     assert price.output_per_million is not None
     dollars = 100 * price.per_million + 10 * price.output_per_million
     assert table.loc["base", "$ on gpt-4.1-mini"] == costs.money(dollars)
+    assert table.loc["base", "seconds"] == "0.5"
     luna = comparison.overview(found, questions=1_000, model="gpt-6-luna", known=known)
     assert luna.loc["tuned", "$ on gpt-6-luna"] == "not offered"
+
+
+def test_answers_that_nobody_timed_have_no_seconds():
+    rows = ({"sample": "a", "kind": "paraphrase", "seconds": None},)
+    assert comparison.seconds(Report(rows, ())) == "not timed"
 
 
 def test_lineage_names_model_test_set_seed_and_time(folder, dataset):

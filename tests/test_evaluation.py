@@ -36,6 +36,14 @@ def test_every_second_question_of_each_kind_keeps_the_mixture_and_the_order():
     assert every(samples, 1) == samples
 
 
+def test_seconds_are_the_median_of_those_asked_alone():
+    taken = [None, 0.5, None, 0.1, 3.0] + [None] * 5
+    answers = [Answer(str(i), "1", 5, 2, seconds) for i, seconds in enumerate(taken)]
+    assert grade(answers, SAMPLES, {"exact": exact_match}).seconds() == 0.5
+    unknown = [Answer(str(i), "1", 5, 2, None) for i in range(10)]
+    assert grade(unknown, SAMPLES, {"exact": exact_match}).seconds() is None
+
+
 def test_answers_of_other_samples_are_refused():
     with pytest.raises(DataError):
         grade(ANSWERS[1:], SAMPLES, {"exact": exact_match})

@@ -280,3 +280,28 @@ def test_answers_of_many_questions_come_back_in_the_order_of_the_questions(clien
     assert read[::2] == [read[0]] * 5
     assert read[1::2] == [read[1]] * 4
     assert read[0] != read[1]
+
+
+def test_each_question_may_have_its_own_knowledge_base(client, index, tmp_path):
+    own = build(load_articles(KB)[:1], Words(), tmp_path)
+    rag = Rag(client, settings.BASE_MODEL, {"a": index, "b": own}, how="dense", least=0.0)
+    samples = [Sample(name, "When is my bill made?", "", "") for name in "abab"]
+    done, _ = rag.generate_all(samples, knowledge_base=lambda sample: sample.id, max_tokens=2)
+    assert done[0] == done[2] != done[1] == done[3]
+    with pytest.raises(DataError, match="no knowledge base 'c'"):
+        rag.generate_all(samples, knowledge_base=lambda _: "c")
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_only_questions_that_reach_the_model_are_sent(client, index, batch):
+    rag = Rag(client, settings.BASE_MODEL, {"kb": index}, how="dense", least=0.0)
+    declining = replace(rag, least=2.0)
+    samples = [Sample(f"{i}", "When is my bill made?", "", "") for i in range(4)]
+    asked = {"knowledge_base": "kb", "max_tokens": 2, "timed": 2, "batch": batch}
+    done, answers = rag.generate_all(samples, **asked)
+    assert [answer.seconds is not None for answer in answers] == [True, False, True, False]
+    assert all(answer.prompt_tokens for answer in answers)
+    assert not any(one.declined for one in done)
+    refused, none = declining.generate_all(samples, **asked)
+    assert {one.answer for one in refused} == {DECLINE}
+    assert [(answer.prompt_tokens, answer.seconds) for answer in none] == [(0, None)] * 4

@@ -15,7 +15,14 @@ from helpers.backend.models import ServedModel
 from helpers.backend.sampling import Sampling
 from helpers.backend.serve import Engine
 from helpers.backend.training.adapter import save_adapter
-from helpers.backend.training.base import load_base, permute, unpermute, with_adapter
+from helpers.backend.training.base import (
+    WeightReader,
+    load_base,
+    permute,
+    read_config,
+    unpermute,
+    with_adapter,
+)
 from helpers.backend.training.forward import Network
 from helpers.tokens import local_tokenizer
 from tests.backend.training.tiny import write_gguf
@@ -53,6 +60,16 @@ def served_logprobs(gguf: Path, adapter: Path | None, cache: Path) -> list[float
     finally:
         engine.close()
     return [alternative.logprob for alternative in found[0].top]
+
+
+def test_the_weights_are_read_as_the_library_reads_them(gguf: Path) -> None:
+    ours, theirs = WeightReader(gguf), GGUFReader(gguf)
+    assert [tensor.name for tensor in ours.tensors] == [tensor.name for tensor in theirs.tensors]
+    for mine, other in zip(ours.tensors, theirs.tensors, strict=True):
+        assert np.array_equal(mine.data, other.data)
+    assert read_config(ours).to_dict() == read_config(theirs).to_dict()
+    assert len(theirs.fields["tokenizer.ggml.tokens"].parts) > 100
+    assert ours.fields["tokenizer.ggml.tokens"].data == []
 
 
 def test_llama_cpp_and_our_loading_of_the_base_agree(gguf: Path, tmp_path: Path) -> None:
