@@ -8,14 +8,17 @@ For: asking a whole test set. Not for: what the answers are worth, see `helpers.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from helpers.errors import BackendError
+from helpers.waiting import Tell, counted
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
 ENDPOINT: Final = "/v1/chat/completions"
 OVER = ("completed", "failed", "cancelled", "expired")
 Body = Mapping[str, Any]
-Told = Callable[[int, int], None]
-"""Called with how many are answered, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def send_all(
     in_a_row: int = 1,
     timed: int = 0,
     batch: bool = False,
-    on_reply: Told | None = None,
+    on_reply: Tell | None = None,
 ) -> list[Reply]:
     """The reply to each chat, in their order.
 
@@ -60,26 +61,35 @@ def send_all(
     Raises `BackendError` if a batch fails, or a chat in it.
     """
     apart = set(range(0, len(bodies), max(1, -(-len(bodies) // timed)))) if timed else set()
-    replies: dict[int, Reply] = {}
-
-    def keep(place: int, reply: Reply) -> None:
-        replies[place] = reply
-        if on_reply:
-            on_reply(len(replies), len(bodies))
-
-    for place in sorted(apart):
-        keep(place, _send(client, bodies[place], alone=True))
     rest = [place for place in range(len(bodies)) if place not in apart]
-    if not (batch and _as_batches(client, bodies, rest, keep)):
-        runs = [rest[i : i + in_a_row] for i in range(0, len(rest), in_a_row)]
+    with _progress(len(bodies), on_reply) as tell:
+        replies = {}
+        for place in sorted(apart):
+            replies[place] = _send(client, bodies[place], alone=True)
+            tell(len(replies))
+        found = _as_batches(client, bodies, rest, tell) if batch else None
+        if found is None:
+            runs = [rest[i : i + in_a_row] for i in range(0, len(rest), in_a_row)]
+            found = _by_threads(client, bodies, runs, workers, tell)
+    return [(replies | found)[place] for place in range(len(bodies))]
 
-        def work(run: Sequence[int]) -> None:
-            for place in run:
-                keep(place, _send(client, bodies[place]))
 
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(work, runs))
-    return [replies[place] for place in range(len(bodies))]
+@contextlib.contextmanager
+def _progress(total: int, on_reply: Tell | None) -> Iterator[Callable[[int], None]]:
+    """How threads tell that so many are answered; a number only ever grows."""
+    told, lock = 0, threading.Lock()
+    with counted("answers") as show:
+
+        def tell(done: int) -> None:
+            nonlocal told
+            with lock:
+                if done > told:
+                    told = done
+                    show(done, total)
+                    if on_reply:
+                        on_reply(done, total)
+
+        yield tell
 
 
 def _send(client: OpenAI, body: Body, *, alone: bool = False) -> Reply:
@@ -94,24 +104,47 @@ def _reply(answer: ChatCompletion, seconds: float | None = None) -> Reply:
     return Reply((answer.choices[0].message.content or "").strip(), *counts, seconds)
 
 
-def _as_batches(
+def _by_threads(
     client: OpenAI,
     bodies: Sequence[Body],
-    places: Sequence[int],
-    keep: Callable[[int, Reply], None],
-) -> bool:
-    """Send the chats at `places` as a batch for each model; False if there are none here."""
+    runs: Sequence[Sequence[int]],
+    workers: int,
+    tell: Callable[[int], None],
+) -> dict[int, Reply]:
+    """The replies at the places in `runs`; each run is the work of one thread."""
+    before = len(bodies) - sum(map(len, runs))
+    replies: dict[int, Reply] = {}
+
+    def work(run: Sequence[int]) -> None:
+        for place in run:
+            replies[place] = _send(client, bodies[place])
+            tell(before + len(replies))
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, runs))
+    return replies
+
+
+def _as_batches(
+    client: OpenAI, bodies: Sequence[Body], places: Sequence[int], tell: Callable[[int], None]
+) -> dict[int, Reply] | None:
+    """The replies at `places`, from a batch for each model; None if there are no batches here."""
     from openai import NotFoundError
 
+    before = len(bodies) - len(places)
+    replies: dict[int, Reply] = {}
     for model in dict.fromkeys(bodies[place]["model"] for place in places):
         own = [place for place in places if bodies[place]["model"] == model]
+
+        def told(done: int, _: int, so_far: int = before + len(replies)) -> None:
+            tell(so_far + done)
+
         try:
-            answers = run_batch(client, [bodies[place] for place in own])
+            answers = run_batch(client, [bodies[place] for place in own], on_progress=told)
         except NotFoundError:
-            return False
-        for place, answer in zip(own, answers, strict=True):
-            keep(place, _reply(answer))
-    return True
+            return None
+        replies |= {place: _reply(one) for place, one in zip(own, answers, strict=True)}
+    return replies
 
 
 def run_batch(
@@ -119,7 +152,7 @@ def run_batch(
     bodies: Sequence[Body],
     *,
     every: float = 0.2,
-    on_progress: Told | None = None,
+    on_progress: Tell | None = None,
 ) -> list[ChatCompletion]:
     """Send chats for one model as a batch, wait for it, and return the answers in their order.
 
@@ -133,23 +166,26 @@ def run_batch(
     data = "".join(json.dumps(row) + "\n" for row in rows).encode()
     file = client.files.create(file=("chats.jsonl", data), purpose="batch")
     batch = client.batches.create(input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h")
+    answered = 0
     try:
         while batch.status not in OVER:
             time.sleep(every)
             batch = client.batches.retrieve(batch.id)
-            if on_progress and batch.request_counts:
-                on_progress(batch.request_counts.completed, len(bodies))
+            counts = batch.request_counts
+            if on_progress and counts and counts.completed > answered:
+                answered = counts.completed
+                on_progress(answered, len(bodies))
     except KeyboardInterrupt:
         client.batches.cancel(batch.id)
         raise
     if batch.errors and batch.errors.data:
         raise BackendError(f"the batch failed: {batch.errors.data[0].message}")
-    answered = {}
+    answers = {}
     for key in (batch.error_file_id, batch.output_file_id):
         for line in client.files.content(key).text.splitlines() if key else ():
             row = json.loads(line)
-            answered[row["custom_id"]] = _answer_in(row)
-    return [answered[row["custom_id"]] for row in rows]
+            answers[row["custom_id"]] = _answer_in(row)
+    return [answers[row["custom_id"]] for row in rows]
 
 
 def _answer_in(row: Mapping[str, Any]) -> ChatCompletion:

@@ -25,6 +25,7 @@ import numpy as np
 from helpers.chats import Reply, send_all
 from helpers.errors import DataError
 from helpers.scorers import Sample, Scorer
+from helpers.waiting import Tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,7 @@ def ask(
     workers: int = 16,
     timed: int = 0,
     batch: bool = False,
-    on_answer: Callable[[int, int], None] | None = None,
+    on_answer: Tell | None = None,
 ) -> list[Answer]:
     """The model's greedy answer to each sample, in their order; `workers` requests at once.
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from helpers.errors import BackendError, NotAvailable
+from helpers.waiting import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -234,9 +235,13 @@ def follow(
 def wait(client: OpenAI, job_id: str, *, every: float = 0.5) -> FineTuningJob:
     """Block until the job has ended; raises `BackendError` unless it succeeded."""
     job = client.fine_tuning.jobs.retrieve(job_id)
-    while job.status not in ENDED:
-        time.sleep(every)
-        job = client.fine_tuning.jobs.retrieve(job_id)
+    with counted("training steps") as tell:
+        while job.status not in ENDED:
+            time.sleep(every)
+            newest = client.fine_tuning.jobs.list_events(job_id, limit=1).data
+            if newest and isinstance(newest[0].data, dict) and "total_steps" in newest[0].data:
+                tell(newest[0].data["step"], newest[0].data["total_steps"])
+            job = client.fine_tuning.jobs.retrieve(job_id)
     if job.status != "succeeded":
         reason = job.error.message if job.error and job.error.message else "no reason given"
         raise BackendError(

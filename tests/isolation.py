@@ -49,12 +49,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Notebooks share a state of their own, and their kernels draw into the page.
 
     No file or model of a test shows up in them. The backend for tests would make `plt.show()`
-    show nothing in a kernel, and a cell with a figure then differs from what is stored.
+    show nothing in a kernel, and a cell with a figure then differs from what is stored. What is
+    shown only while somebody waits is not stored.
     """
     if item.path.suffix == ".ipynb":
         os.environ["WORKBOOK_STATE"] = str(STATE / "notebooks")
+        os.environ["WORKBOOK_HEADLESS"] = "1"
         os.environ.pop("MPLBACKEND", None)
     else:
+        os.environ.pop("WORKBOOK_HEADLESS", None)
         os.environ["MPLBACKEND"] = "agg"
 
 

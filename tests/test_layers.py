@@ -18,7 +18,9 @@ LAYERS: dict[str, int] = {
     **dict.fromkeys(
         ["jsonl", "tokens", "datasets", "chunking", "prompts", "scorers", "quiz", "exercises"], 1
     ),
-    **dict.fromkeys(["progress", "catalog", "course", "gguf_header", "costs", "choosing"], 1),
+    **dict.fromkeys(
+        ["progress", "waiting", "catalog", "course", "gguf_header", "costs", "choosing"], 1
+    ),
     "backend": 2,
     **dict.fromkeys(["client", "chats", "jobs", "export"], 3),
     **dict.fromkeys(["evaluation", "retrieval", "rag", "judge", "comparison", "capstone"], 4),
