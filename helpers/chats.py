@@ -22,9 +22,12 @@ from helpers.waiting import Tell, counted
 
 if TYPE_CHECKING:
     from openai import OpenAI
+    from openai.types import Batch
     from openai.types.chat import ChatCompletion
 
 ENDPOINT: Final = "/v1/chat/completions"
+MOST_SECONDS = 30
+"""Between two looks at a batch."""
 OVER = ("completed", "failed", "cancelled", "expired")
 Body = Mapping[str, Any]
 
@@ -60,7 +63,8 @@ def send_all(
 
     Raises `BackendError` if a batch fails, or a chat in it.
     """
-    apart = set(range(0, len(bodies), max(1, -(-len(bodies) // timed)))) if timed else set()
+    timed = min(timed, len(bodies))
+    apart = {i * len(bodies) // timed for i in range(timed)}
     rest = [place for place in range(len(bodies)) if place not in apart]
     with _progress(len(bodies), on_reply) as tell:
         replies = {}
@@ -142,6 +146,9 @@ def _as_batches(
         try:
             answers = run_batch(client, [bodies[place] for place in own], on_progress=told)
         except NotFoundError:
+            # At the first one: later, something else is missing.
+            if replies:
+                raise
             return None
         replies |= {place: _reply(one) for place, one in zip(own, answers, strict=True)}
     return replies
@@ -156,36 +163,58 @@ def run_batch(
 ) -> list[ChatCompletion]:
     """Send chats for one model as a batch, wait for it, and return the answers in their order.
 
-    Whoever interrupts the wait cancels the batch. Raises `BackendError` if the batch fails or
-    ends early, or if a chat was refused: the message says which and why.
+    It looks after `every` seconds, and ever more seldom in a long wait. Whoever interrupts that
+    cancels the batch. No file of it stays at the endpoint. Raises `BackendError` if the batch
+    fails or ends early, or if a chat was refused: the message says which and why.
     """
+    from openai import APIError
+
     rows = [
         {"custom_id": str(number), "method": "POST", "url": ENDPOINT, "body": body}
         for number, body in enumerate(bodies)
     ]
     data = "".join(json.dumps(row) + "\n" for row in rows).encode()
     file = client.files.create(file=("chats.jsonl", data), purpose="batch")
-    batch = client.batches.create(input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h")
-    answered = 0
+    batch, pause = None, every
     try:
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint=ENDPOINT, completion_window="24h"
+        )
         while batch.status not in OVER:
-            time.sleep(every)
+            time.sleep(pause)
+            pause = min(pause * 1.02, MOST_SECONDS)
             batch = client.batches.retrieve(batch.id)
-            counts = batch.request_counts
-            if on_progress and counts and counts.completed > answered:
-                answered = counts.completed
-                on_progress(answered, len(bodies))
-    except KeyboardInterrupt:
-        client.batches.cancel(batch.id)
+            if on_progress and batch.request_counts and batch.request_counts.completed:
+                on_progress(batch.request_counts.completed, len(bodies))
+        lines = _lines_of(client, batch)
+    except BaseException:
+        with contextlib.suppress(APIError):
+            if batch:
+                client.batches.cancel(batch.id)
         raise
+    finally:
+        results = (batch.output_file_id, batch.error_file_id) if batch else ()
+        for key in filter(None, (file.id, *results)):
+            with contextlib.suppress(APIError):
+                client.files.delete(key)
     if batch.errors and batch.errors.data:
         raise BackendError(f"the batch failed: {batch.errors.data[0].message}")
-    answers = {}
-    for key in (batch.error_file_id, batch.output_file_id):
-        for line in client.files.content(key).text.splitlines() if key else ():
-            row = json.loads(line)
-            answers[row["custom_id"]] = _answer_in(row)
+    answers = {row["custom_id"]: _answer_in(row) for row in lines}
+    missing = [row["custom_id"] for row in rows if row["custom_id"] not in answers]
+    if missing:
+        raise BackendError(f"the batch is {batch.status}; request {missing[0]} has no answer")
     return [answers[row["custom_id"]] for row in rows]
+
+
+def _lines_of(client: OpenAI, batch: Batch) -> list[dict[str, Any]]:
+    """What the files of a batch say, refusals first."""
+    texts = [
+        client.files.content(key).text
+        for key in (batch.error_file_id, batch.output_file_id)
+        if key is not None
+    ]
+    # Other characters that end a line for Python may stand inside an answer.
+    return [json.loads(line) for text in texts for line in text.split("\n") if line]
 
 
 def _answer_in(row: Mapping[str, Any]) -> ChatCompletion:

@@ -131,7 +131,7 @@ def ask(
     `prompt` turns a sample into messages; by default the sample's own are sent. `timed` of
     them are asked alone, and say how many seconds that took; with `batch` the others are sent
     as one batch, see `helpers.chats.send_all`.
-    `on_answer(done, total)` is called after each answer, for a progress display.
+    `on_answer(done, total)` is called as answers come, for a progress display.
     """
     build = prompt or (lambda sample: list(sample.messages))
     bodies = [chat_body(model, build(sample), max_tokens) for sample in samples]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 """What SmolLM2's chat template puts in front when a conversation has no system message."""
-START, END = "<|im_start|>", "<|im_end|>"
+START, END, TEXT_END = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 SYSTEM_ROLES = ("system", "developer")
 """OpenAI's newer models say developer; this one knows system alone."""
 CONTROL = 3
@@ -63,9 +63,15 @@ class LocalTokenizer:
         """Token ids of `text`; special tokens written in it become their own ids."""
         return list(self.core.encode(text, add_special_tokens=False).ids)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of the ids, special tokens included."""
-        return str(self.core.decode(list(ids), skip_special_tokens=False))
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """Ids after which a model has said all: of a message, and of a text."""
+        text_end = self.core.token_to_id(TEXT_END)
+        return (self.end_id,) if text_end is None else (self.end_id, text_end)
+
+    def decode(self, ids: Sequence[int], *, special: bool = True) -> str:
+        """The text of the ids, with or without special tokens."""
+        return str(self.core.decode(list(ids), skip_special_tokens=not special))
 
     def count(self, text: str) -> int:
         """Number of tokens."""
@@ -98,7 +104,7 @@ def plain_content(message: Message) -> str:
         content = "".join(part.get("text", "") for part in content)
     calls = message.get("tool_calls")
     if calls:
-        content = (content or "") + json.dumps([call["function"] for call in calls])
+        content = (content or "") + json.dumps([call.get("function", call) for call in calls])
     return content or ""
 
 

@@ -1,5 +1,7 @@
 """Many chats: by threads, alone with a clock, and as a batch."""
 
+from types import SimpleNamespace
+
 import openai
 import pytest
 
@@ -53,7 +55,7 @@ def test_only_those_that_were_sent_alone_have_a_time(client, batch):
         client, bodies(20), timed=3, batch=batch, on_reply=lambda *done: told.append(done)
     )
     assert texts(replies) == WANTED
-    assert [i for i, one in enumerate(replies) if one.seconds is not None] == [0, 7, 14]
+    assert [i for i, one in enumerate(replies) if one.seconds is not None] == [0, 6, 13]
     assert told[:3] == [(1, 20), (2, 20), (3, 20)]
     assert told[-1] == (20, 20)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
@@ -98,7 +100,7 @@ def test_an_interrupted_wait_cancels_the_batch(client, monkeypatch):
     def interrupted(seconds):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(chats.time, "sleep", interrupted)
+    monkeypatch.setattr(chats, "time", SimpleNamespace(sleep=interrupted))
     with pytest.raises(KeyboardInterrupt):
         run_batch(client, bodies(500))
     monkeypatch.undo()
@@ -110,3 +112,10 @@ def test_progress_is_told(client):
     told = []
     run_batch(client, bodies(5), on_progress=lambda *done: told.append(done))
     assert told[-1] == (5, 5)
+
+
+def test_no_file_stays_behind(client):
+    run_batch(client, bodies(3))
+    with pytest.raises(BackendError):
+        run_batch(client, bodies(1) + bodies(1, "other"))
+    assert client.files.list().data == []

@@ -28,20 +28,21 @@ class Answers:
         self._path = folder / NAME
         self._path.touch()
         os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
+        self._done = {row["custom_id"] for row in self.rows()}
 
     def rows(self) -> list[dict[str, Any]]:
         """All output lines so far."""
         return list(map(json.loads, self._path.read_text(encoding="utf-8").splitlines()))
 
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep more of them."""
         with self._path.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps(row) + "\n" for row in rows)
+        self._done |= {row["custom_id"] for row in rows}
 
     def left(self, lines: Sequence[Line]) -> list[Line]:
         """The requests that have no answer yet."""
-        done = {row["custom_id"] for row in self.rows()}
-        return [line for line in lines if line.id not in done]
+        return [line for line in lines if line.id not in self._done]
 
     def parted(
         self, lines: Sequence[Line], *, code: str, message: str
@@ -53,20 +54,22 @@ class Answers:
         return [row for row in rows if succeeded(row)], bad
 
 
-def counted(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def tally(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """How many requests were answered, and how many refused."""
     good = [succeeded(row) for row in rows]
     return {"completed": sum(good), "failed": len(good) - sum(good)}
 
 
-def usage(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def total_usage(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The tokens of all answers together."""
     used = [row["response"]["body"].get("usage") or {} for row in rows]
     read = sum(one.get("prompt_tokens", one.get("input_tokens", 0)) for one in used)
     made = sum(one.get("completion_tokens", one.get("output_tokens", 0)) for one in used)
+    details = [one.get("prompt_tokens_details") or {} for one in used]
+    cached = sum(one.get("cached_tokens", 0) for one in details)
     return {
         "input_tokens": read,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": cached},
         "output_tokens": made,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": read + made,

@@ -8,6 +8,7 @@ For: `batches`. Not for: answering them.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from helpers.backend.sampling import Sampling
 from helpers.backend.schemas import ApiError, ChatRequest, new_id
 
 MOST_LINES = 50_000
+WINDOW_SECONDS = 24 * 3600
 MOST_PROBLEMS = 100
 NEEDED = {"custom_id": str, "method": str, "url": str, "body": dict}
 
@@ -30,6 +32,8 @@ class Line:
 
     id: str
     body: dict[str, Any]
+    number: int = 0
+    """Where it stands in the file, from 1."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,37 @@ class Problem:
         }
 
 
+def new_batch(
+    key: str,
+    endpoint: str,
+    input_file: str,
+    *,
+    metadata: Mapping[str, str] | None,
+    output_seconds: int | None,
+) -> dict[str, Any]:
+    """A batch as it is created, with every field that it may ever have."""
+    now = int(time.time())
+    moments = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling")
+    return {
+        "id": key,
+        "object": "batch",
+        "endpoint": endpoint,
+        "model": None,
+        "errors": None,
+        "input_file_id": input_file,
+        "completion_window": "24h",
+        "status": "validating",
+        "output_file_id": None,
+        "error_file_id": None,
+        "created_at": now,
+        "expires_at": now + WINDOW_SECONDS,
+        **{f"{moment}_at": None for moment in (*moments, "cancelled")},
+        "request_counts": {"total": 0, "completed": 0, "failed": 0},
+        "metadata": metadata,
+        "_output_seconds": output_seconds,
+    }
+
+
 def read(path: Path, *, endpoint: str) -> tuple[list[Line], list[Problem]]:
     """The requests of a file, and what is wrong with it: then nothing of it is answered."""
     lines: list[Line] = []
@@ -64,6 +99,9 @@ def read(path: Path, *, endpoint: str) -> tuple[list[Line], list[Problem]]:
                 lines.append(found)
             elif len(problems) < MOST_PROBLEMS:
                 problems.append(found)
+            if len(lines) > MOST_LINES:
+                message = f"The file has more than {MOST_LINES:,} requests. Send them in parts."
+                return lines, [Problem("too_many_tasks", message)]
     return lines, problems or _together(lines)
 
 
@@ -88,23 +126,23 @@ def _line(text: str, number: int, endpoint: str) -> Line | Problem:
     if row["body"].get("stream"):
         message = "An answer in a batch cannot be streamed. Leave 'stream' out."
         return Problem("invalid_request", message, number, "body.stream")
-    return Line(row["custom_id"], row["body"])
+    if not isinstance(row["body"].get("model"), str):
+        message = "Missing required parameter: 'body.model'."
+        return Problem("missing_required_parameter", message, number, "body.model")
+    return Line(row["custom_id"], row["body"], number)
 
 
 def _together(lines: list[Line]) -> list[Problem]:
     """What no line shows by itself."""
     if not lines:
         return [Problem("empty_file", "The file has no requests. Write one a line.")]
-    if len(lines) > MOST_LINES:
-        message = f"The file has {len(lines):,} requests. Send {MOST_LINES:,} at most."
-        return [Problem("too_many_tasks", message)]
     seen: set[str] = set()
     for line in lines:
         if line.id in seen:
-            message = f"The custom_id {line.id!r} stands on two lines. Give each its own."
-            return [Problem("duplicate_custom_id", message, param="custom_id")]
+            message = f"The custom_id {line.id!r} stands on an earlier line too. Give each its own."
+            return [Problem("duplicate_custom_id", message, line.number, "custom_id")]
         seen.add(line.id)
-    models = {str(line.body.get("model")) for line in lines}
+    models = {line.body["model"] for line in lines}
     if len(models) > 1:
         message = f"A batch is for one model; this has {', '.join(sorted(models)[:3])}. Split it."
         return [Problem("model_mismatch", message, param="body.model")]

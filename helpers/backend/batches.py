@@ -1,10 +1,11 @@
 """The life of a batch: checked, answered when the machine is free, written to a file.
 
 For: many requests that can wait. They are answered one batch after the other, and never while
-a job trains; what was answered survives the death of either side. Not for: the forms of the
-lines (`batch_lines`), nor the process that answers many at once (`bulk`).
+a job trains; a job that waits gets its turn after some hundred of them. What was answered
+survives the death of server and process. Not for: the forms of the lines (`batch_lines`), nor
+the process that answers many at once (`bulk`).
 
-    batches.submit(endpoint, input_file, completion_window="24h")
+    batches.submit("/v1/chat/completions", "file-abc")
     batches.cancel("batch_abc")
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import sqlite3
 import threading
 import time
 import traceback
@@ -21,25 +22,29 @@ from typing import Any
 
 import anyio
 
-from helpers.backend import batch_lines, bulk
-from helpers.backend.batch_answers import Answers, counted, usage
+from helpers.backend import batch_answers, batch_lines, bulk
+from helpers.backend.batch_answers import Answers, tally, total_usage
 from helpers.backend.batch_lines import Line
 from helpers.backend.bulk_chats import BulkChats
 from helpers.backend.executor import start_bulk
 from helpers.backend.files import keep
 from helpers.backend.models import ServedModel
 from helpers.backend.schemas import ApiError, new_id, not_found
-from helpers.backend.store import Document, Store
+from helpers.backend.store import Document, Store, own_copy
 from helpers.settings import Settings
 
 CHAT = "/v1/chat/completions"
 POLL = 0.15
-WINDOW_SECONDS = 24 * 3600
-AT_ONCE = 12
+REQUESTS_AT_ONCE = 12
 """Requests of a batch at the same time: a model works on sixteen, and people come first."""
 CANCELLABLE = ("validating", "in_progress", "cancelling")
 UNDER_WAY = (*CANCELLABLE, "finalizing")
+ENDED = ("completed", "cancelled", "expired")
 INPUT = "input.jsonl"
+SLICE = 500
+"""Requests between two looks at whether a job waits for the cores."""
+MAX_FAULTS = 3
+"""Times that the server itself stumbles over a batch, say at a full disk, before it fails."""
 
 Ask = Callable[[str, Mapping[str, Any]], Awaitable[tuple[int, str, Any]]]
 """Sends a body to a path of this server; status, request id and body of the answer."""
@@ -62,19 +67,19 @@ class Batches:
         self._wake, self._closing = threading.Event(), threading.Event()
         self._lock = threading.RLock()
         self._bulk_is_fit = True
+        self._current: str | None = None
         self._thread: threading.Thread | None = None
         self._ask: Ask | None = None
 
     def start(self, ask: Ask) -> None:
         """Begin to answer, also what an earlier server left undone."""
         self._ask = ask
+        for folder in self._store.jobs.glob("batch_*"):
+            batch = self._store.get("batch", folder.name)
+            if batch is None or batch["status"] in ENDED:
+                self._store.remove_job_dir(folder.name)
         self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
         self._thread.start()
-
-    @property
-    def busy(self) -> bool:
-        """Whether a batch runs or waits."""
-        return self.waiting > 0
 
     @property
     def waiting(self) -> int:
@@ -90,29 +95,13 @@ class Batches:
         output_seconds: int | None = None,
     ) -> Document:
         """Store a new batch with a copy of its requests, and queue it."""
-        key, now = new_id("batch_"), int(time.time())
+        key = new_id("batch_")
         folder = self._store.job_dir(key)
         folder.mkdir(parents=True)
-        shutil.copyfile(self._store.files / input_file, folder / INPUT)
-        moments = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling")
-        body = {
-            "id": key,
-            "object": "batch",
-            "endpoint": endpoint,
-            "model": None,
-            "errors": None,
-            "input_file_id": input_file,
-            "completion_window": "24h",
-            "status": "validating",
-            "output_file_id": None,
-            "error_file_id": None,
-            "created_at": now,
-            "expires_at": now + WINDOW_SECONDS,
-            **{f"{moment}_at": None for moment in (*moments, "cancelled")},
-            "request_counts": {"total": 0, "completed": 0, "failed": 0},
-            "metadata": metadata,
-            "_output_seconds": output_seconds,
-        }
+        own_copy(self._store.files / input_file, folder / INPUT)
+        body = batch_lines.new_batch(
+            key, endpoint, input_file, metadata=metadata, output_seconds=output_seconds
+        )
         self._store.put("batch", key, body)
         self._wake.set()
         return body
@@ -129,11 +118,16 @@ class Batches:
             status = self.get(key)["status"]
             if status not in CANCELLABLE:
                 raise ApiError(
-                    409, f"Cannot cancel a batch with status '{status}'.", code="invalid_status"
+                    409,
+                    f"Cannot cancel a batch with status '{status}'.",
+                    code="invalid_status",
+                    headers={"x-should-retry": "false"},
                 )
-            done = self._set(key, status="cancelling", cancelling_at=int(time.time()))
-        self._wake.set()
-        return done
+            self._set(key, status="cancelling", cancelling_at=int(time.time()))
+            # One that waits for others ends at once.
+            if key != self._current:
+                self._finish(key, Answers(self._store.job_dir(key)), self._read(key)[0])
+            return self.get(key)
 
     def stop(self) -> None:
         """Answer nothing more; the batch goes on at the next start."""
@@ -148,12 +142,14 @@ class Batches:
     def _set(self, key: str, **changes: Any) -> Document:
         return self._store.update("batch", key, lambda batch: batch.update(changes))
 
-    def _reach(self, key: str, status: str) -> bool:
-        """The next station of a batch's life; False if somebody has stopped it."""
+    def _begin(self, key: str) -> bool:
+        """Mark a batch as being answered; False if there is nothing more to answer."""
         with self._lock:
-            if self._stopped(key):
+            batch = self.get(key)
+            if self._stopped(key) or batch["status"] == "finalizing":
                 return False
-            self._set(key, **{"status": status, f"{status}_at": int(time.time())})
+            since = batch["in_progress_at"] or int(time.time())
+            self._set(key, status="in_progress", in_progress_at=since)
             return True
 
     def _stopped(self, key: str) -> bool:
@@ -175,34 +171,62 @@ class Batches:
                 self._wake.wait(1)
                 self._wake.clear()
                 continue
+            key = waiting[0]["id"]
+            with self._lock:
+                if self.get(key)["status"] not in UNDER_WAY:
+                    continue
+                self._current = key
             try:
-                self._run(waiting[0])
+                self._run(key)
             except Exception as error:  # noqa: BLE001 - the queue has to live on
-                if not self._closing.is_set():
-                    traceback.print_exception(error)
-                    problem = batch_lines.Problem(
-                        "server_error", f"{type(error).__name__}: {error}"
-                    )
-                    self._fail(waiting[0]["id"], [problem])
+                self._broke(key, error)
+            finally:
+                self._current = None
 
-    def _run(self, batch: Document) -> None:
-        key = batch["id"]
+    def _broke(self, key: str, error: Exception) -> None:
+        """The server itself stumbled over a batch: it is tried again, and what is there stays."""
+        if self._closing.is_set():
+            return
+        traceback.print_exception(error)
+        with contextlib.suppress(OSError, sqlite3.Error):
+            faults = self.get(key).get("_faults", 0) + 1
+            self._set(key, _faults=faults)
+            if faults >= MAX_FAULTS:
+                kept = self._store.job_dir(key) / batch_answers.NAME
+                message = f"{type(error).__name__}: {error}. What was answered is in {kept}."
+                self._fail(key, [batch_lines.Problem("server_error", message)])
+        self._closing.wait(1)
+
+    def _read(self, key: str) -> tuple[list[Line], list[batch_lines.Problem]]:
         source = self._store.job_dir(key) / INPUT
-        lines, problems = batch_lines.read(source, endpoint=batch["endpoint"])
+        return batch_lines.read(source, endpoint=self.get(key)["endpoint"])
+
+    def _run(self, key: str) -> None:
+        lines, problems = self._read(key)
         if problems:
             self._fail(key, problems)
+            self._store.remove_job_dir(key)
             return
         answers = Answers(self._store.job_dir(key))
-        counts = counted(answers.rows()) | {"total": len(lines)}
-        self._set(key, model=lines[0].body.get("model"), request_counts=counts)
-        if self._reach(key, "in_progress"):
-            with self._alone(key) as free:
-                if free:
-                    self._in_bulk(key, answers, lines)
-                    left = answers.left(lines)
-                    anyio.run(self._one_by_one, key, answers, left, batch["endpoint"])
+        counts = tally(answers.rows()) | {"total": len(lines)}
+        self._set(key, model=lines[0].body["model"], request_counts=counts)
+        if self._begin(key):
+            while (left := answers.left(lines)) and not self._stopped(key):
+                with self._alone(key) as free:
+                    if free:
+                        self._answer(key, answers, left[:SLICE])
+                # Whoever waits for the cores takes them now.
+                time.sleep(0.01)
         if not self._closing.is_set():
             self._finish(key, answers, lines)
+
+    def _answer(self, key: str, answers: Answers, lines: Sequence[Line]) -> None:
+        endpoint = self.get(key)["endpoint"]
+        if endpoint == CHAT and self._bulk_is_fit:
+            # What it leaves, for whatever reason, is asked one by one.
+            with contextlib.suppress(OSError):
+                self._in_bulk(key, answers, lines)
+        anyio.run(self._one_by_one, key, answers, answers.left(lines), endpoint)
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[bool]:
@@ -218,7 +242,7 @@ class Batches:
 
     def _answered(self, key: str, answers: Answers, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep answers, and count them."""
-        new = counted(rows)
+        new = tally(rows)
 
         def count(batch: Document) -> None:
             for name, number in new.items():
@@ -233,12 +257,19 @@ class Batches:
     ) -> None:
         """Send each request to this server, some at a time."""
         assert self._ask
-        ask, at_once = self._ask, anyio.CapacityLimiter(AT_ONCE)
+        ask, at_once = self._ask, anyio.CapacityLimiter(REQUESTS_AT_ONCE)
 
         async def one(line: Line) -> None:
             async with at_once:
                 while not self._stopped(key):
-                    status, request_id, body = await ask(endpoint, line.body)
+                    try:
+                        status, request_id, body = await ask(endpoint, line.body)
+                    except Exception as error:  # noqa: BLE001 - the other lines have to go on
+                        status, request_id, body = (
+                            500,
+                            new_id("req_"),
+                            ApiError(500, str(error)).body,
+                        )
                     if self._closing.is_set():
                         return  # its answer may be that the server ends
                     if status != 429:
@@ -252,13 +283,8 @@ class Batches:
                 group.start_soon(one, line)
 
     def _in_bulk(self, key: str, answers: Answers, lines: Sequence[Line]) -> None:
-        """Answer the plain chats in a process of its own, if they are many and it is fit for it.
-
-        What it leaves, for whatever reason, is asked one by one.
-        """
-        if self.get(key)["endpoint"] != CHAT or not self._bulk_is_fit:
-            return
-        chats = BulkChats(answers.left(lines), self._resolve)
+        """Answer the plain chats in a process of its own, if they are many and it is fit for it."""
+        chats = BulkChats(lines, self._resolve)
         if not chats.worth_a_process:
             return
         folder = self._store.job_dir(key)
@@ -269,8 +295,7 @@ class Batches:
             seen, ended = 0, False
             while not ended:
                 ended = process.poll() is not None
-                done = bulk.read_answers(folder, skip=seen)
-                seen += len(done)
+                done, seen = bulk.read_answers(folder, seen)
                 if done:
                     self._answered(key, answers, list(map(chats.output, done)))
                 if self._stopped(key):
@@ -304,17 +329,18 @@ class Batches:
             for kind, rows in (("output", good), ("error", bad))
             if rows
         }
-        self._set(
-            key,
-            **{"status": status, f"{status}_at": int(time.time())},
-            **files,
-            usage=usage(good),
-            request_counts={"total": len(lines), "completed": len(good), "failed": len(bad)},
-        )
+        with self._lock:
+            self._set(
+                key,
+                **{"status": status, f"{status}_at": int(time.time())},
+                **files,
+                usage=total_usage(good),
+                request_counts={"total": len(lines), "completed": len(good), "failed": len(bad)},
+            )
         self._store.remove_job_dir(key)
 
     def _fail(self, key: str, problems: Sequence[batch_lines.Problem]) -> None:
         data = [problem.body() for problem in problems]
         errors = {"object": "list", "data": data}
-        self._set(key, status="failed", failed_at=int(time.time()), errors=errors)
-        self._store.remove_job_dir(key)
+        with self._lock:
+            self._set(key, status="failed", failed_at=int(time.time()), errors=errors)

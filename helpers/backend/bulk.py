@@ -46,8 +46,8 @@ class Task:
     gguf: str
     adapter: str | None
     """PEFT folder."""
-    end: int
-    """Id of the token that ends an answer."""
+    ends: tuple[int, ...]
+    """Ids of the tokens that end an answer."""
     threads: int
     prompts: tuple[Prompt, ...]
 
@@ -61,7 +61,7 @@ class Task:
         """Load it from the batch's folder."""
         body = json.loads((folder / TASK).read_text(encoding="utf-8"))
         prompts = tuple(Prompt(p["id"], tuple(p["tokens"]), p["most"]) for p in body["prompts"])
-        return cls(**body | {"prompts": prompts})
+        return cls(**body | {"prompts": prompts, "ends": tuple(body["ends"])})
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,18 @@ class Answered:
     ended: bool
 
 
-def read_answers(folder: Path, *, skip: int = 0) -> list[Answered]:
-    """The answers so far but for the first `skip`; a half-written line is left out."""
+def read_answers(folder: Path, start: int = 0) -> tuple[list[Answered], int]:
+    """The answers behind the first `start` bytes, and where to read on: only whole lines count."""
     try:
-        text = (folder / ANSWERED).read_text(encoding="utf-8")
+        with (folder / ANSWERED).open("rb") as stream:
+            stream.seek(start)
+            data = stream.read()
     except FileNotFoundError:
-        return []
-    lines = text[: text.rfind("\n") + 1].splitlines()[skip:]
-    rows = map(json.loads, lines)
-    return [Answered(row["id"], tuple(row["tokens"]), row["ended"]) for row in rows]
+        return [], start
+    whole = data[: data.rfind(b"\n") + 1]
+    rows = [json.loads(line) for line in whole.splitlines()]
+    found = [Answered(row["id"], tuple(row["tokens"]), row["ended"]) for row in rows]
+    return found, start + len(whole)
 
 
 def groups(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:
@@ -112,13 +115,13 @@ def load(task: Task, device: torch.device, dtype: torch.dtype) -> Any:
     return model.to(device, dtype).eval()
 
 
-def answer(model: Any, group: Sequence[Prompt], end: int) -> list[Answered]:
+def answer(model: Any, group: Sequence[Prompt], ends: Sequence[int]) -> list[Answered]:
     """The likeliest answer to each prompt of a group, which are padded on the left."""
     import torch
     from transformers import GenerationConfig
 
     width = max(len(prompt.tokens) for prompt in group)
-    tokens = torch.full((len(group), width), end)
+    tokens = torch.full((len(group), width), ends[0])
     mask = torch.zeros_like(tokens)
     for row, prompt in enumerate(group):
         start = width - len(prompt.tokens)
@@ -126,8 +129,8 @@ def answer(model: Any, group: Sequence[Prompt], end: int) -> list[Answered]:
     config = GenerationConfig(
         max_new_tokens=max(prompt.most for prompt in group),
         do_sample=False,
-        pad_token_id=end,
-        eos_token_id=end,
+        pad_token_id=ends[0],
+        eos_token_id=list(ends),
     )
     with torch.inference_mode():
         whole = model.generate(
@@ -136,15 +139,15 @@ def answer(model: Any, group: Sequence[Prompt], end: int) -> list[Answered]:
             generation_config=config,
         )
     return [
-        _until(end, prompt, made)
+        _until(ends, prompt, made)
         for prompt, made in zip(group, whole[:, width:].tolist(), strict=True)
     ]
 
 
-def _until(end: int, prompt: Prompt, made: list[int]) -> Answered:
+def _until(ends: Sequence[int], prompt: Prompt, made: list[int]) -> Answered:
     own = made[: prompt.most]
-    ended = end in own
-    return Answered(prompt.id, tuple(own[: own.index(end)] if ended else own), ended)
+    stop = next((place for place, token in enumerate(own) if token in ends), None)
+    return Answered(prompt.id, tuple(own[:stop]), stop is not None)
 
 
 def main(folder: Path) -> int:
@@ -164,7 +167,7 @@ def main(folder: Path) -> int:
     model = load(task, device, dtype)
     with (folder / ANSWERED).open("w", encoding="utf-8") as stream:
         for group in groups(task.prompts):
-            rows = answer(model, group, task.end)
+            rows = answer(model, group, task.ends)
             stream.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
             stream.flush()
     return 0

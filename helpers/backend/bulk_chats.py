@@ -9,6 +9,7 @@ For: `batches`. Not for: the process itself, see `bulk`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,7 +17,7 @@ from helpers.backend import batch_lines, bulk
 from helpers.backend.answers import Choice, chat_answer, chat_head, chat_sampling
 from helpers.backend.batch_lines import Line
 from helpers.backend.models import ServedModel
-from helpers.backend.schemas import ApiError, ChatRequest, new_id
+from helpers.backend.schemas import ChatRequest, new_id
 from helpers.tokens import local_tokenizer
 
 WORTH_TOKENS = 6_000
@@ -30,19 +31,21 @@ class BulkChats:
         self._chats: dict[str, tuple[Line, ChatRequest, bulk.Prompt]] = {}
         self._model: ServedModel | None = None
         for line in lines:
-            chat = batch_lines.plain_chat(line.body)
-            if chat is None:
-                continue
-            try:
-                self._model = self._model or resolve(chat.model)
-                messages = [message.plain() for message in chat.messages]
-            except ApiError:
-                continue
-            tokens = tuple(local_tokenizer(self._model.gguf).encode_chat(messages))
-            room = self._model.context - len(tokens)
-            if room > 0:
-                most = chat_sampling(chat).limit(room)
-                self._chats[line.id] = line, chat, bulk.Prompt(line.id, tokens, most)
+            # Whatever is odd about a line, the server says it when the line is asked by itself.
+            with contextlib.suppress(Exception):
+                self._take(line, resolve)
+
+    def _take(self, line: Line, resolve: Callable[[str], ServedModel]) -> None:
+        chat = batch_lines.plain_chat(line.body)
+        if chat is None:
+            return
+        self._model = self._model or resolve(chat.model)
+        messages = [message.plain() for message in chat.messages]
+        tokens = tuple(local_tokenizer(self._model.gguf).encode_chat(messages))
+        room = self._model.context - len(tokens)
+        if room > 0:
+            most = chat_sampling(chat).limit(room)
+            self._chats[line.id] = line, chat, bulk.Prompt(line.id, tokens, most)
 
     @property
     def worth_a_process(self) -> bool:
@@ -54,16 +57,16 @@ class BulkChats:
         """What the process is told."""
         assert self._model
         adapter = str(self._model.adapter.parent) if self._model.adapter else None
-        end = local_tokenizer(self._model.gguf).end_id
+        ends = local_tokenizer(self._model.gguf).end_ids
         prompts = tuple(prompt for _, _, prompt in self._chats.values())
-        return bulk.Task(str(self._model.gguf), adapter, end, threads, prompts)
+        return bulk.Task(str(self._model.gguf), adapter, ends, threads, prompts)
 
     def output(self, done: bulk.Answered) -> dict[str, Any]:
         """The output line of an answer."""
         assert self._model
         line, chat, prompt = self._chats[done.id]
         choice = Choice(
-            local_tokenizer(self._model.gguf).decode(done.tokens),
+            local_tokenizer(self._model.gguf).decode(done.tokens, special=False),
             (),
             "stop" if done.ended else "length",
             len(prompt.tokens),

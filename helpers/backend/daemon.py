@@ -263,7 +263,7 @@ def _watch(server: Any, service: Service, end_after: float | None) -> None:
         time.sleep(1)
         service.engine.rest(REST_SECONDS)
         service.engine.share_cores(neighbours.crowd(), why="neighbours")
-        if service.jobs.busy or service.batches.busy:
+        if service.jobs.busy or service.batches.waiting:
             service.last_used = time.monotonic()
         idle = time.monotonic() - service.last_used
         if end_after and idle > end_after:

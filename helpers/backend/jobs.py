@@ -172,12 +172,15 @@ class Jobs:
                 self._wake.wait(1)
                 self._wake.clear()
                 continue
+            if not self._cores.acquire(timeout=1):
+                continue
             job_id = queued[0]["id"]
             try:
-                with self._cores:
-                    self._run(job_id)
+                self._run(job_id)
             except Exception as error:  # noqa: BLE001 - the queue has to live on
                 self._broke(job_id, error)
+            finally:
+                self._cores.release()
 
     def _run(self, job_id: str) -> None:
         with self._lock:

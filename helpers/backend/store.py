@@ -35,6 +35,15 @@ CREATE INDEX IF NOT EXISTS by_parent ON documents (kind, parent, seq);
 CHUNK = 1 << 20
 
 
+def own_copy(source: Path, target: Path) -> None:
+    """Give a file a second name that lives on when the first one is deleted, or copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        # Not every file system has hard links.
+        shutil.copyfile(source, target)
+
+
 class Store:
     """Documents by kind and id, in the order in which they were made."""
 

@@ -109,6 +109,24 @@ def test_jobs_run_one_at_a_time_in_the_order_of_their_creation(queue):
     assert [one.folder.name for one in queue.started] == [first, second, third]
 
 
+def test_a_job_waits_for_the_cores_and_the_queue_can_end_meanwhile(queue):
+    with queue.jobs._cores:
+        first, second = queue.submit("a"), queue.submit("b")
+        time.sleep(0.05)
+        assert queue.started == []
+        queue.jobs.cancel(first)
+    until(lambda: queue.started)
+    assert queue.started[0].folder.name == second
+    queue.started[0].end(0, DONE)
+    until(lambda: queue.status(second) == "succeeded")
+    with queue.jobs._cores:
+        third = queue.submit("c")
+        start = time.monotonic()
+        queue.jobs.close()
+        assert time.monotonic() - start < 3
+    assert queue.status(third) == "queued"
+
+
 def test_a_model_is_loaded_before_its_job_is_said_to_have_succeeded(queue, warmed):
     name = queue.submit("a")
     until(lambda: queue.started)

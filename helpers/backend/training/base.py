@@ -1,6 +1,6 @@
 """Load the base model from its GGUF file and put LoRA matrices on it.
 
-For: the trainer. The weights are dequantized to float32; the file stays as it is.
+For: the trainer, and batches. The weights are dequantized to float32; the file stays as it is.
 
     model = with_adapter(load_base(path), rank=16, alpha=32, seed=42)
 """

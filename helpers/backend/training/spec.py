@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from helpers.backend.store import own_copy
 
 SPEC, PROGRESS, STOP, RESUME = "spec.json", "progress.jsonl", "stop", "resume.pt"
 LOSSES = "example_losses.csv"
@@ -85,9 +86,5 @@ def read_progress(job_dir: Path) -> list[dict[str, Any]]:
 def _own(source: str, target: Path) -> str:
     if not Path(source).is_file():
         return source
-    try:
-        os.link(source, target)
-    except OSError:
-        # Not every file system has hard links.
-        shutil.copyfile(source, target)
+    own_copy(Path(source), target)
     return str(target)
