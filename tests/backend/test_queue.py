@@ -121,6 +121,7 @@ def test_a_job_waits_for_the_cores_and_the_queue_can_end_meanwhile(queue):
     until(lambda: queue.status(second) == "succeeded")
     with queue.jobs._cores:
         third = queue.submit("c")
+        time.sleep(0.1)
         start = time.monotonic()
         queue.jobs.close()
         assert time.monotonic() - start < 3
