@@ -17,12 +17,16 @@ from peft import PeftModel
 from helpers import settings as settings_module
 from helpers.backend import bulk
 from helpers.backend.bulk import AT_ONCE, ROOM, UNFIT, Answered, Prompt, Task
+from helpers.backend.bulk_chats import WORTH_TOKENS
 from helpers.backend.executor import start_bulk
 from helpers.backend.training.adapter import save_adapter
 from helpers.backend.training.base import load_base, with_adapter
+from helpers.chats import send_all
+from helpers.chunking import load_articles
 from helpers.tokens import local_tokenizer
 from tests.backend.training.tiny import write_gguf
 
+KB = settings_module.load().root / "data" / "support" / "kb"
 CPU = torch.device("cpu")
 ENDS = (0,)
 """An end token that the tiny model hardly ever makes: answers have their full length."""
@@ -168,3 +172,24 @@ def test_the_process_ends_when_the_server_has_gone(gguf: Path, tmp_path: Path) -
     if not gone:
         child.kill()
     assert gone
+
+
+@pytest.mark.slow
+def test_a_batch_says_nearly_what_single_requests_say(client) -> None:
+    """Sixteen bits against eight, and other sums: the first words agree where they are sure."""
+    articles = load_articles(KB)[:30]
+    asked = [f"{article.text}\n\nRepeat the first sentence of this text." for article in articles]
+    bodies = [
+        {
+            "model": settings_module.BASE_MODEL,
+            "messages": [{"role": "user", "content": text}],
+            "temperature": 0,
+            "max_completion_tokens": 12,
+        }
+        for text in asked
+    ]
+    batch, single = send_all(client, bodies, batch=True), send_all(client, bodies)
+    assert [one.prompt_tokens for one in batch] == [one.prompt_tokens for one in single]
+    assert sum(one.prompt_tokens for one in batch) > WORTH_TOKENS
+    same = [a.text.split()[:3] == b.text.split()[:3] for a, b in zip(batch, single, strict=True)]
+    assert sum(same) >= 20, [(a.text, b.text) for a, b in zip(batch, single, strict=True)]
