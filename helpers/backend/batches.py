@@ -41,6 +41,8 @@ CANCELLABLE = ("validating", "in_progress", "cancelling")
 UNDER_WAY = (*CANCELLABLE, "finalizing")
 ENDED = ("completed", "cancelled", "expired")
 INPUT = "input.jsonl"
+REST = 1.0
+"""Seconds after a fault before the next try."""
 SLICE = 500
 """Requests between two looks at whether a job waits for the cores."""
 MAX_FAULTS = 3
@@ -195,7 +197,7 @@ class Batches:
                 kept = self._store.job_dir(key) / batch_answers.NAME
                 message = f"{type(error).__name__}: {error}. What was answered is in {kept}."
                 self._fail(key, [batch_lines.Problem("server_error", message)])
-        self._closing.wait(1)
+        self._closing.wait(REST)
 
     def _read(self, key: str) -> tuple[list[Line], list[batch_lines.Problem]]:
         source = self._store.job_dir(key) / INPUT

@@ -107,7 +107,8 @@ def fresh(settings):
 
 
 @pytest.fixture
-def held(settings):
+def held(settings, monkeypatch):
+    monkeypatch.setattr(batches_module, "REST", 0.01)
     engine = HeldEngine()
     with served(settings, engine) as there:
         yield engine, connected(*there)
@@ -472,9 +473,9 @@ def test_a_job_gets_its_turn_between_the_parts_of_a_long_batch(client, monkeypat
             time.sleep(0.02)
 
     with service.batches._cores:
-        batch = send(client, questions(300))
+        batch = send(client, questions(150))
         thread = threading.Thread(target=job)
         thread.start()
     thread.join(20)
-    assert over(client, batch).request_counts.completed == 300
-    assert any(0 < done < 300 for done in turns)
+    assert over(client, batch).request_counts.completed == 150
+    assert any(0 < done < 150 for done in turns)
