@@ -62,7 +62,10 @@ def load_base(gguf: Path) -> LlamaForCausalLM:
 
 
 class WeightReader(GGUFReader):
-    """The library's reader, without lists in the metadata: the vocabulary alone takes it 2 s."""
+    """The library's reader, without lists in the metadata: the vocabulary alone takes it 2 s.
+
+    For lists of texts and of numbers, in a little-endian file; lists of lists it cannot skip.
+    """
 
     def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
         if raw_type != GGUFValueType.ARRAY:
