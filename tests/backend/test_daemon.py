@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from helpers.backend import daemon
@@ -20,6 +22,9 @@ def silent(settings) -> Iterator[subprocess.Popen[bytes]]:
     # The last word stands in its command line, as in that of a server.
     command = [sys.executable, "-c", "import time; time.sleep(60)", "helpers"]
     process = subprocess.Popen(command)
+    # A program that has just begun has no command line for a moment.
+    while not psutil.Process(process.pid).cmdline():
+        time.sleep(0.01)
     settings.state.mkdir(parents=True)
     known = {"url": "http://127.0.0.1:9", "pid": process.pid}
     (settings.state / "server.json").write_text(json.dumps(known), encoding="utf-8")
