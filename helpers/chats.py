@@ -164,8 +164,9 @@ def run_batch(
     """Send chats for one model as a batch, wait for it, and return the answers in their order.
 
     It looks after `every` seconds, and ever more seldom in a long wait. Whoever interrupts that
-    cancels the batch. No file of it stays at the endpoint. Raises `BackendError` if the batch
-    fails or ends early, or if a chat was refused: the message says which and why.
+    cancels the batch. No file of one that ran to its end stays at the endpoint. Raises
+    `BackendError` if the batch fails or ends early, or if a chat was refused: the message says
+    which and why.
     """
     from openai import APIError
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import io
 import json
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from helpers.errors import BackendError, NotAvailable
-from helpers.waiting import counted
+from helpers.waiting import Tell, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,9 +239,7 @@ def wait(client: OpenAI, job_id: str, *, every: float = 0.5) -> FineTuningJob:
     with counted("training steps") as tell:
         while job.status not in ENDED:
             time.sleep(every)
-            newest = client.fine_tuning.jobs.list_events(job_id, limit=1).data
-            if newest and isinstance(newest[0].data, dict) and "total_steps" in newest[0].data:
-                tell(newest[0].data["step"], newest[0].data["total_steps"])
+            _tell_step(client, job_id, tell)
             job = client.fine_tuning.jobs.retrieve(job_id)
     if job.status != "succeeded":
         reason = job.error.message if job.error and job.error.message else "no reason given"
@@ -249,6 +248,16 @@ def wait(client: OpenAI, job_id: str, *, every: float = 0.5) -> FineTuningJob:
             fix="mend the file or the setting that the message names, then create the job again",
         )
     return job
+
+
+def _tell_step(client: OpenAI, job_id: str, tell: Tell) -> None:
+    """Show the newest step; a job can be waited for where events cannot be had."""
+    from openai import APIError
+
+    with contextlib.suppress(APIError):
+        newest = client.fine_tuning.jobs.list_events(job_id, limit=1).data
+        if newest and isinstance(newest[0].data, dict) and "total_steps" in newest[0].data:
+            tell(newest[0].data["step"], newest[0].data["total_steps"])
 
 
 def result_tables(client: OpenAI, job: FineTuningJob) -> tuple[pd.DataFrame, ...]:

@@ -267,11 +267,8 @@ class Batches:
                     try:
                         status, request_id, body = await ask(endpoint, line.body)
                     except Exception as error:  # noqa: BLE001 - the other lines have to go on
-                        status, request_id, body = (
-                            500,
-                            new_id("req_"),
-                            ApiError(500, str(error)).body,
-                        )
+                        refusal = ApiError(500, str(error), type="server_error")
+                        status, request_id, body = 500, new_id("req_"), refusal.body
                     if self._closing.is_set():
                         return  # its answer may be that the server ends
                     if status != 429:
