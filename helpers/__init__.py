@@ -1,10 +1,21 @@
 """The small library behind the course's notebooks.
 
-Importing this package loads nothing heavy: neither PyTorch nor transformers,
-and not even the openai client. Import the module that you need::
+Eleven packages that a notebook imports, each with a few verbs:
 
-    from helpers.client import connect
-    course = connect()
+    connection    connect to a server that speaks OpenAI's API; ours starts by itself
+    datasets      read, clean, split, validate, convert
+    costs         dated prices, monthly bills, which method to take
+    finetuning    plan, start, follow and export a job
+    evaluation    ask, grade, compare, keep results
+    rag           build an index, search, answer from what was found
+    course        chapters, quiz questions, exercises, a learner's progress
+    support_desk  all that belongs to the course's fictional provider
+    widgets       what a reader looks at and clicks
+    capstone      your own table through every method
+    legacy        old releases of the openai package
+
+Below them stands `base` (values and files), behind them `backend` (the server), above them
+`cli` (the verbs of `python3 -m helpers`) and `bench`. Importing any loads nothing heavy.
 """
 
 __version__ = "0.1.0"

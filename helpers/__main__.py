@@ -83,15 +83,15 @@ def main(arguments: list[str]) -> int:
         options.rest = rest
     elif rest:
         parser().parse_args(arguments)
-    from helpers import bootstrap
-    from helpers.errors import CourseError
+    from helpers.base.errors import CourseError
+    from helpers.cli import bootstrap
 
     try:
         if options.verb not in BARE:
             python = bootstrap.ensure(ROOT)
             if not bootstrap.is_current(ROOT):
                 return bootstrap.rerun(python, arguments)
-        verb = importlib.import_module(f"helpers.commands.{options.verb}")
+        verb = importlib.import_module(f"helpers.cli.{options.verb}")
         code: int = verb.run(ROOT, options)
     except CourseError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """What every test gets: a state folder of its own, no key, and a mended nbval."""
 
-pytest_plugins = ["tests.isolation", "tests.nbval_shim"]
+pytest_plugins = ["tests.isolation", "tests.nbval_shim", "tests.fixtures"]
 
 
 def pytest_collection_modifyitems(items):

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from helpers import settings as settings_module
-from helpers.settings import Settings
+from helpers.base import settings as settings_module
+from helpers.base.settings import Settings
 
 if TYPE_CHECKING:
     from openai import OpenAI

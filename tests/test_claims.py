@@ -5,19 +5,23 @@ same data, settings and seed another processor's rounding moves these scores by 
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers import comparison, costs, settings
-from helpers.backend.store import Store
+from helpers.backend.storage.store import Store
 from helpers.backend.training.spec import read_progress
-from helpers.evaluation import Report, compare, every, load_samples, stored
+from helpers.base import settings
+from helpers.costs import monthly
+from helpers.evaluation import leaderboard
+from helpers.evaluation.grading import EvaluationReport, load_samples, subsample
+from helpers.evaluation.results import load_result
+from helpers.evaluation.statistics import compare
+from tests.places import ROOT
 
 pytestmark = pytest.mark.slow
 
-DATA = Path(__file__).resolve().parent.parent / "data" / "support"
+DATA = ROOT / "data" / "support"
 REFUSE = ("out of scope", "misuse")
 
 
@@ -25,7 +29,7 @@ def report(name):
     results = settings.load().state / "results"
     if not (results / f"{name}.json").is_file():
         pytest.skip("no stored results: run the notebooks first")
-    return stored(results, name).report
+    return load_result(results, name).report
 
 
 def mean(name, scorer, *kinds):
@@ -107,12 +111,12 @@ HALF = ("05-few-shot", "06-base-notes")
 
 def compared(a, b):
     """b against a over all kinds, on the questions that both were asked."""
-    return compare(*comparison.shared(report(a), report(b)))
+    return compare(*leaderboard.paired_scores(report(a), report(b)))
 
 
 @pytest.mark.parametrize("name", WHOLE + HALF)
 def test_results_that_are_compared_are_about_the_whole_test_set_or_every_second_question(name):
-    asked = every(load_samples(DATA / "test.jsonl"), 2 if name in HALF else 1)
+    asked = subsample(load_samples(DATA / "test.jsonl"), 2 if name in HALF else 1)
     assert [row["sample"] for row in report(name).rows] == [sample.id for sample in asked]
 
 
@@ -127,10 +131,10 @@ def test_demonstrations_from_old_tickets_tell_the_old_policy():
 def test_notes_bring_facts_that_the_base_model_lacks():
     # Few of them: a model of this size hardly reads what it was not trained to read.
     factual = [
-        Report(tuple(row for row in report(name).rows if row["kind"] not in REFUSE), ())
+        EvaluationReport(tuple(row for row in report(name).rows if row["kind"] not in REFUSE), ())
         for name in ("03-base", "06-base-notes")
     ]
-    assert compare(*comparison.shared(*factual)).difference.low > 0
+    assert compare(*leaderboard.paired_scores(*factual)).difference.low > 0
 
 
 def test_the_guard_keeps_most_hidden_orders_out():
@@ -179,9 +183,9 @@ def test_no_test_question_stands_in_the_training_file():
 def whole_course():
     """Every method's result, as notebook 07 compares them."""
     results = settings.load().state / "results"
-    if not all((results / f"{source.result}.json").is_file() for source in comparison.SOURCES):
+    if not all((results / f"{source.result}.json").is_file() for source in leaderboard.SOURCES):
         pytest.skip("not every method's result is stored: run the notebooks first")
-    return comparison.gather(results, DATA / "test.jsonl")
+    return leaderboard.gather(results, DATA / "test.jsonl")
 
 
 def test_every_method_was_asked_enough_of_the_test_set():
@@ -192,25 +196,25 @@ def test_tuned_with_retrieval_keeps_form_and_has_todays_facts():
     found = whole_course()
 
     def gain(kind, over):
-        return found.values(costs.BOTH, kind).mean() - found.values(over, kind).mean()
+        return found.values(monthly.BOTH, kind).mean() - found.values(over, kind).mean()
 
-    assert gain("changed policy", costs.TUNED) > 0.3
-    assert gain("out of scope", costs.BASE) > 0.3
+    assert gain("changed policy", monthly.TUNED) > 0.3
+    assert gain("out of scope", monthly.BASE) > 0.3
 
 
 def capstone_facts():
     folder = settings.load().state / "capstone" / "results"
-    names = {method: method.replace(" ", "") for method in costs.METHODS}
+    names = {method: method.replace(" ", "") for method in monthly.METHODS}
     if not all((folder / f"{name}.json").is_file() for name in names.values()):
         pytest.skip("no capstone yet: run notebook 07")
-    reports = {method: stored(folder, name).report for method, name in names.items()}
+    reports = {method: load_result(folder, name).report for method, name in names.items()}
     return {m: float(r.column("facts", kind="with facts").mean()) for m, r in reports.items()}
 
 
 def test_in_the_capstone_only_a_lookup_brings_facts_that_no_training_saw():
     facts = capstone_facts()
-    looked_up = max(facts[costs.RETRIEVAL], facts[costs.BOTH])
-    assert looked_up > max(facts[costs.BASE], facts[costs.FEW_SHOT], facts[costs.TUNED])
+    looked_up = max(facts[monthly.RETRIEVAL], facts[monthly.BOTH])
+    assert looked_up > max(facts[monthly.BASE], facts[monthly.FEW_SHOT], facts[monthly.TUNED])
 
 
 def steps(suffix):

@@ -7,22 +7,24 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers import jsonl
-from helpers.datasets import dedup, stats, support
-from helpers.datasets.clean import run
-from helpers.datasets.codes import CODES
-from helpers.datasets.deep import leakage
-from helpers.datasets.personal import find
-from helpers.datasets.steps import guess_language
-from helpers.datasets.validate import validate_file
-from helpers.scorers import contains
+from helpers.base import jsonl
+from helpers.datasets import dedup, stats
+from helpers.datasets.cleaning.personal_data import find
+from helpers.datasets.cleaning.run import run
+from helpers.datasets.cleaning.steps import guess_language
+from helpers.datasets.validation.codes import CODES
+from helpers.datasets.validation.cross_checks import leakage
+from helpers.datasets.validation.file import validate_file
+from helpers.evaluation.scorers import contains
+from helpers.support_desk import tickets as support
+from helpers.support_desk.desk import KEEP
+from tests.places import ROOT
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+DATA = ROOT / "data"
 SUPPORT = DATA / "support"
 CARD = (DATA / "README.md").read_text(encoding="utf-8")
 EXPECTED = json.loads((SUPPORT / "broken" / "expected.json").read_text(encoding="utf-8"))
@@ -34,7 +36,7 @@ def desk() -> support.Desk:
 
 
 @pytest.fixture(scope="module")
-def made(desk) -> support.Made:
+def made(desk) -> support.BuiltDataset:
     return support.build(desk)
 
 
@@ -108,7 +110,7 @@ def numbers(text: str) -> set[str]:
 
 def personal(text: str) -> bool:
     """A pattern's finding, or the number of a house, which no step can find."""
-    return bool(find(text, keep=support.KEEP) or re.search(r"\d+ [A-Z]\w+", text))
+    return bool(find(text, keep=KEEP) or re.search(r"\d+ [A-Z]\w+", text))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +191,7 @@ def test_defects_that_would_be_learnt_are_cleaned_away(desk, made):
 
 
 def test_nothing_in_training_names_a_person(made):
-    report = validate_file(SUPPORT / "train.jsonl", deep=True, keep=support.KEEP)
+    report = validate_file(SUPPORT / "train.jsonl", deep=True, keep=KEEP)
     assert report.ok
     assert report.counts.get("personal_data", 0) == 0
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-CEILING = 350
+from tests.places import ROOT
+
+CEILING = 500
 TEXT = {".py", ".md", ".txt", ".toml", ".yml", ".yaml", ".json", ".cfg", ".ini", ".ipynb", ".in"}
 # The rule's own words are put together here, so that this file does not break it.
 REGISTRIES = re.compile(
@@ -78,14 +79,14 @@ def test_every_module_says_what_it_is_for():
 
 def test_the_environment_is_read_in_settings_alone():
     # The trainer learns from its parent, and from no one else, who its parent is.
-    allowed = {"settings.py", "train.py"}
+    allowed = {"settings.py", "processes.py", "worker.py"}
     reads = re.compile(r"os\.environ\.get\(|os\.environ\[[^]]+\](?! = )|os\.getenv")
     found = [
         str(p.relative_to(ROOT))
         for p in (ROOT / "helpers").rglob("*.py")
         if p.name not in allowed
         and reads.search(p.read_text(encoding="utf-8"))
-        and "commands" not in p.parts
+        and "cli" not in p.parts
     ]
     assert found == []
 

@@ -1,4 +1,4 @@
-"""Imports go one way: from what people see down to plain values."""
+"""Imports go one way, between packages and inside the server; facades stay light."""
 
 from __future__ import annotations
 
@@ -9,54 +9,45 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import ROOT
 from tests.timing import seconds_of
 
-HELPERS = Path(__file__).resolve().parent.parent / "helpers"
+HELPERS = ROOT / "helpers"
 
-LAYERS: dict[str, int] = {
-    **dict.fromkeys(["settings", "errors", "records"], 0),
-    **dict.fromkeys(
-        ["jsonl", "tokens", "datasets", "chunking", "prompts", "scorers", "quiz", "exercises"], 1
-    ),
-    **dict.fromkeys(
-        ["progress", "waiting", "catalog", "course", "gguf_header", "costs", "choosing"], 1
-    ),
-    "backend": 2,
-    **dict.fromkeys(["client", "chats", "jobs", "export"], 3),
-    **dict.fromkeys(["evaluation", "retrieval", "rag", "judge", "comparison", "capstone"], 4),
-    **dict.fromkeys(["plots", "widgets"], 5),
-    **dict.fromkeys(["__main__", "bootstrap", "installing", "commands", "bench"], 6),
-    **dict.fromkeys(["environments", "legacy"], 6),
-}
+# Each package imports only from those that stand before it.
+ORDER = (
+    "base", "datasets", "costs", "backend", "connection", "finetuning", "evaluation", "rag",
+    "course", "support_desk", "widgets", "capstone", "legacy", "bench", "cli", "__main__",
+)  # fmt: skip
+FACADES = (
+    "connection", "datasets", "costs", "finetuning", "evaluation", "rag", "course",
+    "support_desk", "widgets", "capstone", "legacy",
+)  # fmt: skip
+# What is installed before there is an environment, by the command line and for old packages.
+EXCEPTIONS = {("legacy", "cli")}
 
 # Inside the server: routes translate, the service decides, what is below knows neither.
-BACKEND: dict[str, int] = {
-    **dict.fromkeys(
-        ["schemas", "models", "hyperparameters", "store", "sampling", "results", "weights"], 0
-    ),
-    **dict.fromkeys(["executor", "neighbours"], 0),
-    **dict.fromkeys(["serve", "pool", "embeddings", "training", "train", "bulk"], 1),
-    **dict.fromkeys(["answers", "batch_lines", "batch_answers", "bulk_chats", "files"], 1),
-    **dict.fromkeys(["jobs", "batches"], 2),
-    "service": 3,
-    "routes": 4,
-    "app": 5,
-    "daemon": 6,
-}
+BACKEND = (
+    "protocol", "storage", "training", "inference", "batch", "finetune", "service", "api",
+    "daemon",
+)  # fmt: skip
+DATASETS = ("example", "reading", "cleaning", "validation")
 
 
-def modules() -> list[Path]:
-    return sorted(p for p in HELPERS.rglob("*.py") if p != HELPERS / "__init__.py")
+def modules(folder: Path = HELPERS) -> list[Path]:
+    return sorted(p for p in folder.rglob("*.py") if p != HELPERS / "__init__.py")
 
 
-def top_name(path: Path) -> str:
-    return path.relative_to(HELPERS).parts[0].removesuffix(".py")
+def dotted(path: Path) -> str:
+    parts = path.relative_to(HELPERS).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path) -> set[str]:
-    """Dotted names below `helpers.` that a module imports, lazily or not, types aside."""
+def imported(path: Path, *, types: bool = False) -> set[str]:
+    """Dotted names below `helpers.` that a module imports, lazily or not."""
     found: set[str] = set()
-    for node in walk_at_run_time(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if types else walk_at_run_time(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -73,27 +64,75 @@ def walk_at_run_time(node: ast.AST):
         yield from walk_at_run_time(child)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(HELPERS)))
-def test_a_module_imports_only_its_own_layer_or_lower(path):
-    own = top_name(path)
-    assert own in LAYERS, f"{own} has no layer yet: place it in tests/test_layers.py"
-    for name in imported(path):
-        other = name.split(".")[0]
-        if other in LAYERS and other != own:
-            assert LAYERS[other] <= LAYERS[own], f"{own} imports {other}"
+def arrows(order: tuple[str, ...], folder: Path, prefix: str) -> dict[tuple[str, str], set[str]]:
+    """From package to package: the modules whose imports make the arrow."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for path in modules(folder):
+        own = dotted(path).removeprefix(prefix).split(".")[0]
+        for name in imported(path, types=True):
+            if name.startswith(prefix):
+                other = name.removeprefix(prefix).split(".")[0]
+                if other != own and own in order and other in order:
+                    found.setdefault((own, other), set()).add(dotted(path))
+    return found
 
 
-@pytest.mark.parametrize("path", sorted((HELPERS / "backend").rglob("*.py")), ids=lambda p: p.name)
-def test_nothing_in_the_server_imports_what_is_above_it(path):
-    own = path.relative_to(HELPERS / "backend").parts[0].removesuffix(".py")
-    if own == "__init__":
-        assert not imported(path)
-        return
-    assert own in BACKEND, f"backend/{own} has no layer yet: place it in tests/test_layers.py"
-    for name in imported(path):
-        parts = name.split(".")
-        if parts[0] == "backend" and len(parts) > 1 and parts[1] in BACKEND and parts[1] != own:
-            assert BACKEND[parts[1]] <= BACKEND[own], f"{own} imports {parts[1]}"
+def climbing(order: tuple[str, ...], found: dict[tuple[str, str], set[str]]) -> dict[str, set[str]]:
+    place = {name: at for at, name in enumerate(order)}
+    return {
+        f"{own} imports {other}": who
+        for (own, other), who in found.items()
+        if place[other] > place[own] and (own, other) not in EXCEPTIONS
+    }
+
+
+def test_every_package_has_its_place_in_the_order():
+    found = {dotted(path).split(".")[0] for path in modules()}
+    assert found == set(ORDER)
+
+
+def test_a_package_imports_only_from_those_before_it():
+    assert climbing(ORDER, arrows(ORDER, HELPERS, "")) == {}
+
+
+def test_nothing_in_the_server_imports_what_is_above_it():
+    folder = HELPERS / "backend"
+    found = {dotted(path).split(".")[1] for path in modules(folder) if dotted(path) != "backend"}
+    assert found == set(BACKEND)
+    assert climbing(BACKEND, arrows(BACKEND, folder, "backend.")) == {}
+
+
+def test_the_library_imports_modules_and_not_facades():
+    """A facade is for notebooks; inside the library the module says where a thing stands."""
+    names = {
+        facade: set(ast.literal_eval(_all_of(HELPERS / facade / "__init__.py")))
+        for facade in FACADES
+        if (HELPERS / facade).is_dir()
+    }
+    wrong = [
+        f"{dotted(path)} imports {name}"
+        for path in modules()
+        for name in imported(path, types=True)
+        if (parts := name.split("."))[0] in names
+        and len(parts) == 2
+        and parts[1] in names[parts[0]]
+        and not (HELPERS / parts[0] / f"{parts[1]}.py").is_file()
+    ]
+    assert wrong == []
+
+
+def _all_of(path: Path) -> ast.expr:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return node.value
+    raise AssertionError(f"{path} names no __all__")
+
+
+def test_every_name_of_a_facade_can_be_had():
+    for facade in FACADES:
+        module = __import__(f"helpers.{facade}", fromlist=["x"])
+        for name in getattr(module, "__all__", []):
+            assert getattr(module, name) is not None, f"{facade}.{name}"
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -105,21 +144,24 @@ def loaded_after(statement: str) -> set[str]:
 
 def test_importing_the_library_loads_nothing_heavy():
     heavy = {"torch", "transformers", "openai", "numpy", "pandas", "matplotlib", "xllamacpp"}
-    assert not loaded_after("import helpers, helpers.settings, helpers.errors") & heavy
+    everything = ", ".join(f"helpers.{name}" for name in FACADES)
+    assert not loaded_after(f"import helpers, helpers.base.settings, {everything}") & heavy
 
 
-@pytest.mark.parametrize("module", ["client", "jobs", "tokens", "evaluation", "quiz", "datasets"])
-def test_what_notebooks_import_loads_no_pytorch(module):
-    assert not loaded_after(f"import helpers.{module}") & {"torch", "transformers", "peft"}
+@pytest.mark.parametrize("facade", FACADES)
+def test_what_a_facade_offers_loads_no_pytorch(facade):
+    used = f"import helpers.{facade} as f; [getattr(f, n) for n in getattr(f, '__all__', [])]"
+    assert not loaded_after(used) & {"torch", "transformers", "peft"}
 
 
 def test_the_server_answers_chats_without_pytorch():
     loaded = loaded_after(
-        "import helpers.backend.app, helpers.backend.serve, helpers.backend.daemon"
+        "import helpers.backend.api.app, helpers.backend.inference.engine, helpers.backend.daemon"
     )
     assert not loaded & {"torch", "transformers", "peft"}
 
 
-def test_importing_the_library_takes_less_than_a_third_of_a_second():
-    taken, _ = seconds_of([sys.executable, "-c", "import helpers"], HELPERS.parent)
+def test_importing_a_facade_takes_less_than_a_third_of_a_second():
+    everything = ", ".join(f"helpers.{name}" for name in FACADES)
+    taken, _ = seconds_of([sys.executable, "-c", f"import {everything}"], HELPERS.parent)
     assert taken < 0.3

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.errors import BackendError
-from helpers.settings import Settings, load
+from helpers.base.errors import BackendError
+from helpers.base.settings import Settings, load
 
 if TYPE_CHECKING:
     import psutil
@@ -153,7 +153,7 @@ def serve(
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     import uvicorn
 
-    from helpers.backend.app import LOCAL_HOSTS, create_app
+    from helpers.backend.api.app import LOCAL_HOSTS, create_app
 
     settings.state.mkdir(parents=True, exist_ok=True)
     listener = _listen(host, port or 0)
@@ -256,7 +256,7 @@ def _log_end(settings: Settings) -> str:
 def _watch(server: Any, service: Service, end_after: float | None) -> None:
     """Be modest: leave cores to others, give the memory of unused models back, and end a server
     that nobody needs any more."""
-    from helpers.backend.neighbours import Neighbours
+    from helpers.backend.inference.cpu_load import Neighbours
 
     neighbours = Neighbours(service.settings.threads)
     while not server.should_exit:

@@ -18,17 +18,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from helpers.backend.batches import Batches
-from helpers.backend.files import base_name, document
-from helpers.backend.jobs import Jobs
-from helpers.backend.models import ServedModel, base_models
-from helpers.backend.schemas import ApiError, BatchRequest, new_id, not_found, unknown_model
-from helpers.backend.serve import Engine
-from helpers.backend.store import Document, Store
-from helpers.datasets.codes import CODES
-from helpers.datasets.validate import validate_file
-from helpers.settings import EMBEDDING_MODEL, Settings
-from helpers.tokens import local_tokenizer
+from helpers.backend.batch.queue import Batches
+from helpers.backend.finetune.queue import Jobs
+from helpers.backend.inference.engine import Engine
+from helpers.backend.inference.models import ServedModel, base_models
+from helpers.backend.protocol.schemas import (
+    ApiError,
+    BatchRequest,
+    new_id,
+    not_found,
+    unknown_model,
+)
+from helpers.backend.storage.store import Document, Store
+from helpers.backend.storage.uploads import base_name, document
+from helpers.base.settings import EMBEDDING_MODEL, Settings
+from helpers.base.tokens import local_tokenizer
+from helpers.datasets.validation.codes import CODES
+from helpers.datasets.validation.file import validate_file
 
 OWNER = "workbook"
 PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from helpers import settings
-from helpers.bench.rows import Row, chosen
-from helpers.errors import CourseError
+from helpers.base import settings
+from helpers.base.errors import CourseError
+from helpers.bench.measurements import BenchRow, chosen
 
 GROUPS = {
     "training": "the trainer against TRL and against the machine's arithmetic",
@@ -47,18 +47,18 @@ def run(root: Path, options: argparse.Namespace) -> int:
 
 def measured(
     root: Path, modules: Mapping[str, Any], wanted: Mapping[str, Sequence[str]]
-) -> Iterator[Row]:
+) -> Iterator[BenchRow]:
     """Take the measurements, saying each one as it comes."""
     for group, names in wanted.items():
         print(f"== {group}: {GROUPS[group]}", flush=True)
         with modules[group].measuring(root) as measurements:
             for name in names:
-                row: Row = measurements[name]()
+                row: BenchRow = measurements[name]()
                 print("  ", line(row), flush=True)
                 yield row
 
 
-def write(state: Path, rows: Sequence[Row], header: str) -> None:
+def write(state: Path, rows: Sequence[BenchRow], header: str) -> None:
     """bench.json holds the rows of the latest run, bench.md the same as a table."""
     state.mkdir(parents=True, exist_ok=True)
     texts = {
@@ -71,14 +71,14 @@ def write(state: Path, rows: Sequence[Row], header: str) -> None:
         partial.replace(state / name)
 
 
-def line(row: Row) -> str:
+def line(row: BenchRow) -> str:
     """One row in plain text."""
     beside = f" (beside {row.theirs:.3g})" if row.theirs is not None else ""
     mark = {True: "holds", False: "MISSED", None: ""}[row.holds]
     return f"{row.name}: {row.ours:.3g} {row.unit}{beside} {mark}".rstrip()
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[BenchRow]) -> str:
     """The rows as a Markdown table."""
     lines = ["| what | ours | theirs | ratio | aim | reached |", "|---|---|---|---|---|---|"]
     for row in rows:

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from helpers import jsonl, settings
+from helpers.base import jsonl, settings
+from helpers.base.tokens import openai_tokenizer
+from helpers.bench.measurements import BenchRow, Measurement
 from helpers.bench.published_checks import check_file
-from helpers.bench.rows import Measurement, Row
-from helpers.datasets.counting import OpenAICounter
 from helpers.datasets.dedup import near_duplicates
-from helpers.datasets.validate import validate_file
-from helpers.tokens import openai_tokenizer
+from helpers.datasets.token_counts import OpenAICounter
+from helpers.datasets.validation.file import validate_file
 
 NAMES = ("validate", "validate-tokens", "validate-memory", "near-duplicates")
 EXAMPLES = 100_000
@@ -73,26 +73,26 @@ def _seconds(work: Callable[[], Any], *, runs: int = 3) -> float:
     return min(taken)
 
 
-def _form(path: Path, examples: int) -> Row:
+def _form(path: Path, examples: int) -> BenchRow:
     ours = _seconds(lambda: validate_file(path))
     theirs = _seconds(lambda: check_file(path, None))
-    return Row("validate", f"validate {examples:,} examples: form alone", "s", ours, theirs)
+    return BenchRow("validate", f"validate {examples:,} examples: form alone", "s", ours, theirs)
 
 
-def _form_and_tokens(path: Path, examples: int) -> Row:
+def _form_and_tokens(path: Path, examples: int) -> BenchRow:
     encoding = openai_tokenizer()
     encoding.encode("warm")
     count = OpenAICounter()
     ours = _seconds(lambda: validate_file(path, count_tokens=count, max_tokens=65_536), runs=2)
     theirs = _seconds(lambda: check_file(path, encoding.encode), runs=2)
     what, aim = f"validate {examples:,} examples: form and tokens", "at least 5 times faster"
-    return Row("validate-tokens", what, "s", ours, theirs, aim, theirs >= 5 * ours)
+    return BenchRow("validate-tokens", what, "s", ours, theirs, aim, theirs >= 5 * ours)
 
 
-def _memory(path: Path, examples: int) -> Row:
+def _memory(path: Path, examples: int) -> BenchRow:
     ours, theirs = _peak(lambda: validate_file(path)), _peak(lambda: check_file(path, None))
     what, aim = f"peak memory of validating {examples:,} examples", "constant: under 20 MB"
-    return Row("validate-memory", what, "MB", ours, theirs, aim, ours < 20)
+    return BenchRow("validate-memory", what, "MB", ours, theirs, aim, ours < 20)
 
 
 def _peak(work: Callable[[], Any]) -> float:
@@ -105,10 +105,10 @@ def _peak(work: Callable[[], Any]) -> float:
         tracemalloc.stop()
 
 
-def _near_duplicates(examples: int) -> Row:
+def _near_duplicates(examples: int) -> BenchRow:
     texts = [example["messages"][1]["content"] for example in made_examples(examples)]
     for place in range(0, examples, 5):
         texts[place] = texts[(place + 7) % examples] + " please"
     taken = _seconds(lambda: near_duplicates(texts), runs=1)
     what = f"near duplicates of {examples:,} rows"
-    return Row("near-duplicates", what, "s", taken, None, "within 60 s", taken <= 60)
+    return BenchRow("near-duplicates", what, "s", taken, None, "within 60 s", taken <= 60)

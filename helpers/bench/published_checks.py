@@ -2,7 +2,7 @@
 
 For: being measured against. The whole file becomes a list, each message is checked for
 its keys, role and content, then every example's and every answer's tokens are counted.
-Not for: use; `helpers.datasets.validate` finds more.
+Not for: use; `helpers.datasets.validation.file` finds more.
 
     outcome = check_file(path, encoding.encode)
 """
@@ -23,7 +23,7 @@ Encode = Callable[[str], Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """Errors by kind, and the lengths that are printed as a distribution."""
 
     errors: dict[str, int]
@@ -31,14 +31,14 @@ class Outcome:
     answer_tokens: list[int]
 
 
-def check_file(path: Path, encode: Encode | None) -> Outcome:
+def check_file(path: Path, encode: Encode | None) -> CheckResult:
     """Load, check the format, and count tokens where `encode` is given."""
     with path.open(encoding="utf-8") as stream:
         dataset = [json.loads(line) for line in stream]
     errors = check_format(dataset)
     if encode is None:
-        return Outcome(errors, [], [])
-    return Outcome(
+        return CheckResult(errors, [], [])
+    return CheckResult(
         errors,
         [example_tokens(example["messages"], encode) for example in dataset],
         [answer_tokens(example["messages"], encode) for example in dataset],

@@ -1,7 +1,7 @@
 """How fast an index of 100,000 chunks is searched.
 
 For: the rows of the benchmark's table about retrieval. Not for: how good the search is, see
-`helpers.retrieval.measure`.
+`helpers.rag.metrics`.
 
     with measuring(root) as measurements:
         measurements["search-dense"]()
@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from helpers.bench.rows import Measurement, Row
-from helpers.chunking import Chunk, Chunking
-from helpers.retrieval import How, Index
-from helpers.retrieval.index import store
-from helpers.retrieval.rows import table_of
+from helpers.bench.measurements import BenchRow, Measurement
+from helpers.rag.documents import Chunk, Chunking
+from helpers.rag.hits import table_of
+from helpers.rag.index import How, Index, store
 
 NAMES = ("search-dense", "search-bm25", "search-hybrid", "search-agreement")
 CHUNKS, WIDTH, QUERIES = 100_000, 384, 200
@@ -75,7 +74,7 @@ def near(rng: np.random.Generator, centres: np.ndarray) -> np.ndarray:
     return unit
 
 
-def _row(index: Index, how: How, rng: np.random.Generator, centres: np.ndarray) -> Row:
+def _row(index: Index, how: How, rng: np.random.Generator, centres: np.ndarray) -> BenchRow:
     vectors = near(rng, centres[rng.integers(0, TOPICS, QUERIES)])
     texts = [" ".join(f"w{n}" for n in rng.zipf(1.3, 8) % VOCABULARY) for _ in range(QUERIES)]
     taken = []
@@ -84,7 +83,7 @@ def _row(index: Index, how: How, rng: np.random.Generator, centres: np.ndarray) 
         index.search(text, k=3, how=how, vector=vector)
         taken.append(1000 * (time.perf_counter() - start))
     middle = statistics.median(taken[QUERIES // 10 :])
-    return Row(
+    return BenchRow(
         f"search-{how}",
         f"{how} search in {len(index):,} chunks, median",
         "ms",
@@ -94,7 +93,7 @@ def _row(index: Index, how: How, rng: np.random.Generator, centres: np.ndarray) 
     )
 
 
-def _agreement(index: Index, rng: np.random.Generator, centres: np.ndarray) -> Row:
+def _agreement(index: Index, rng: np.random.Generator, centres: np.ndarray) -> BenchRow:
     """Share of the ten nearest chunks that the graph index returns."""
     shares = []
     for vector in near(rng, centres[rng.integers(0, TOPICS, 20)]):
@@ -103,4 +102,4 @@ def _agreement(index: Index, rng: np.random.Generator, centres: np.ndarray) -> R
         shares.append(len({hit.id for hit in got} & {hit.id for hit in exact}) / 10)
     share = float(np.mean(shares))
     what = "share of the ten nearest chunks that the graph index finds"
-    return Row("search-agreement", what, "", share, aim="at least 0.9", holds=share >= 0.9)
+    return BenchRow("search-agreement", what, "", share, aim="at least 0.9", holds=share >= 0.9)

@@ -23,13 +23,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers import settings
 from helpers.backend import daemon
+from helpers.base import settings
+from helpers.base.settings import BASE_MODEL, Settings
 from helpers.bench.machine import median_seconds, resident
-from helpers.bench.rows import Measurement, Row
-from helpers.chats import send_all
-from helpers.evaluation import chat_body
-from helpers.settings import BASE_MODEL, Settings
+from helpers.bench.measurements import BenchRow, Measurement
+from helpers.evaluation.grading import chat_body
+from helpers.evaluation.requests import send_all
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -117,23 +117,23 @@ class Serving:
     def _transformers(self) -> float:
         return transformers_rate()
 
-    def one_stream(self) -> Row:
+    def one_stream(self) -> BenchRow:
         what = "chat through HTTP, one stream, against llama.cpp in process"
         return at_least("one-stream", what, self._rates[0], self._inside[0], 0.9)
 
-    def sixteen_streams(self) -> Row:
+    def sixteen_streams(self) -> BenchRow:
         what = "the same with sixteen streams"
         return at_least("sixteen-streams", what, self._rates[1], self._inside[1], 0.9)
 
-    def one_stream_transformers(self) -> Row:
+    def one_stream_transformers(self) -> BenchRow:
         what = "chat through HTTP, one stream, against transformers' generate"
         return at_least("one-stream-transformers", what, self._rates[0], self._transformers, 4)
 
-    def sixteen_streams_transformers(self) -> Row:
+    def sixteen_streams_transformers(self) -> BenchRow:
         what = "the same with sixteen streams"
         return at_least("sixteen-streams-transformers", what, self._rates[1], self._transformers, 4)
 
-    def batch(self) -> Row:
+    def batch(self) -> BenchRow:
         _ = self._started
         client = self._server[1]
         time.sleep(QUIET_SECONDS)
@@ -143,23 +143,23 @@ class Serving:
 
         ours, theirs = taken(batch=True), taken(batch=False)
         what = f"{CHATS} chats of some 330 tokens as a batch, against sixteen at a time"
-        return Row("batch", what, "s", ours, theirs)
+        return BenchRow("batch", what, "s", ours, theirs)
 
-    def first_token(self) -> Row:
+    def first_token(self) -> BenchRow:
         _ = self._started
         client, number = self._server[1], iter(range(100))
         time.sleep(QUIET_SECONDS)
         taken = median_seconds(lambda: first_token(client, f"{next(number)}. {PROMPT}"), runs=7)
         return at_most("first-token", "time to the first token", "s", taken, 0.15)
 
-    def server_start(self) -> Row:
+    def server_start(self) -> BenchRow:
         return at_most("server-start", "start of the server", "s", self._server[2], 2)
 
-    def first_answer(self) -> Row:
+    def first_answer(self) -> BenchRow:
         what = "first answer after the start"
         return at_most("first-answer", what, "s", self._started[1], 3)
 
-    def importing(self) -> Row:
+    def importing(self) -> BenchRow:
         def python(code: str) -> float:
             command = [sys.executable, "-c", code]
             return median_seconds(lambda: subprocess.run(command, check=True, cwd=self._root))
@@ -167,24 +167,24 @@ class Serving:
         taken = max(python("import helpers") - python(""), 0.0)
         return at_most("import", "import helpers", "s", taken, 0.3)
 
-    def idle_memory(self) -> Row:
+    def idle_memory(self) -> BenchRow:
         what = "memory of the idle server, no model loaded"
         return at_most("idle-memory", what, "MB", self._started[0], 400)
 
-    def loaded_memory(self) -> Row:
+    def loaded_memory(self) -> BenchRow:
         what = "memory of the server with the base model loaded"
-        return Row("loaded-memory", what, "MB", self._started[2])
+        return BenchRow("loaded-memory", what, "MB", self._started[2])
 
 
-def at_least(name: str, what: str, ours: float, theirs: float, times: float) -> Row:
+def at_least(name: str, what: str, ours: float, theirs: float, times: float) -> BenchRow:
     """A rate that should reach some times another."""
     aim = f"at least {times:g} of it" if times < 1 else f"at least {times:g} times"
-    return Row(name, what, "tokens/s", ours, theirs, aim, ours >= times * theirs)
+    return BenchRow(name, what, "tokens/s", ours, theirs, aim, ours >= times * theirs)
 
 
-def at_most(name: str, what: str, unit: str, ours: float, limit: float) -> Row:
+def at_most(name: str, what: str, unit: str, ours: float, limit: float) -> BenchRow:
     """A number that should stay under a limit."""
-    return Row(name, what, unit, ours, None, f"at most {limit:g}", ours <= limit)
+    return BenchRow(name, what, unit, ours, None, f"at most {limit:g}", ours <= limit)
 
 
 def memory(own: Settings) -> float:
@@ -245,9 +245,9 @@ def in_process() -> tuple[float, float]:
     os.environ.setdefault("GOMP_SPINCOUNT", daemon.SPIN)
     import xllamacpp
 
-    from helpers.backend.pool import served_weights
-    from helpers.backend.sampling import Sampling
-    from helpers.tokens import local_tokenizer
+    from helpers.backend.inference.pool import served_weights
+    from helpers.backend.protocol.sampling import Sampling
+    from helpers.base.tokens import local_tokenizer
 
     gguf = settings.base_gguf()
     assert gguf is not None
@@ -275,7 +275,7 @@ def transformers_rate() -> float:
     import torch
 
     from helpers.backend.training.base import load_base
-    from helpers.tokens import local_tokenizer
+    from helpers.base.tokens import local_tokenizer
 
     gguf = settings.base_gguf()
     assert gguf is not None

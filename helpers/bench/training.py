@@ -22,12 +22,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from helpers import jsonl, settings
-from helpers.backend.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT
+from helpers.backend.training.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT
 from helpers.backend.training.spec import TrainSpec, read_progress
+from helpers.base import jsonl, settings
+from helpers.base.errors import SetupError
 from helpers.bench.machine import gflops, run_measured
-from helpers.bench.rows import Measurement, Row
-from helpers.errors import SetupError
+from helpers.bench.measurements import BenchRow, Measurement
 
 NAMES = (
     "same-training",
@@ -42,7 +42,7 @@ LOSS_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Run:
+class TimedTraining:
     """One training: the loss of each step, the seconds up to each, and the peak memory in MB."""
 
     losses: list[float]
@@ -82,20 +82,20 @@ class Training:
         )
 
     @cached_property
-    def _ours(self) -> Run:
+    def _ours(self) -> TimedTraining:
         return train(self._exact, self._work / "ours")
 
     @cached_property
-    def _theirs(self) -> Run:
+    def _theirs(self) -> TimedTraining:
         return train_trl(self._root, self._exact, self._work / "same")
 
     @cached_property
-    def _shipped(self) -> Run:
+    def _shipped(self) -> TimedTraining:
         return train(self._recipe, self._work / "shipped")
 
-    def same_training(self) -> Row:
+    def same_training(self) -> BenchRow:
         ours, theirs = self._ours.seconds, self._theirs.seconds
-        return Row(
+        return BenchRow(
             "same-training",
             "the same LoRA training in float32, against TRL's SFTTrainer with peft",
             "s",
@@ -105,28 +105,30 @@ class Training:
             theirs >= 2.5 * ours,
         )
 
-    def loss_curve(self) -> Row:
+    def loss_curve(self) -> BenchRow:
         pairs = zip(self._ours.losses, self._theirs.losses, strict=True)
         apart = max(abs(ours - theirs) for ours, theirs in pairs)
         what = "largest difference between the two loss curves"
-        return Row("loss-curve", what, "", apart, None, "at most 0.001", apart <= LOSS_TOLERANCE)
+        return BenchRow(
+            "loss-curve", what, "", apart, None, "at most 0.001", apart <= LOSS_TOLERANCE
+        )
 
-    def same_arithmetic(self) -> Row:
+    def same_arithmetic(self) -> BenchRow:
         what = "the same training, against its matrix products alone"
         return against_bound("same-arithmetic", what, self._ours.seconds, self._exact)
 
-    def arithmetic(self) -> Row:
+    def arithmetic(self) -> BenchRow:
         what = "the trainer as shipped, against its matrix products alone"
         return against_bound("arithmetic", what, self._shipped.seconds, self._recipe)
 
-    def same_loss(self) -> Row:
+    def same_loss(self) -> BenchRow:
         longer = replace(self._recipe, n_epochs=3)
         theirs = train_trl(self._root, longer, self._work / "own", own_recipe=True)
         quick = train(longer, self._work / "quick")
         goal = theirs.valid[-1][1]
         reached = [seconds for seconds, loss in quick.valid if loss <= goal]
         ours = reached[0] if reached else quick.seconds
-        return Row(
+        return BenchRow(
             "same-loss",
             "until TRL's final validation loss, each with its own settings",
             "s",
@@ -136,17 +138,17 @@ class Training:
             bool(reached) and theirs.seconds >= 5 * ours,
         )
 
-    def trainer_memory(self) -> Row:
+    def trainer_memory(self) -> BenchRow:
         ours, theirs = self._shipped.memory, self._theirs.memory
         what = "peak memory of the trainer, against TRL"
-        return Row("trainer-memory", what, "MB", ours, theirs, "at most 2,500", ours <= 2500)
+        return BenchRow("trainer-memory", what, "MB", ours, theirs, "at most 2,500", ours <= 2500)
 
 
-def against_bound(name: str, what: str, seconds: float, spec: TrainSpec) -> Row:
+def against_bound(name: str, what: str, seconds: float, spec: TrainSpec) -> BenchRow:
     """A training's time beside the least that its arithmetic takes here."""
     bound = least_seconds(spec)
     holds = seconds <= 1.3 * bound
-    return Row(name, what, "s", seconds, bound, "at most 1.3 times the bound", holds)
+    return BenchRow(name, what, "s", seconds, bound, "at most 1.3 times the bound", holds)
 
 
 def prepared(root: Path, work: Path) -> TrainSpec:
@@ -169,25 +171,27 @@ def prepared(root: Path, work: Path) -> TrainSpec:
     )
 
 
-def train(spec: TrainSpec, folder: Path) -> Run:
+def train(spec: TrainSpec, folder: Path) -> TimedTraining:
     """Our trainer, as the server starts it: once as it is, once without validation for the time."""
     rows, memory = _train(spec, folder)
     alone, _ = _train(replace(spec, validation_file=None), folder.with_name(f"{folder.name}-alone"))
     seconds = {row["step"]: float(row["seconds"]) for row in alone}
     valid = [(seconds[r["step"]], r["full_valid_loss"]) for r in rows if "full_valid_loss" in r]
-    return Run([row["train_loss"] for row in rows], seconds[len(rows)], memory, valid)
+    return TimedTraining([row["train_loss"] for row in rows], seconds[len(rows)], memory, valid)
 
 
 def _train(spec: TrainSpec, folder: Path) -> tuple[list[dict[str, Any]], float]:
     """The rows of all steps, and the peak memory."""
     _empty(folder)
     spec.write(folder)
-    command = [sys.executable, "-m", "helpers.backend.train", str(folder)]
+    command = [sys.executable, "-m", "helpers.backend.training.worker", str(folder)]
     memory = run_measured(command, env=dict(os.environ), log=folder / "log")
     return [row for row in read_progress(folder) if row["type"] == "step"], memory
 
 
-def train_trl(root: Path, spec: TrainSpec, folder: Path, *, own_recipe: bool = False) -> Run:
+def train_trl(
+    root: Path, spec: TrainSpec, folder: Path, *, own_recipe: bool = False
+) -> TimedTraining:
     """TRL's trainer on the same tokens in the same order."""
     _empty(folder)
     spec.write(folder)
@@ -198,7 +202,7 @@ def train_trl(root: Path, spec: TrainSpec, folder: Path, *, own_recipe: bool = F
     memory = run_measured(command, env={**os.environ, "PYTHONPATH": path}, log=folder / "log")
     said: dict[str, Any] = json.loads((folder / "trl.json").read_text(encoding="utf-8"))
     valid = [(said["seconds"], said["valid_loss"])]
-    return Run(said["losses"], said["seconds"], memory, valid)
+    return TimedTraining(said["losses"], said["seconds"], memory, valid)
 
 
 def least_seconds(spec: TrainSpec) -> float:
@@ -207,11 +211,11 @@ def least_seconds(spec: TrainSpec) -> float:
     For each token forward and back through the frozen weights (2 + 2 operations a weight), and
     through the adapter (2 + 4); for each target the output layer, forward and back.
     """
+    from helpers.backend.training.device import choose_precision
     from helpers.backend.training.examples import read_examples
     from helpers.backend.training.loop import epoch_order
-    from helpers.backend.training.machine import choose_precision
     from helpers.backend.training.packing import pack
-    from helpers.tokens import local_tokenizer
+    from helpers.base.tokens import local_tokenizer
 
     tokenizer = local_tokenizer(Path(spec.base_gguf))
     examples = read_examples(Path(spec.training_file), tokenizer, max_tokens=spec.max_tokens)

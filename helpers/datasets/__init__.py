@@ -1,5 +1,45 @@
-"""From a messy export to a dataset one would bet on.
+"""From a messy export to a dataset one would bet on: read, clean, split, validate, convert.
 
-For: validating, converting, cleaning, splitting, pricing and versioning datasets. Each
-module does one of these and can be used alone. Not for: drawing (see `helpers.plots`).
+    prepared = prepare("tickets.csv", "dataset", system="You answer customers.")
+    report = validate_file("dataset/train.jsonl")
+    convert_file("old.jsonl", "new.jsonl", to="chat")
+
+Not for: drawing (`helpers.widgets`) and prices (`helpers.costs`).
 """
+
+from helpers.base.facade import offer
+
+__all__ = [
+    "OpenAICounter",
+    "clean",
+    "convert_file",
+    "dedup",
+    "facts",
+    "leakage",
+    "manifest",
+    "prepare",
+    "redact",
+    "split",
+    "stats",
+    "steps",
+    "validate_file",
+]
+
+__getattr__, __dir__ = offer(
+    __name__,
+    {
+        "OpenAICounter": "token_counts:OpenAICounter",
+        "clean": "cleaning.run:run",
+        "convert_file": "conversion:convert_file",
+        "dedup": "dedup",
+        "facts": "checkable_facts:facts",
+        "leakage": "validation.cross_checks:leakage",
+        "manifest": "manifest",
+        "prepare": "pipeline:prepare",
+        "redact": "cleaning.personal_data:redact",
+        "split": "splitting:split",
+        "stats": "stats",
+        "steps": "cleaning.steps",
+        "validate_file": "validation.file:validate_file",
+    },
+)

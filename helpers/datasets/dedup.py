@@ -50,10 +50,10 @@ def normalise(text: str) -> str:
 
 def fingerprint(text: str) -> int:
     """64 bits that are equal for texts whose normal form is equal."""
-    return mark(normalise(text))
+    return hash64(normalise(text))
 
 
-def mark(plain: str) -> int:
+def hash64(plain: str) -> int:
     """64 bits of a text that is normalised already."""
     data = plain.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
@@ -127,7 +127,7 @@ def _join_similar(
 
     @lru_cache(maxsize=1024)
     def pieces_of(place: int) -> frozenset[str]:
-        return pieces(plain[place])
+        return shingles(plain[place])
 
     signed = signatures(plain)
     for pairs in candidates(signed):
@@ -186,7 +186,7 @@ def _estimate(signed: Signatures, pairs: npt.NDArray[np.int64]) -> npt.NDArray[n
     return np.concatenate([np.empty(0), *shares])
 
 
-def pieces(plain: str) -> frozenset[str]:
+def shingles(plain: str) -> frozenset[str]:
     """All pieces of a normalised text; a shorter text is one piece."""
     return frozenset(plain[i : i + PIECE] for i in range(max(1, len(plain) - PIECE + 1)))
 

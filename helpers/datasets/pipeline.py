@@ -15,20 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import jsonl
-from helpers.datasets import lineage, page
-from helpers.datasets.clean import CleaningResult, Step, run
-from helpers.datasets.columns import Columns, choose
-from helpers.datasets.convert import messages_of, rows_of, write_rejects
-from helpers.datasets.deep import leakage
-from helpers.datasets.report import Report
-from helpers.datasets.rows import Reject
-from helpers.datasets.sources import read_source
-from helpers.datasets.split import Split, split
-from helpers.datasets.steps import default_steps
-from helpers.datasets.tabled import Tabled, to_table
-from helpers.datasets.validate import validate_file
-from helpers.records import Problem
+from helpers.base import jsonl
+from helpers.base.files import atomic
+from helpers.datasets import html_report
+from helpers.datasets import manifest as lineage
+from helpers.datasets.cleaning.run import CleaningResult, Step, run
+from helpers.datasets.cleaning.steps import default_steps
+from helpers.datasets.conversion import messages_of, rows_of, write_rejects
+from helpers.datasets.reading.columns import Columns, choose
+from helpers.datasets.reading.formats import read_source
+from helpers.datasets.reading.source import Reject
+from helpers.datasets.reading.to_examples import ExampleTable, to_table
+from helpers.datasets.splitting import Split, split
+from helpers.datasets.validation.codes import Problem
+from helpers.datasets.validation.cross_checks import leakage
+from helpers.datasets.validation.file import validate_file
+from helpers.datasets.validation.report import ValidationReport
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,15 +39,15 @@ PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedDataset:
     """Everything that came of one file."""
 
     folder: Path
     columns: Columns
-    tabled: Tabled
+    tabled: ExampleTable
     cleaning: CleaningResult
     split: Split
-    reports: Mapping[str, Report]
+    reports: Mapping[str, ValidationReport]
     """By part: train, validation, test."""
     leaks: tuple[Problem, ...]
     """Of validation and test against training."""
@@ -76,7 +78,7 @@ class Prepared:
         )
 
     def _repr_html_(self) -> str:
-        return page.body(self)
+        return html_report.body(self)
 
 
 def prepare(
@@ -96,7 +98,7 @@ def prepare(
     name: str | None = None,
     version: str = "1.0",
     count_tokens: Callable[[str], int] | None = None,
-) -> Prepared:
+) -> PreparedDataset:
     """Run the whole pipeline over one file and write the results to `folder`.
 
     Written are train, validation and test as chat JSONL, `rows.rejected.csv`, `dataset.json`
@@ -126,7 +128,7 @@ def prepare(
     manifest = lineage.write_manifest(
         folder, name=name or Path(path).stem, version=version, files=files
     )
-    done = Prepared(
+    done = PreparedDataset(
         folder=folder,
         columns=chosen,
         tabled=tabled,
@@ -138,8 +140,8 @@ def prepare(
         version=manifest,
         report_file=folder / "report.html",
     )
-    with jsonl.atomic(done.report_file) as stream:
-        stream.write(page.whole(done).encode("utf-8", "replace"))
+    with atomic(done.report_file) as stream:
+        stream.write(html_report.whole(done).encode("utf-8", "replace"))
     return done
 
 
@@ -147,7 +149,7 @@ def _examples(table: pd.DataFrame, system: str | None) -> list[dict[str, object]
     return [{"messages": messages_of(row, system)} for row in rows_of(table)]
 
 
-def _rejects(tabled: Tabled, cleaning: CleaningResult) -> tuple[Reject, ...]:
+def _rejects(tabled: ExampleTable, cleaning: CleaningResult) -> tuple[Reject, ...]:
     """Rows that were not read, and those behind the examples that cleaning took out."""
     found = list(tabled.rejected)
     for index, row in zip(cleaning.rejected.index, rows_of(cleaning.rejected), strict=True):

@@ -1,6 +1,6 @@
 """Count what is in a dataset: turns, words, tokens, intents, how varied the texts are.
 
-For: frames that notebooks show and `helpers.plots` draws. Not for: judging a file, see
+For: frames that notebooks show and `helpers.widgets.plots` draws. Not for: judging a file, see
 `validate`.
 
     frame = measure("train.jsonl", count_tokens=local_tokenizer().count)
@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from helpers import jsonl
+from helpers.base import files, jsonl
 from helpers.datasets import dedup
-from helpers.datasets.checks import kind_of
-from helpers.datasets.deep import sides
-from helpers.datasets.measure import TokenCounter, messages_of
+from helpers.datasets.example import kind_of, messages_of, sides
+from helpers.datasets.token_counts import TokenCounter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +24,7 @@ MEASURES = ("turns", "question words", "answer words", "tokens", "answer tokens"
 
 
 def measure(
-    source: jsonl.Source, *, count_tokens: Callable[[str], int] | None = None
+    source: files.Readable, *, count_tokens: Callable[[str], int] | None = None
 ) -> pd.DataFrame:
     """One row an example: turns, words and tokens, and the intent where it has one.
 

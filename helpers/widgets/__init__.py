@@ -1,16 +1,31 @@
-"""What a reader clicks: thin views over logic that lives in lower layers."""
+"""What a reader looks at and clicks: thin views over logic that stands in lower packages.
 
-from pathlib import Path
+    monitor = watch(client, job.id)
+    quiz.check_yourself("02")
+    plots.loss_curves(ax, steps)
 
-_STATIC = Path(__file__).parent / "static"
+Not for: what a view shows is decided in `helpers.course`, `helpers.costs` and so on.
+"""
 
+from helpers.base.facade import offer
 
-def assets(name: str) -> tuple[str, str]:
-    """The script and the style of a view, each behind what all views share."""
-    script, style = (
-        "\n".join(
-            (_STATIC / f"{part}.{kind}").read_text(encoding="utf-8") for part in ("common", name)
-        )
-        for kind in ("js", "css")
-    )
-    return script, style
+__all__ = [
+    "cost_explorer",
+    "course_map",
+    "plots",
+    "quiz",
+    "sortable",
+    "watch",
+]
+
+__getattr__, __dir__ = offer(
+    __name__,
+    {
+        "cost_explorer": "cost_explorer",
+        "course_map": "course_map",
+        "plots": "plots",
+        "quiz": "quiz",
+        "sortable": "table:sortable",
+        "watch": "monitor:watch",
+    },
+)

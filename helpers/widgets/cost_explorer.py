@@ -2,7 +2,7 @@
 
 For: notebook 07. The view is an anywidget; where none runs, the table of the hosted models
 stands there. Prices come from the dated catalogue. Not for: the arithmetic, see
-`helpers.costs`, nor for quality: the cheapest bill may belong to a wrong answer.
+`helpers.costs.monthly`, nor for quality: the cheapest bill may belong to a wrong answer.
 
     cost_explorer.show(Workload(questions=10_000), machine=Machine(dollars=20))
 """
@@ -17,9 +17,10 @@ from typing import Any
 import anywidget
 import traitlets
 
-from helpers import catalog, costs
-from helpers.costs import HERE, METHODS, Bill, Machine, Workload
-from helpers.widgets import assets
+from helpers.costs import catalog
+from helpers.costs import monthly as costs
+from helpers.costs.monthly import HERE, METHODS, Bill, Machine, Workload
+from helpers.widgets.assets import assets
 
 TITLE = "Cost explorer"
 STEPS = 40

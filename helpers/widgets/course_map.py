@@ -2,7 +2,7 @@
 
 For: notebook 00 and the end of each notebook. The view is an anywidget; where none
 runs, a list of the notebooks stands there, and `text()` says the same in plain text.
-Not for: the record itself, see `helpers.progress`.
+Not for: the record itself, see `helpers.course.progress`.
 
     from helpers.widgets import course_map
     course_map.show()
@@ -22,10 +22,11 @@ import anywidget
 import psutil
 import traitlets
 
-from helpers import course, progress, quiz
-from helpers.exercises import core
-from helpers.progress import Progress
-from helpers.widgets import assets
+from helpers.course import chapters, progress
+from helpers.course.exercises import core
+from helpers.course.progress import LearnerProgress
+from helpers.course.quiz.questions import Question, load
+from helpers.widgets.assets import assets
 
 TITLE = "Course map"
 LONGEST_SECONDS = 3 * 3600.0
@@ -42,7 +43,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Row:
+class CourseRow:
     """One notebook, and what has been done in it."""
 
     number: str
@@ -61,22 +62,22 @@ class Row:
         return bool(self.run["runs"]) and all(part.done >= part.total for part in parts)
 
 
-def rows(done: Progress) -> list[Row]:
+def rows(done: LearnerProgress) -> list[CourseRow]:
     """A row for each notebook that exists."""
-    questions = list(quiz.load().values())
-    return [_row(c, done, questions) for c in course.CHAPTERS.values() if c.exists]
+    questions = list(load().values())
+    return [_row(c, done, questions) for c in chapters.CHAPTERS.values() if c.exists]
 
 
-def _row(chapter: course.Chapter, done: Progress, questions: list[quiz.Question]) -> Row:
+def _row(chapter: chapters.Chapter, done: LearnerProgress, questions: list[Question]) -> CourseRow:
     number = chapter.number
     run = done.notebooks.get(number, {"runs": 0, "seconds": 0.0})
     tasks = _tasks(number)
     own = [question.id for question in questions if question.notebook == number]
-    return Row(
+    return CourseRow(
         number,
         f"{int(number)} {chapter.title}",
         chapter.file,
-        course.promise(number),
+        chapters.promise(number),
         {"runs": run["runs"], "last": run.get("last", "")},
         Share(sum(done.exercises.get(name, {}).get("solved", False) for name in tasks), len(tasks)),
         Share(sum(done.questions.get(name, {}).get("right", False) for name in own), len(own)),
@@ -91,7 +92,7 @@ def _tasks(number: str) -> list[str]:
         return []
 
 
-def coming(found: list[Row]) -> str:
+def coming(found: list[CourseRow]) -> str:
     """Number of the notebook to go on with: not run yet, else with something left, else none."""
     for row in found:
         if not row.run["runs"]:
@@ -166,7 +167,7 @@ def finish(notebook: str, *, clock: Callable[[], float] = time.time) -> CourseMa
     now = clock()
     since = max(psutil.Process().create_time(), _counted_until)
     _counted_until = now
-    number = course.CHAPTERS[notebook].number
+    number = chapters.CHAPTERS[notebook].number
     progress.record_notebook(number, min(max(now - since, 0.0), LONGEST_SECONDS))
     return CourseMap()
 
@@ -175,7 +176,7 @@ def static_list() -> str:
     """The notebooks by title: the same for every reader, and whatever is edited in them."""
     lines = "".join(
         f'<li><a href="{escape(chapter.file)}">{escape(chapter.title)}</a></li>'
-        for chapter in course.CHAPTERS.values()
+        for chapter in chapters.CHAPTERS.values()
     )
     return f'<p>Run this cell to see what you have done.</p><ol start="0">{lines}</ol>'
 

@@ -1,7 +1,7 @@
 """Watch a fine-tuning job while it runs: status, time left, loss curves, events, cancel.
 
 For: notebooks. The view is an anywidget; where no widgets run, its text and HTML
-forms show the same facts. Not for: the polling itself, see `helpers.jobs.follow`.
+forms show the same facts. Not for: the polling itself, see `helpers.finetuning.jobs.follow`.
 
     monitor = watch(client, run.job.id)
     monitor                  # a live panel; the cell returns at once
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from helpers.jobs import ENDED, Snapshot, follow
+from helpers.finetuning.jobs import ENDED, Snapshot, follow
 
 if TYPE_CHECKING:
     from openai import OpenAI

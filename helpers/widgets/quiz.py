@@ -2,7 +2,7 @@
 
 For: the end of each notebook, and the review of notebook 08. The view is an anywidget;
 where none runs, the questions stand there as a form, and `ask_text` asks in plain text.
-Not for: what an answer is worth, see `helpers.quiz`.
+Not for: what an answer is worth, see `helpers.course.quiz`.
 
     from helpers.widgets import quiz
     quiz.check_yourself("02")            # the short questions of notebook 02
@@ -19,9 +19,12 @@ from typing import Any
 import anywidget
 import traitlets
 
-from helpers import course, progress
-from helpers.quiz import Attempt, Question, Session, select, text
-from helpers.widgets import assets
+from helpers.course import chapters, progress
+from helpers.course.quiz import text
+from helpers.course.quiz.attempt import Attempt
+from helpers.course.quiz.questions import Question, select
+from helpers.course.quiz.session import Session
+from helpers.widgets.assets import assets
 
 INPUTS = {"one": "radio", "several": "checkbox", "number": "text", "gap": "text"}
 
@@ -92,7 +95,7 @@ def _is_given(given: Any) -> bool:
 
 def check_yourself(notebook: str, *, seed: int = 0) -> QuizView:
     """The two or three questions at a notebook's end, "02" for instance."""
-    title = f"Check yourself: {course.CHAPTERS[notebook].title}"
+    title = f"Check yourself: {chapters.CHAPTERS[notebook].title}"
     return view(select(notebook=notebook, check=True), title=title, seed=seed)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from helpers.widgets import assets
+from helpers.widgets.assets import assets
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,11 +18,11 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI
 
-from helpers.backend.app import create_app
-from helpers.backend.embeddings import WIDTH
-from helpers.backend.sampling import Delta, TokenLogprob
+from helpers.backend.api.app import create_app
+from helpers.backend.inference.embeddings import WIDTH
+from helpers.backend.protocol.sampling import Delta, TokenLogprob
 from helpers.backend.service import Limits
-from helpers.settings import Settings
+from helpers.base.settings import Settings
 
 TOKEN = "t"
 COUNTS = {"prompt_tokens": 1, "completion_tokens": 2}

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.places import ROOT
+
 BESIDE = ROOT.parent / "shared" / "spec" / "openai-subset.json"
 REFUSALS = ("400", "401", "403", "404", "413")
 """Statuses of OpenAI's error codes; the description names successes and 429 alone."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers import settings as settings_module
+from helpers.base import settings as settings_module
 
 
 def mapped_files() -> set[str]:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from helpers.backend import daemon
-from helpers.errors import BackendError
+from helpers.base.errors import BackendError
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_llama_cpp_is_told_to_give_a_busy_core_away_before_it_is_loaded(tmp_path
     # The library reads it once, when it is loaded.
     code = """
 import os, sys, uvicorn
-from helpers import settings
+from helpers.base import settings
 from helpers.backend import daemon
 uvicorn.Server.run = lambda *_, **__: print(os.environ["GOMP_SPINCOUNT"])
 assert "xllamacpp" not in sys.modules

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 
 from helpers import bench
-from helpers import settings as settings_module
+from helpers.base import settings as settings_module
+from helpers.base.errors import CourseError
 from helpers.bench import datasets, serving, training
-from helpers.bench.rows import Row, chosen
-from helpers.errors import CourseError
+from helpers.bench.measurements import BenchRow, chosen
 
 KNOWN = {"one": ("a", "b"), "two": ("c",)}
 
@@ -55,10 +55,10 @@ def measured(settings, monkeypatch):
         return SimpleNamespace(NAMES=tuple(row.name for row in rows), measuring=measuring)
 
     groups = {
-        "training": group(Row("same", "training", "s", 2.0, 6.0, "3 times", True)),
+        "training": group(BenchRow("same", "training", "s", 2.0, 6.0, "3 times", True)),
         "serving": group(
-            Row("stream", "a stream", "tokens/s", 9.0, 10.0, "0.9 of it", True),
-            Row("memory", "memory", "MB", 500.0, None, "at most 400", False),
+            BenchRow("stream", "a stream", "tokens/s", 9.0, 10.0, "0.9 of it", True),
+            BenchRow("memory", "memory", "MB", 500.0, None, "at most 400", False),
         ),
     }
     monkeypatch.setattr(bench, "GROUPS", dict.fromkeys(groups, "made up"))

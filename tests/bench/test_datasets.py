@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers import jsonl, settings
+from helpers.base import jsonl, settings
 from helpers.bench import datasets
 from helpers.bench.published_checks import check_file
-from helpers.datasets.validate import validate_file
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from helpers.datasets.validation.file import validate_file
+from tests.places import ROOT
 
 
 def test_each_row_compares_and_the_file_is_gone_afterwards() -> None:

@@ -20,11 +20,11 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 
-from helpers import settings as settings_module
 from helpers.backend import daemon
-from helpers.commands import lab as lab_verb
+from helpers.base import settings as settings_module
+from helpers.cli import lab as lab_verb
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Written by the browser or by Jupyter itself, whatever is on the page.
 HARMLESS = ("favicon", "Autofocus", "preloaded using link preload")

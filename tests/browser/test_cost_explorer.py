@@ -8,14 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from tests.browser.conftest import (
-    Lab,
-    Tab,
-    open_notebook,
-    picture,
-    run_all,
-    serious_violations,
-)
+from tests.browser.conftest import Lab, Tab, open_notebook, picture, run_all, serious_violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
 NOTEBOOK = "costs_alone"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers import quiz
-from helpers.commands import quiz as quiz_verb
+from helpers.cli import quiz as quiz_verb
+from helpers.course.quiz import questions
 from tests.browser.conftest import ROOT, end, free_port, picture, serious_violations, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
@@ -47,7 +47,7 @@ def test_the_quiz_is_answered_on_a_page_that_shows_no_code(served, open_tab):
     panel.wait_for()
     assert "quiz.review(" not in tab.page.inner_text("body")
 
-    question = next(iter(quiz.load().values()))
+    question = next(iter(questions.load().values()))
     wrong = next(option for option in question.options if not option.right)
     panel.get_by_label(wrong.text, exact=True).check()
     panel.get_by_role("button", name="Check", exact=True).click()

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 
-from helpers import quiz
+from helpers.course.quiz import attempt, questions
 from tests.browser.conftest import (
     ROOT,
     Lab,
@@ -26,7 +26,7 @@ from tests.browser.conftest import (
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
 NOTEBOOK = "08_review_quiz"
-QUESTIONS = list(quiz.load().values())
+QUESTIONS = list(questions.load().values())
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def try_again(tab: Tab, *, by_keyboard: bool = False) -> None:
     again.wait_for(state="detached")
 
 
-def go_to(tab: Tab, kind: str) -> quiz.Question:
+def go_to(tab: Tab, kind: str) -> questions.Question:
     """Jump to the first question of a kind."""
     place, question = next((i, q) for i, q in enumerate(QUESTIONS) if q.kind == kind)
     if not panel(tab).locator("ol.all").is_visible():
@@ -73,7 +73,7 @@ def status(tab: Tab, words: str) -> None:
     panel(tab).get_by_role("status").get_by_text(words).first.wait_for()
 
 
-def option(question: quiz.Question, *, right: bool) -> quiz.Option:
+def option(question: questions.Question, *, right: bool) -> questions.Option:
     return next(option for option in question.options if option.right is right)
 
 
@@ -111,7 +111,7 @@ def test_by_mouse_wrong_then_right_and_kept_after_a_reload(review, lab):
 
 def test_by_keyboard_alone_and_the_notebook_keeps_its_cells(review):
     page, question, before = review.page, QUESTIONS[0], cells(review)
-    shown = quiz.Attempt(question).shown
+    shown = attempt.Attempt(question).shown
     radios = panel(review).get_by_role("radio")
     radios.first.focus()
     page.keyboard.press("Space")
@@ -140,7 +140,7 @@ def test_check_without_an_answer_says_what_is_missing(review):
 def test_steps_are_put_in_order_by_buttons(review):
     question = go_to(review, "order")
     wanted = [step.text for step in question.options]
-    order = quiz.Attempt(question).shown
+    order = attempt.Attempt(question).shown
     for target, text in enumerate(wanted):
         for _ in range(order.index(text) - target):
             panel(review).get_by_role("button", name=f"Move up: {text}", exact=True).press("Enter")
@@ -248,7 +248,7 @@ def test_axe_finds_nothing_serious_and_nothing_overflows(lab, open_tab, dark):
     assert tab.complaints == []
 
 
-def answer_wrongly(tab: Tab, question: quiz.Question) -> None:
+def answer_wrongly(tab: Tab, question: questions.Question) -> None:
     if question.kind in ("one", "several"):
         panel(tab).get_by_label(option(question, right=False).text, exact=True).check()
     elif question.kind in ("number", "gap"):

@@ -10,8 +10,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from helpers import quiz
-from helpers.commands import lab as lab_verb
+from helpers.cli import lab as lab_verb
+from helpers.course.quiz import attempt, questions
 from tests.browser.conftest import (
     Lab,
     Tab,
@@ -123,7 +123,7 @@ def test_an_exercise_says_why_then_is_solved_and_the_map_counts_it(start, lab):
 
 
 def test_its_quiz_by_mouse_and_by_keyboard_is_kept_after_a_reload(start, lab):
-    one, two = quiz.select(notebook="00", check=True)[:2]
+    one, two = questions.select(notebook="00", check=True)[:2]
     panel = box(start, QUIZ)
     wrong = next(option for option in one.options if not option.right)
     panel.get_by_label(wrong.text, exact=True).check()
@@ -133,7 +133,7 @@ def test_its_quiz_by_mouse_and_by_keyboard_is_kept_after_a_reload(start, lab):
     panel.get_by_text("Question 2 of").wait_for()
 
     right = next(option for option in two.options if option.right)
-    radios, place = panel.get_by_role("radio"), quiz.Attempt(two).shown.index(right.text)
+    radios, place = panel.get_by_role("radio"), attempt.Attempt(two).shown.index(right.text)
     radios.first.focus()
     start.page.keyboard.press("Space")
     for _ in range(place):

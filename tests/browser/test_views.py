@@ -21,7 +21,7 @@ from helpers.widgets.table import sortable
 
 questions = ["How do I pay? " * 9, "When?", "Where?"]
 sortable(pd.DataFrame({"question": questions, "score": [0.5, 1.0, 0.0]}))""",
-    'from helpers.exercises import exercise\n\nexercise("00-epochs").check(...)',
+    'from helpers.course import exercise\n\nexercise("00-epochs").check(...)',
     'exercise("00-epochs").check("45")',
     'exercise("00-epochs").check(45)',
     'exercise("00-epochs").hint()',

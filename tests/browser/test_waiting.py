@@ -9,7 +9,7 @@ import pytest
 from tests.browser.conftest import open_notebook, picture, rewrite
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
-ASKING = """from helpers.chats import send_all
+ASKING = """from helpers.evaluation.requests import send_all
 from helpers.client import connect
 
 course = connect()

@@ -55,7 +55,7 @@ def test_rows_that_are_alike_through_a_third_form_one_group() -> None:
         "noon",
     ]
     chain = [" ".join(words[i : i + 11]) for i in range(4)]
-    ends = (dedup.pieces(dedup.normalise(chain[i])) for i in (0, -1))
+    ends = (dedup.shingles(dedup.normalise(chain[i])) for i in (0, -1))
     assert dedup.jaccard(*ends) < dedup.THRESHOLD
     assert dedup.near_duplicates(chain).members() == [[0, 1, 2, 3]]
 
@@ -76,7 +76,7 @@ def test_the_same_groups_every_time() -> None:
 
 def test_signature_estimates_the_similarity() -> None:
     one, other = dedup.normalise(QUESTION), dedup.normalise(TYPOS)
-    true = dedup.jaccard(dedup.pieces(one), dedup.pieces(other))
+    true = dedup.jaccard(dedup.shingles(one), dedup.shingles(other))
     signed = dedup.signatures([one, other])
     assert float((signed[0] == signed[1]).mean()) == pytest.approx(true, abs=0.15)
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from helpers import jsonl, settings
-from helpers.datasets import lineage, steps
-from helpers.datasets.pipeline import Prepared, prepare
+from helpers.base import jsonl, settings
+from helpers.datasets import manifest
+from helpers.datasets.cleaning import steps
+from helpers.datasets.pipeline import PreparedDataset, prepare
 
 EXAMPLES = settings.load().root / "data" / "examples"
 
 
-def prepared(name: str, folder: Path) -> Prepared:
+def prepared(name: str, folder: Path) -> PreparedDataset:
     return prepare(
         EXAMPLES / name, folder, system="You answer briefly.", count_tokens=lambda text: len(text)
     )
@@ -34,7 +35,7 @@ def test_three_shapes_become_datasets(
     assert done.leaks == ()
     first = next(jsonl.read(tmp_path / "train.jsonl"))
     assert first["messages"][0] == {"role": "system", "content": "You answer briefly."}
-    assert lineage.changed_files(tmp_path) == []
+    assert manifest.changed_files(tmp_path) == []
 
 
 def test_the_letters_of_another_encoding_survive(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from helpers import jsonl
+from helpers.base import jsonl
 from helpers.datasets.stats import intents, measure, summary
 
 SYSTEM = {"role": "system", "content": "You help."}

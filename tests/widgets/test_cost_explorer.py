@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from helpers import catalog, costs
-from helpers.costs import Machine, Workload
+from helpers.costs import catalog, monthly
+from helpers.costs.monthly import Machine, Workload
 from helpers.widgets import cost_explorer
 
 
@@ -27,12 +27,12 @@ def row(screen, method):
 
 
 def test_a_number_that_is_typed_changes_the_bills(panel):
-    before = row(panel.screen, costs.FEW_SHOT)["hosted"]
+    before = row(panel.screen, monthly.FEW_SHOT)["hosted"]
     screen = receive(panel, do="set", name="questions", value="2,000")
     assert screen["questions"] == 2_000
-    bill = costs.hosted(costs.FEW_SHOT, panel.load, panel.model, catalog.load())
+    bill = monthly.hosted(monthly.FEW_SHOT, panel.load, panel.model, catalog.load())
     assert bill is not None
-    assert row(screen, costs.FEW_SHOT)["hosted"] == costs.money(bill.total(2_000)) != before
+    assert row(screen, monthly.FEW_SHOT)["hosted"] == monthly.money(bill.total(2_000)) != before
 
 
 @pytest.mark.parametrize("typed", ["", "many", "-1", "1.5", "1e99", "nan", None, [3]])
@@ -47,7 +47,7 @@ def test_fractions_are_read_where_they_make_sense(panel):
     assert receive(panel, do="set", name="updates", value="0.5")["notice"] == ""
     assert panel.load.updates == 0.5
     assert receive(panel, do="set", name="dollars", value="0")["notice"] == ""
-    assert row(panel.screen, costs.TUNED)["here"] == "$0.00"
+    assert row(panel.screen, monthly.TUNED)["here"] == "$0.00"
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_another_model_brings_its_prices_and_its_end(panel):
     assert any("training: $25.00" in line for line in screen["prices"])
     assert any(line.startswith("2027-01-14") for line in screen["prices"])
     screen = receive(panel, do="model", value="gpt-6-luna")
-    assert row(screen, costs.TUNED)["hosted"] == "not offered"
+    assert row(screen, monthly.TUNED)["hosted"] == "not offered"
     assert "gpt-6-luna cannot be fine-tuned." in screen["prices"]
 
 
@@ -107,7 +107,7 @@ def test_break_evens_agree_with_the_lowest_bill(panel):
 def test_the_lowest_bill_is_marked_and_never_that_of_the_base(panel):
     rows = panel.screen["rows"]
     assert any(any(row["lowest"]) for row in rows)
-    assert rows[0]["method"] == costs.BASE
+    assert rows[0]["method"] == monthly.BASE
     assert not any(rows[0]["lowest"])
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from helpers import course, progress
-from helpers.progress import Progress
-from helpers.quiz import select
+from helpers.course import chapters, progress
+from helpers.course.progress import LearnerProgress
+from helpers.course.quiz.questions import select
 from helpers.widgets import course_map
 
 
@@ -19,12 +19,12 @@ def state(tmp_path, monkeypatch):
 
 
 def numbers():
-    return [row.number for row in course_map.rows(Progress())]
+    return [row.number for row in course_map.rows(LearnerProgress())]
 
 
 def test_there_is_a_row_for_each_notebook_that_exists():
-    assert numbers() == [n for n, chapter in course.CHAPTERS.items() if chapter.exists]
-    assert all(row.promise for row in course_map.rows(Progress()))
+    assert numbers() == [n for n, chapter in chapters.CHAPTERS.items() if chapter.exists]
+    assert all(row.promise for row in course_map.rows(LearnerProgress()))
 
 
 def test_what_was_done_stands_in_its_row():
@@ -37,8 +37,8 @@ def test_what_was_done_stands_in_its_row():
 
 
 def test_next_is_what_was_not_run_yet_then_what_has_something_left():
-    assert course_map.coming(course_map.rows(Progress())) == "00"
-    done = Progress(notebooks={n: {"runs": 1, "seconds": 1.0} for n in numbers()})
+    assert course_map.coming(course_map.rows(LearnerProgress())) == "00"
+    done = LearnerProgress(notebooks={n: {"runs": 1, "seconds": 1.0} for n in numbers()})
     assert course_map.coming(course_map.rows(done)) == "00"
     done.questions = {q.id: {"right": True} for q in select(notebook="00")}
     left = course_map.rows(done)
@@ -63,7 +63,7 @@ def test_export_sends_the_whole_file_and_reset_forgets(monkeypatch):
     view._handle_custom_msg({"do": "export"}, [])
     assert json.loads(sent[0]["text"])["exercises"] == {"02-mask": {"solved": True, "tries": 1}}
     view._handle_custom_msg({"do": "reset"}, [])
-    assert progress.read() == Progress()
+    assert progress.read() == LearnerProgress()
     assert "forgotten" in view.map["said"]
 
 

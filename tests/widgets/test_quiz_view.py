@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from helpers import progress
-from helpers.quiz import load, select
+from helpers.course import progress
+from helpers.course.quiz.questions import load, select
 from helpers.widgets import quiz
 
 

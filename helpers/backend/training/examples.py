@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.tokens import (
+from helpers.base.tokens import (
     DEFAULT_SYSTEM,
     END,
     START,

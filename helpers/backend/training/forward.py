@@ -29,7 +29,7 @@ from helpers.backend.training.kernels import (
     swiglu,
     target_losses,
 )
-from helpers.backend.training.packing import Packed
+from helpers.backend.training.packing import PackedBatch
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedBatch:
     """Linear layers with the same input, done as one product, each with its LoRA pair."""
 
     layer: Frozen
@@ -63,7 +63,7 @@ class Joined:
         return lora_linear(x, self.layer, self.scale, self.pairs)
 
 
-def joined(modules: Sequence[Any], dtype: torch.dtype, *, release: bool) -> Joined:
+def joined(modules: Sequence[Any], dtype: torch.dtype, *, release: bool) -> JoinedBatch:
     """Join peft's LoRA layers; their matrices stay the same objects.
 
     `release` frees the layers' own frozen weights, which the product no longer needs.
@@ -74,7 +74,7 @@ def joined(modules: Sequence[Any], dtype: torch.dtype, *, release: bool) -> Join
             module.base_layer.weight.data = torch.empty(0)
     scales = {module.scaling["default"] for module in modules}
     assert len(scales) == 1
-    return Joined(
+    return JoinedBatch(
         Frozen(weight),
         tuple((m.lora_A["default"].weight, m.lora_B["default"].weight) for m in modules),
         scales.pop(),
@@ -86,11 +86,11 @@ class Block:
     """One layer of the network."""
 
     norm1: Tensor
-    qkv: Joined
-    out: Joined
+    qkv: JoinedBatch
+    out: JoinedBatch
     norm2: Tensor
-    gate_up: Joined
-    down: Joined
+    gate_up: JoinedBatch
+    down: JoinedBatch
 
 
 class Network:
@@ -136,7 +136,7 @@ class Network:
         self._start = [matrix.detach().clone() for matrix in self.parameters()]
 
     @torch.no_grad()
-    def reference_losses(self, batch: Packed) -> Tensor:
+    def reference_losses(self, batch: PackedBatch) -> Tensor:
         """Losses of the model that training started from: the base, or what was kept."""
         if self._start is None:
             return self.token_losses(batch, adapted=False)
@@ -153,7 +153,7 @@ class Network:
     def _block(self, layer: Any, release: bool) -> Block:
         attention, mlp = layer.self_attn, layer.mlp
 
-        def join(*modules: Any) -> Joined:
+        def join(*modules: Any) -> JoinedBatch:
             return joined(modules, self.dtype, release=release)
 
         return Block(
@@ -165,19 +165,19 @@ class Network:
             join(mlp.down_proj),
         )
 
-    def token_losses(self, batch: Packed, *, adapted: bool = True) -> Tensor:
+    def token_losses(self, batch: PackedBatch, *, adapted: bool = True) -> Tensor:
         """Cross-entropy of each target in nats, shape (T,). `adapted=False`: the base model."""
         losses, _ = self.losses_and_hits(batch, adapted=adapted)
         return losses
 
     def losses_and_hits(
-        self, batch: Packed, *, adapted: bool = True, noise: Noise | None = None
+        self, batch: PackedBatch, *, adapted: bool = True, noise: Noise | None = None
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy of each target, and whether it was the likeliest token; both (T,)."""
         hidden = self._hidden(batch, adapted, noise)
         return target_losses(hidden, self.output, batch.labels)
 
-    def _hidden(self, batch: Packed, adapted: bool, noise: Noise | None) -> Tensor:
+    def _hidden(self, batch: PackedBatch, adapted: bool, noise: Noise | None) -> Tensor:
         """Final hidden states of the rows that predict a target, shape (T, width)."""
         stream = F.embedding(batch.ids, self.embedding).float()
         angles = self._angles(batch.positions)
@@ -205,7 +205,7 @@ class Network:
         return angles.cos().to(self.dtype), angles.sin().to(self.dtype)
 
     def _attend(
-        self, qkv: Tensor, batch: Packed, angles: tuple[Tensor, Tensor], bias: Tensor
+        self, qkv: Tensor, batch: PackedBatch, angles: tuple[Tensor, Tensor], bias: Tensor
     ) -> Tensor:
         """Attention inside each example, over the shared prefix and its own tokens; (N, width)."""
         heads, groups = self.config.num_attention_heads, self.config.num_key_value_heads

@@ -22,17 +22,17 @@ import torch
 from helpers.backend.training import checkpoint
 from helpers.backend.training.adapter import save_adapter
 from helpers.backend.training.base import load_base, with_adapter
-from helpers.backend.training.examples import Example, Pair, read_examples, read_pairs
-from helpers.backend.training.forward import Network, Noise
-from helpers.backend.training.machine import (
+from helpers.backend.training.device import (
     choose_device,
     choose_precision,
     keep_freed_memory,
     repeatable,
 )
+from helpers.backend.training.examples import Example, Pair, read_examples, read_pairs
+from helpers.backend.training.forward import Network, Noise
 from helpers.backend.training.objectives import Stats, dpo, supervised
 from helpers.backend.training.spec import LOSSES, RESUME, TrainSpec
-from helpers.tokens import local_tokenizer
+from helpers.base.tokens import local_tokenizer
 
 Item = Example | Pair
 Emit = Callable[[dict[str, Any]], None]

@@ -19,7 +19,7 @@ from helpers.backend.training.examples import Example
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedBatch:
     """One batch as one long row of tokens. N rows, of which the first P are shared."""
 
     ids: torch.Tensor
@@ -44,7 +44,7 @@ class Packed:
     answers: torch.Tensor
     """Whether each target is a word of the answer, and not of the prompt; shape (T,)."""
 
-    def to(self, device: torch.device) -> Packed:
+    def to(self, device: torch.device) -> PackedBatch:
         """The same batch with its tensors on `device`."""
         moved: dict[str, Any] = {
             field.name: value.to(device)
@@ -67,7 +67,7 @@ def shared_prefix(examples: Sequence[Example], *, prompts: bool = False) -> int:
     return same
 
 
-def pack(examples: Sequence[Example], *, share: bool = True, prompts: bool = False) -> Packed:
+def pack(examples: Sequence[Example], *, share: bool = True, prompts: bool = False) -> PackedBatch:
     """The layout of one batch. Each example needs a target after its second token.
 
     With `prompts`, the asker's words are predicted too.
@@ -98,7 +98,7 @@ def pack(examples: Sequence[Example], *, share: bool = True, prompts: bool = Fal
                 labels.append(example.ids[index])
                 owner.append(place)
                 answers.append(example.targets[index])
-    return Packed(
+    return PackedBatch(
         torch.tensor(ids),
         torch.tensor(positions),
         prefix,

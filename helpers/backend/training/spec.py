@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from helpers.backend.store import own_copy
+from helpers.base.files import own_copy
 
 SPEC, PROGRESS, STOP, RESUME = "spec.json", "progress.jsonl", "stop", "resume.pt"
 LOSSES = "example_losses.csv"

@@ -11,9 +11,9 @@ from gguf import GGUFReader
 from peft import PeftModel
 from torch import Tensor
 
-from helpers.backend.models import ServedModel
-from helpers.backend.sampling import Sampling
-from helpers.backend.serve import Engine
+from helpers.backend.inference.engine import Engine
+from helpers.backend.inference.models import ServedModel
+from helpers.backend.protocol.sampling import Sampling
 from helpers.backend.training.adapter import save_adapter
 from helpers.backend.training.base import (
     WeightReader,
@@ -24,7 +24,7 @@ from helpers.backend.training.base import (
     with_adapter,
 )
 from helpers.backend.training.forward import Network
-from helpers.tokens import local_tokenizer
+from helpers.base.tokens import local_tokenizer
 from tests.backend.training.tiny import write_gguf
 
 PROMPT = "<|im_start|>user\nthe abc def 123<|im_end|>\n<|im_start|>assistant\n"

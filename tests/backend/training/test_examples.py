@@ -15,7 +15,7 @@ from helpers.backend.training.examples import (
     read_examples,
     read_pairs,
 )
-from helpers.tokens import DEFAULT_SYSTEM, LocalTokenizer, local_tokenizer
+from helpers.base.tokens import DEFAULT_SYSTEM, LocalTokenizer, local_tokenizer
 from tests.backend.training.tiny import write_gguf
 
 

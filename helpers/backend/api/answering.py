@@ -1,0 +1,78 @@
+"""Ask the engine for one answer or several, whole or streamed.
+
+For: the routes that answer. Not for: the form of the answer, see
+`helpers.backend.protocol.response_format`.
+
+    whole(service, model, prompt, Sampling())       # a Choice
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from helpers.backend.inference.engine import Prompt
+from helpers.backend.inference.models import ServedModel
+from helpers.backend.protocol.response_format import Choice
+from helpers.backend.protocol.sampling import Delta, Sampling
+from helpers.backend.service import Service
+
+
+def whole(service: Service, model: ServedModel, prompt: Prompt, how: Sampling) -> Choice:
+    """Collect a stream into one answer."""
+    deltas = list(service.engine.generate(model, prompt, how))
+    last = deltas[-1]
+    return Choice(
+        "".join(delta.text for delta in deltas),
+        tuple(itertools.chain.from_iterable(delta.logprobs for delta in deltas)),
+        last.finish_reason or "stop",
+        last.prompt_tokens,
+        last.completion_tokens,
+        last.cached_tokens,
+    )
+
+
+def several(
+    service: Service, model: ServedModel, prompts: Sequence[Prompt], how: Sampling, n: int
+) -> list[Choice]:
+    """n answers to each prompt, at the same time; each with a seed of its own."""
+    asked = [
+        (prompt, replace(how, seed=None if how.seed is None else how.seed + i))
+        for prompt in prompts
+        for i in range(n)
+    ]
+    if len(asked) == 1:
+        return [whole(service, model, *asked[0])]
+    with ThreadPoolExecutor(min(8, len(asked))) as pool:
+        return list(pool.map(lambda pair: whole(service, model, *pair), asked))
+
+
+def begin(
+    service: Service, model: ServedModel, prompt: Prompt, how: Sampling, n: int = 1
+) -> Iterator[tuple[int, Delta]]:
+    """Start a stream: errors are raised here, while an error status can still be sent."""
+
+    def numbered() -> Iterator[tuple[int, Delta]]:
+        with service.slot():
+            for index in range(n):
+                seed = None if how.seed is None else how.seed + index
+                for delta in service.engine.generate(model, prompt, replace(how, seed=seed)):
+                    yield index, delta
+
+    stream = numbered()
+    first = next(stream)
+    return itertools.chain([first], stream)
+
+
+def as_choice(delta: Delta) -> Choice:
+    """The last delta of a stream, for its counts."""
+    return Choice(
+        "",
+        (),
+        delta.finish_reason or "stop",
+        delta.prompt_tokens,
+        delta.completion_tokens,
+        delta.cached_tokens,
+    )

@@ -1,0 +1,299 @@
+"""The web application: routes, the door, and errors in OpenAI's envelope.
+
+For: `daemon` and tests. Not for: deciding (see `service`).
+
+    app = create_app(settings, token="…")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import httpx2
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from helpers.backend.api.routes import (
+    batches,
+    chat,
+    completions,
+    embeddings,
+    engines,
+    files,
+    fine_tunes,
+    fine_tuning,
+    models,
+    responses,
+)
+from helpers.backend.batch.queue import Ask
+from helpers.backend.inference.engine import ContextTooLong, Engine
+from helpers.backend.protocol.schemas import ApiError, new_id
+from helpers.backend.service import Limits, Service
+from helpers.backend.storage.store import Store
+from helpers.base.errors import CourseError
+from helpers.base.settings import Settings
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+THREADS = 128
+"""Requests that may wait in a thread; the service sheds load before these run out."""
+
+TODAY = (models, files, fine_tuning, chat, responses, embeddings, batches)
+PARTS = (*TODAY, completions, engines, fine_tunes)
+"""The modules whose routes make the API."""
+BODY_BYTES = 16 * 1024 * 1024
+"""The largest body that is not an upload."""
+FORM_BYTES = 64 * 1024
+"""What a form adds to the file in it."""
+
+
+TYPE_NAME = re.compile(r"literal\[|constrained-|list\[|dict\[|(?:int|float|str|bool)$")
+"""What pydantic adds to the path of a field that may have several types."""
+
+
+def _host(address: str) -> str | None:
+    """The host name in an address; None where it is no address."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+class AuthMiddleware:
+    """Who may come in: a local host name, no foreign page, and the right token."""
+
+    def __init__(self, app: ASGIApp, *, token: str, hosts: tuple[str, ...]) -> None:
+        self.app, self.hosts = app, hosts
+        self.expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, request_id = time.monotonic(), new_id("req_")
+
+        async def send_stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                headers["openai-processing-ms"] = str(round((time.monotonic() - started) * 1000))
+                headers["openai-version"] = "2020-10-01"
+            await send(message)
+
+        fault = self._fault(scope)
+        if fault:
+            answer = JSONResponse(fault.body, fault.status, headers=fault.headers)
+            await answer(scope, receive, send_stamped)
+            return
+        await self.app(scope, receive, send_stamped)
+
+    def _fault(self, scope: Scope) -> ApiError | None:
+        headers = Headers(scope=scope)
+        if _host(f"//{headers.get('host', '')}") not in self.hosts:
+            return ApiError(403, "This server answers on this machine only.", code="bad_host")
+        origin = headers.get("origin")
+        if origin and _host(origin) not in self.hosts:
+            return ApiError(403, "Pages of other sites may not use this server.", code="bad_origin")
+        if scope["path"] == "/health":
+            return None
+        given = headers.get("authorization", "").encode()
+        if not given:
+            return ApiError(
+                401,
+                "You didn't provide an API key. Connect with helpers.connection.connect(), or send "
+                "the text of .workbook/token as a bearer token.",
+            )
+        if not hmac.compare_digest(given, self.expected):
+            return ApiError(
+                401,
+                "Incorrect API key provided. The right one stands in .workbook/token.",
+                param=None,
+                code="invalid_api_key",
+            )
+        return None
+
+
+class BodyLimit:
+    """No body beyond its bound is read: neither one that says its length nor one that does not."""
+
+    def __init__(self, app: ASGIApp, *, upload: int) -> None:
+        self.app, self.upload = app, upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        bound = self.upload + FORM_BYTES if scope["path"] == "/v1/files" else BODY_BYTES
+        said = Headers(scope=scope).get("content-length", "0")
+        if not said.isdecimal() or int(said) > bound:
+            await _answer(_too_large(bound))(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > bound:
+                raise HTTPException(413, _too_large(bound).args[0])
+            return message
+
+        await self.app(scope, receive_counted, send)
+
+
+def _too_large(bound: int) -> ApiError:
+    return ApiError(
+        413,
+        f"The request is too large. The limit is {bound:,} bytes. Send it in smaller parts.",
+        code="request_too_large",
+    )
+
+
+def create_app(
+    settings: Settings,
+    *,
+    token: str,
+    engine: Engine | None = None,
+    limits: Limits | None = None,
+    hosts: tuple[str, ...] = LOCAL_HOSTS,
+) -> FastAPI:
+    """The server for one state folder."""
+    store = Store(settings.state)
+    model_engine = engine or Engine(threads=settings.threads, cache=settings.state / "cache")
+    bounds = limits or Limits()
+    service = Service(settings, store, model_engine, bounds)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        service.batches.start(through(app, token))
+        yield
+        service.close()
+
+    app = FastAPI(title="workbook", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = service
+    for part in PARTS:
+        app.include_router(part.router)
+    app.add_api_route("/health", lambda: {"status": "ok"}, methods=["GET"])
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(ContextTooLong, _too_long)
+    app.add_exception_handler(CourseError, _course_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(BodyLimit, upload=bounds.file_bytes)
+    app.add_middleware(AuthMiddleware, token=token, hosts=hosts)
+    return app
+
+
+def through(app: FastAPI, token: str) -> Ask:
+    """A way for the server to ask itself, so that a batch gets what single requests get."""
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+
+    async def ask(path: str, body: Mapping[str, Any]) -> tuple[int, str, Any]:
+        # An error that nobody expected is answered with 500 here too.
+        inside = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=inside, base_url="http://127.0.0.1") as client:
+            answer = await client.post(
+                path, content=json.dumps(body), headers=headers, timeout=None
+            )
+        return answer.status_code, answer.headers["x-request-id"], answer.json()
+
+    return ask
+
+
+def _answer(error: ApiError) -> JSONResponse:
+    return JSONResponse(error.body, error.status, headers=error.headers)
+
+
+async def _api_error(request: Request, error: Any) -> JSONResponse:
+    return _answer(error)
+
+
+async def _too_long(request: Request, error: Any) -> JSONResponse:
+    return _answer(ApiError(400, str(error), param="messages", code="context_length_exceeded"))
+
+
+async def _course_error(request: Request, error: Any) -> JSONResponse:
+    return _answer(ApiError(400, str(error)))
+
+
+async def _invalid(request: Request, error: Any) -> JSONResponse:
+    """The first fault of a body, with the path of the field that has it."""
+    found = error.errors()
+    first = found[0]
+    if first["type"] == "json_invalid":
+        return _answer(
+            ApiError(400, "We could not parse the JSON body of your request. Check its syntax.")
+        )
+    where = _field(first)
+    if first["type"] == "missing":
+        return _answer(
+            ApiError(
+                400,
+                f"Missing required parameter: '{where}'.",
+                param=where or None,
+                code="missing_required_parameter",
+            )
+        )
+    if first["type"] == "extra_forbidden":
+        return _answer(
+            ApiError(400, f"Unknown parameter: '{where}'.", param=where, code="unknown_parameter")
+        )
+    # A field of several types has a fault for each of them.
+    faults = dict.fromkeys(one["msg"] for one in found if _field(one) == where)
+    wanted = " or ".join(faults).replace(" or Input should be ", " or ")
+    message = f"Invalid value for '{where}': {wanted}." if where else f"{wanted}."
+    return _answer(ApiError(400, message, param=where or None, code="invalid_value"))
+
+
+def _field(fault: Mapping[str, Any]) -> str:
+    """The field's path as the client wrote it: without pydantic's names for types."""
+    parts = [str(part) for part in fault["loc"] if part not in ("body", "query")]
+    path = ".".join(part for part in parts if not TYPE_NAME.match(part))
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+async def _http_error(request: Request, error: Any) -> JSONResponse:
+    if error.status_code == 404:
+        message = f"Invalid URL ({request.method} {request.url.path})"
+    elif error.status_code == 405:
+        message = f"Not allowed to {request.method} on {request.url.path}."
+    else:
+        message = str(error.detail)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request.url.path) or ["GET"])
+    return _answer(ApiError(error.status_code, message, headers=headers))
+
+
+def _methods(path: str) -> list[str]:
+    """All methods of a path; Starlette names those of one route alone."""
+    every = (route for part in PARTS for route in part.router.routes)
+    found = set[str]()
+    for route in every:
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            found |= route.methods or set()
+    return sorted(found)
+
+
+async def _unexpected(request: Request, error: Any) -> JSONResponse:
+    return _answer(
+        ApiError(
+            500,
+            "The server had an error; its log is .workbook/logs/server.log.",
+            type="server_error",
+        )
+    )

@@ -1,0 +1,241 @@
+"""The lines of a batch: requests in, answers out, in OpenAI's two forms.
+
+For: `batches`. Not for: answering them.
+
+    lines, problems = read(path, endpoint="/v1/chat/completions")
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from helpers.backend.protocol.response_format import chat_sampling
+from helpers.backend.protocol.sampling import Sampling
+from helpers.backend.protocol.schemas import ApiError, ChatRequest, new_id
+
+MOST_LINES = 50_000
+WINDOW_SECONDS = 24 * 3600
+MOST_PROBLEMS = 100
+NEEDED = {"custom_id": str, "method": str, "url": str, "body": dict}
+
+
+@dataclass(frozen=True)
+class BatchLine:
+    """One request."""
+
+    id: str
+    body: dict[str, Any]
+    number: int = 0
+    """Where it stands in the file, from 1."""
+
+
+@dataclass(frozen=True)
+class BatchProblem:
+    """Why a file cannot be answered, in OpenAI's words and with a remedy."""
+
+    code: str
+    message: str
+    line: int | None = None
+    param: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """As a batch reports it."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "line": self.line,
+            "param": self.param,
+        }
+
+
+def new_batch(
+    key: str,
+    endpoint: str,
+    input_file: str,
+    *,
+    metadata: Mapping[str, str] | None,
+    output_seconds: int | None,
+) -> dict[str, Any]:
+    """A batch as it is created, with every field that it may ever have."""
+    now = int(time.time())
+    moments = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling")
+    return {
+        "id": key,
+        "object": "batch",
+        "endpoint": endpoint,
+        "model": None,
+        "errors": None,
+        "input_file_id": input_file,
+        "completion_window": "24h",
+        "status": "validating",
+        "output_file_id": None,
+        "error_file_id": None,
+        "created_at": now,
+        "expires_at": now + WINDOW_SECONDS,
+        **{f"{moment}_at": None for moment in (*moments, "cancelled")},
+        "request_counts": {"total": 0, "completed": 0, "failed": 0},
+        "metadata": metadata,
+        "_output_seconds": output_seconds,
+    }
+
+
+def read(path: Path, *, endpoint: str) -> tuple[list[BatchLine], list[BatchProblem]]:
+    """The requests of a file, and what is wrong with it: then nothing of it is answered."""
+    lines: list[BatchLine] = []
+    problems: list[BatchProblem] = []
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for number, text in enumerate(stream, start=1):
+            if not text.strip():
+                continue
+            found = _line(text, number, endpoint)
+            if isinstance(found, BatchLine):
+                lines.append(found)
+            elif len(problems) < MOST_PROBLEMS:
+                problems.append(found)
+            if len(lines) > MOST_LINES:
+                message = f"The file has more than {MOST_LINES:,} requests. Send them in parts."
+                return lines, [BatchProblem("too_many_tasks", message)]
+    return lines, problems or _together(lines)
+
+
+def _line(text: str, number: int, endpoint: str) -> BatchLine | BatchProblem:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        message = "This line is not parseable as valid JSON. Write one object a line."
+        return BatchProblem("invalid_json_line", message, number)
+    for name, kind in NEEDED.items():
+        if not isinstance(row.get(name), kind) or not row[name]:
+            message = f"Missing required parameter: '{name}'."
+            return BatchProblem("missing_required_parameter", message, number, name)
+    if row["method"] != "POST":
+        message = f"The method is {row['method']!r}; write POST."
+        return BatchProblem("invalid_method", message, number, "method")
+    if row["url"] != endpoint:
+        message = f"The url {row['url']!r} is not the batch's endpoint, {endpoint!r}."
+        return BatchProblem("url_mismatch", message, number, "url")
+    if row["body"].get("stream"):
+        message = "An answer in a batch cannot be streamed. Leave 'stream' out."
+        return BatchProblem("invalid_request", message, number, "body.stream")
+    if not isinstance(row["body"].get("model"), str):
+        message = "Missing required parameter: 'body.model'."
+        return BatchProblem("missing_required_parameter", message, number, "body.model")
+    return BatchLine(row["custom_id"], row["body"], number)
+
+
+def _together(lines: list[BatchLine]) -> list[BatchProblem]:
+    """What no line shows by itself."""
+    if not lines:
+        return [BatchProblem("empty_file", "The file has no requests. Write one a line.")]
+    seen: set[str] = set()
+    for line in lines:
+        if line.id in seen:
+            message = f"The custom_id {line.id!r} stands on an earlier line too. Give each its own."
+            return [BatchProblem("duplicate_custom_id", message, line.number, "custom_id")]
+        seen.add(line.id)
+    models = {line.body["model"] for line in lines}
+    if len(models) > 1:
+        message = f"A batch is for one model; this has {', '.join(sorted(models)[:3])}. Split it."
+        return [BatchProblem("model_mismatch", message, param="body.model")]
+    return []
+
+
+def plain_chat(body: Mapping[str, Any]) -> ChatRequest | None:
+    """The chat, if it asks for one likeliest answer and nothing else; None if not."""
+    try:
+        chat = ChatRequest.model_validate(body)
+        how = chat_sampling(chat)
+    except (ValidationError, ApiError):
+        return None
+    only = Sampling(temperature=how.temperature, max_tokens=how.max_tokens, seed=how.seed)
+    plain = how == only and how.temperature == 0
+    return chat if plain and (chat.n or 1) == 1 and not chat.store else None
+
+
+def output(line: BatchLine, status: int, request_id: str, body: Any) -> dict[str, Any]:
+    """The line of an answer, or of a refusal."""
+    response = {"status_code": status, "request_id": request_id, "body": body}
+    return _output(line.id, response, None)
+
+
+def unanswered(line: BatchLine, code: str, message: str) -> dict[str, Any]:
+    """The line of a request that was never sent."""
+    return _output(line.id, None, {"code": code, "message": message})
+
+
+def _output(custom_id: str, response: Any, error: Any) -> dict[str, Any]:
+    body = {"id": new_id("batch_req_"), "custom_id": custom_id}
+    return body | {"response": response, "error": error}
+
+
+def succeeded(row: Mapping[str, Any]) -> bool:
+    """Whether an output line holds an answer."""
+    return bool(row["response"]) and row["response"]["status_code"] < 400
+
+
+NAME = "answers.jsonl"
+
+
+class Answers:
+    """The file in a batch's folder; the line that a crash left unfinished is cut off."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+        self._path.touch()
+        os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
+        self._done = {row["custom_id"] for row in self.rows()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All output lines so far."""
+        return list(map(json.loads, self._path.read_text(encoding="utf-8").splitlines()))
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep more of them."""
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+        self._done |= {row["custom_id"] for row in rows}
+
+    def left(self, lines: Sequence[BatchLine]) -> list[BatchLine]:
+        """The requests that have no answer yet."""
+        return [line for line in lines if line.id not in self._done]
+
+    def parted(
+        self, lines: Sequence[BatchLine], *, code: str, message: str
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The output lines of answers, and those of refusals and of what was never sent."""
+        rows = self.rows()
+        bad = [row for row in rows if not succeeded(row)]
+        bad += [unanswered(line, code, message) for line in self.left(lines)]
+        return [row for row in rows if succeeded(row)], bad
+
+
+def tally(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many requests were answered, and how many refused."""
+    good = [succeeded(row) for row in rows]
+    return {"completed": sum(good), "failed": len(good) - sum(good)}
+
+
+def total_usage(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The tokens of all answers together."""
+    used = [row["response"]["body"].get("usage") or {} for row in rows]
+    read = sum(one.get("prompt_tokens", one.get("input_tokens", 0)) for one in used)
+    made = sum(one.get("completion_tokens", one.get("output_tokens", 0)) for one in used)
+    details = [one.get("prompt_tokens_details") or {} for one in used]
+    cached = sum(one.get("cached_tokens", 0) for one in details)
+    return {
+        "input_tokens": read,
+        "input_tokens_details": {"cached_tokens": cached},
+        "output_tokens": made,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": read + made,
+    }

@@ -1,0 +1,345 @@
+"""The life of a batch: checked, answered when the machine is free, written to a file.
+
+For: many requests that can wait. They are answered one batch after the other, and never while
+a job trains; a job that waits gets its turn after some hundred of them. What was answered
+survives the death of server and process. Not for: the forms of the lines (`batch_lines`), nor
+the process that answers many at once (`bulk`).
+
+    batches.submit("/v1/chat/completions", "file-abc")
+    batches.cancel("batch_abc")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import anyio
+
+from helpers.backend.batch import line_format, worker
+from helpers.backend.batch.line_format import Answers, BatchLine, tally, total_usage
+from helpers.backend.batch.prompts import BulkChats
+from helpers.backend.inference.models import ServedModel
+from helpers.backend.protocol.schemas import ApiError, new_id, not_found
+from helpers.backend.storage.processes import start_bulk
+from helpers.backend.storage.store import Document, Store
+from helpers.backend.storage.uploads import keep
+from helpers.base.files import own_copy
+from helpers.base.settings import Settings
+
+CHAT = "/v1/chat/completions"
+POLL = 0.15
+REQUESTS_AT_ONCE = 12
+"""Requests of a batch at the same time: a model works on sixteen, and people come first."""
+CANCELLABLE = ("validating", "in_progress", "cancelling")
+UNDER_WAY = (*CANCELLABLE, "finalizing")
+ENDED = ("completed", "cancelled", "expired")
+INPUT = "input.jsonl"
+REST = 1.0
+"""Seconds after a fault before the next try."""
+SLICE = 500
+"""Requests between two looks at whether a job waits for the cores."""
+MAX_FAULTS = 3
+"""Times that the server itself stumbles over a batch, say at a full disk, before it fails."""
+
+Ask = Callable[[str, Mapping[str, Any]], Awaitable[tuple[int, str, Any]]]
+"""Sends a body to a path of this server; status, request id and body of the answer."""
+
+
+class Batches:
+    """Answers batches one after the other in a background thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        resolve: Callable[[str], ServedModel],
+        cores: threading.Lock,
+        share_cores: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._settings, self._store, self._resolve = settings, store, resolve
+        self._cores, self._share_cores = cores, share_cores
+        self._wake, self._closing = threading.Event(), threading.Event()
+        self._lock = threading.RLock()
+        self._bulk_is_fit = True
+        self._current: str | None = None
+        self._thread: threading.Thread | None = None
+        self._ask: Ask | None = None
+
+    def start(self, ask: Ask) -> None:
+        """Begin to answer, also what an earlier server left undone."""
+        self._ask = ask
+        for folder in self._store.jobs.glob("batch_*"):
+            batch = self._store.get("batch", folder.name)
+            if batch is None or batch["status"] in ENDED:
+                self._store.remove_job_dir(folder.name)
+        self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many batches are not over yet."""
+        return len(self._under_way())
+
+    def submit(
+        self,
+        endpoint: str,
+        input_file: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        output_seconds: int | None = None,
+    ) -> Document:
+        """Store a new batch with a copy of its requests, and queue it."""
+        key = new_id("batch_")
+        folder = self._store.job_dir(key)
+        folder.mkdir(parents=True)
+        own_copy(self._store.files / input_file, folder / INPUT)
+        body = line_format.new_batch(
+            key, endpoint, input_file, metadata=metadata, output_seconds=output_seconds
+        )
+        self._store.put("batch", key, body)
+        self._wake.set()
+        return body
+
+    def get(self, key: str) -> Document:
+        batch = self._store.get("batch", key)
+        if batch is None:
+            raise not_found("Batch", key, "batch_id")
+        return batch
+
+    def cancel(self, key: str) -> Document:
+        """Stop a batch; what was answered until then is in its output file."""
+        with self._lock:
+            status = self.get(key)["status"]
+            if status not in CANCELLABLE:
+                raise ApiError(
+                    409,
+                    f"Cannot cancel a batch with status '{status}'.",
+                    code="invalid_status",
+                    headers={"x-should-retry": "false"},
+                )
+            self._set(key, status="cancelling", cancelling_at=int(time.time()))
+            # One that waits for others ends at once.
+            if key != self._current:
+                self._finish(key, Answers(self._store.job_dir(key)), self._read(key)[0])
+            return self.get(key)
+
+    def stop(self) -> None:
+        """Answer nothing more; the batch goes on at the next start."""
+        self._closing.set()
+        self._wake.set()
+
+    def join(self) -> None:
+        """Wait for the thread's end, after its requests to the engine have been cancelled."""
+        if self._thread:
+            self._thread.join(5)
+
+    def _set(self, key: str, **changes: Any) -> Document:
+        return self._store.update("batch", key, lambda batch: batch.update(changes))
+
+    def _begin(self, key: str) -> bool:
+        """Mark a batch as being answered; False if there is nothing more to answer."""
+        with self._lock:
+            batch = self.get(key)
+            if self._stopped(key) or batch["status"] == "finalizing":
+                return False
+            since = batch["in_progress_at"] or int(time.time())
+            self._set(key, status="in_progress", in_progress_at=since)
+            return True
+
+    def _stopped(self, key: str) -> bool:
+        """Whether nothing more is to be answered: cancelled, out of time, or the server ends."""
+        batch = self.get(key)
+        late = time.time() > batch["expires_at"]
+        return self._closing.is_set() or batch["status"] == "cancelling" or late
+
+    def _under_way(self) -> list[Document]:
+        found, _ = self._store.list(
+            "batch", newest_first=False, keep=lambda batch: batch["status"] in UNDER_WAY
+        )
+        return found
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            waiting = self._under_way()
+            if not waiting:
+                self._wake.wait(1)
+                self._wake.clear()
+                continue
+            key = waiting[0]["id"]
+            with self._lock:
+                if self.get(key)["status"] not in UNDER_WAY:
+                    continue
+                self._current = key
+            try:
+                self._run(key)
+            except Exception as error:  # noqa: BLE001 - the queue has to live on
+                self._broke(key, error)
+            finally:
+                self._current = None
+
+    def _broke(self, key: str, error: Exception) -> None:
+        """The server itself stumbled over a batch: it is tried again, and what is there stays."""
+        if self._closing.is_set():
+            return
+        traceback.print_exception(error)
+        with contextlib.suppress(OSError, sqlite3.Error):
+            faults = self.get(key).get("_faults", 0) + 1
+            self._set(key, _faults=faults)
+            if faults >= MAX_FAULTS:
+                kept = self._store.job_dir(key) / line_format.NAME
+                message = f"{type(error).__name__}: {error}. What was answered is in {kept}."
+                self._fail(key, [line_format.BatchProblem("server_error", message)])
+        self._closing.wait(REST)
+
+    def _read(self, key: str) -> tuple[list[BatchLine], list[line_format.BatchProblem]]:
+        source = self._store.job_dir(key) / INPUT
+        return line_format.read(source, endpoint=self.get(key)["endpoint"])
+
+    def _run(self, key: str) -> None:
+        lines, problems = self._read(key)
+        if problems:
+            self._fail(key, problems)
+            self._store.remove_job_dir(key)
+            return
+        answers = Answers(self._store.job_dir(key))
+        counts = tally(answers.rows()) | {"total": len(lines)}
+        self._set(key, model=lines[0].body["model"], request_counts=counts)
+        if self._begin(key):
+            while (left := answers.left(lines)) and not self._stopped(key):
+                with self._alone(key) as free:
+                    if free:
+                        self._answer(key, answers, left[:SLICE])
+                # Whoever waits for the cores takes them now.
+                time.sleep(0.01)
+        if not self._closing.is_set():
+            self._finish(key, answers, lines)
+
+    def _answer(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
+        endpoint = self.get(key)["endpoint"]
+        if endpoint == CHAT and self._bulk_is_fit:
+            # What it leaves, for whatever reason, is asked one by one.
+            with contextlib.suppress(OSError):
+                self._in_bulk(key, answers, lines)
+        anyio.run(self._one_by_one, key, answers, answers.left(lines), endpoint)
+
+    @contextlib.contextmanager
+    def _alone(self, key: str) -> Iterator[bool]:
+        """Wait until nothing trains; False if the batch was stopped meanwhile."""
+        while not self._cores.acquire(timeout=POLL):
+            if self._stopped(key):
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            self._cores.release()
+
+    def _answered(self, key: str, answers: Answers, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep answers, and count them."""
+        new = tally(rows)
+
+        def count(batch: Document) -> None:
+            for name, number in new.items():
+                batch["request_counts"][name] += number
+
+        with self._lock:
+            answers.add(rows)
+            self._store.update("batch", key, count)
+
+    async def _one_by_one(
+        self, key: str, answers: Answers, lines: Sequence[BatchLine], endpoint: str
+    ) -> None:
+        """Send each request to this server, some at a time."""
+        assert self._ask
+        ask, at_once = self._ask, anyio.CapacityLimiter(REQUESTS_AT_ONCE)
+
+        async def one(line: BatchLine) -> None:
+            async with at_once:
+                while not self._stopped(key):
+                    try:
+                        status, request_id, body = await ask(endpoint, line.body)
+                    except Exception as error:  # noqa: BLE001 - the other lines have to go on
+                        refusal = ApiError(500, str(error), type="server_error")
+                        status, request_id, body = 500, new_id("req_"), refusal.body
+                    if self._closing.is_set():
+                        return  # its answer may be that the server ends
+                    if status != 429:
+                        row = line_format.output(line, status, request_id, body)
+                        self._answered(key, answers, [row])
+                        return
+                    await anyio.sleep(1)
+
+        async with anyio.create_task_group() as group:
+            for line in lines:
+                group.start_soon(one, line)
+
+    def _in_bulk(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
+        """Answer the plain chats in a process of its own, if they are many and it is fit for it."""
+        chats = BulkChats(lines, self._resolve)
+        if not chats.worth_a_process:
+            return
+        folder = self._store.job_dir(key)
+        chats.task(threads=self._settings.threads).write(folder)
+        process = start_bulk(folder, self._settings.root)
+        self._share_cores(True)
+        try:
+            seen, ended = 0, False
+            while not ended:
+                ended = process.poll() is not None
+                done, seen = worker.read_answers(folder, seen)
+                if done:
+                    self._answered(key, answers, list(map(chats.output, done)))
+                if self._stopped(key):
+                    return
+                time.sleep(0 if ended else POLL)
+            self._bulk_is_fit = process.returncode != worker.UNFIT
+        finally:
+            process.kill()
+            process.wait()
+            self._share_cores(False)
+
+    def _finish(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
+        """Write the files of a batch that ran to its end, was cancelled or ran out of time."""
+        with self._lock:
+            batch = self.get(key)
+            cancelled = batch["status"] == "cancelling"
+            if not cancelled:
+                self._set(key, status="finalizing", finalizing_at=int(time.time()))
+        left = answers.left(lines)
+        status = "cancelled" if cancelled else "expired" if left else "completed"
+        message = f"The batch is {status}; this request was not sent."
+        good, bad = answers.parted(lines, code=f"batch_{status}", message=message)
+        files = {
+            f"{kind}_file_id": keep(
+                self._store,
+                f"{key}_{kind}.jsonl",
+                "".join(json.dumps(row) + "\n" for row in rows).encode(),
+                purpose="batch_output",
+                seconds=batch["_output_seconds"],
+            )
+            for kind, rows in (("output", good), ("error", bad))
+            if rows
+        }
+        with self._lock:
+            self._set(
+                key,
+                **{"status": status, f"{status}_at": int(time.time())},
+                **files,
+                usage=total_usage(good),
+                request_counts={"total": len(lines), "completed": len(good), "failed": len(bad)},
+            )
+        self._store.remove_job_dir(key)
+
+    def _fail(self, key: str, problems: Sequence[line_format.BatchProblem]) -> None:
+        data = [problem.body() for problem in problems]
+        errors = {"object": "list", "data": data}
+        with self._lock:
+            self._set(key, status="failed", failed_at=int(time.time()), errors=errors)

@@ -1,0 +1,1 @@
+"""The queue of fine-tuning jobs. Not for: training itself, see `training`."""

@@ -1,0 +1,338 @@
+"""The life of a fine-tuning job: queue, process, events, checkpoints, the end.
+
+For: one job at a time, in a process of its own, that survives the death of either
+side. Not for: training (`train`) or checking the files (`service`).
+
+    jobs.submit(body, spec)     # queued
+    jobs.cancel("ftjob-abc")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from helpers.backend.protocol.schemas import ApiError, new_id, not_found
+from helpers.backend.storage.processes import start_trainer
+from helpers.backend.storage.store import Document, Store
+from helpers.backend.storage.uploads import keep
+from helpers.backend.training.results import metrics_csv, step_event
+from helpers.backend.training.spec import LOSSES, PAUSED, STOP, TrainSpec, read_progress
+from helpers.base.settings import Settings
+
+POLL = 0.15
+KEPT_CHECKPOINTS = 3
+MAX_DEATHS = 3  # of a process without a reason; then the job is given up
+WAITING = ("validating_files", "queued")
+OVER = ("succeeded", "failed", "cancelled")
+
+
+class Jobs:
+    """Runs queued jobs one after the other in a background thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        warm: Callable[[str], None] = lambda _: None,
+        cores: threading.Lock | None = None,
+        share_cores: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._settings, self._store, self._warm = settings, store, warm
+        # Held while a job trains; whoever else computes long waits for it, and is waited for.
+        self._cores, self._share_cores = cores or threading.Lock(), share_cores
+        self._process: subprocess.Popen[bytes] | None = None
+        self._current: str | None = None
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._lock = threading.RLock()
+        self._requeue_interrupted()
+        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return self._current is not None or self.waiting > 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are in the queue."""
+        return len(self._queued())
+
+    def submit(self, body: Document, spec: TrainSpec) -> Document:
+        """Store a new job whose files are good, and queue it."""
+        job_id = body["id"]
+        folder = self._store.job_dir(job_id)
+        spec.with_own_files(folder).write(folder)
+        self._store.put("job", job_id, body)
+        self.event(job_id, f"Created fine-tuning job: {job_id}")
+        self.event(job_id, f"Validating training file: {body['training_file']}")
+        if body["validation_file"]:
+            self.event(job_id, f"Validating validation file: {body['validation_file']}")
+        self.event(job_id, "Files validated, moving job to queued state")
+        done = self._set(job_id, status="queued")
+        self._wake.set()
+        return done
+
+    def get(self, job_id: str) -> Document:
+        job = self._store.get("job", job_id)
+        if job is None:
+            raise not_found("FineTuningJob", job_id, "fine_tuning_job_id")
+        return job
+
+    def cancel(self, job_id: str) -> Document:
+        """End a job now; its process is killed, what it made stays in its folder."""
+        with self._lock:
+            self._must(job_id, ("running", "paused", *WAITING), "cancelled")
+            self.event(job_id, "The job has been cancelled", level="warn")
+            done = self._set(job_id, status="cancelled", finished_at=int(time.time()))
+            if self._current == job_id and self._process:
+                self._process.kill()
+        return done
+
+    def pause(self, job_id: str) -> Document:
+        """Save the state and stop; `resume` goes on from there."""
+        with self._lock:
+            self._must(job_id, ("running", "queued"), "paused")
+            done = self._set(job_id, status="paused")
+            self.event(job_id, "The job has been paused")
+            if self._current == job_id:
+                (self._store.job_dir(job_id) / STOP).touch()
+        return done
+
+    def resume(self, job_id: str) -> Document:
+        """Queue a paused job again."""
+        with self._lock:
+            self._must(job_id, ("paused",), "resumed")
+            done = self._set(job_id, status="queued")
+            self.event(job_id, "The job has been resumed")
+        self._wake.set()
+        return done
+
+    def event(self, job_id: str, message: str, *, level: str = "info", data: Any = None) -> None:
+        """Append an event; with `data` it is one of type metrics."""
+        key = new_id("ftevent-")
+        body = {
+            "object": "fine_tuning.job.event",
+            "id": key,
+            "created_at": int(time.time()),
+            "level": level,
+            "message": message,
+            "data": data or {},
+            "type": "metrics" if data else "message",
+        }
+        self._store.put("event", key, body, parent=job_id)
+
+    def close(self) -> None:
+        """Stop the thread and the process; the job goes on at the next start."""
+        self._closing.set()
+        self._wake.set()
+        with self._lock:
+            if self._process:
+                self._process.kill()
+        self._thread.join(5)
+
+    def _must(self, job_id: str, states: tuple[str, ...], done: str) -> None:
+        status = self.get(job_id)["status"]
+        if status not in states:
+            raise ApiError(
+                400, f"A job in status '{status}' cannot be {done}.", code="invalid_job_state"
+            )
+
+    def _set(self, job_id: str, **changes: Any) -> Document:
+        return self._store.update("job", job_id, lambda job: job.update(changes))
+
+    def _queued(self) -> list[Document]:
+        found, _ = self._store.list(
+            "job", newest_first=False, keep=lambda job: job["status"] == "queued"
+        )
+        return found
+
+    def _requeue_interrupted(self) -> None:
+        """A job that ran, or was just created, when the server died waits again."""
+        cut_off = ("running", "validating_files")
+        found, _ = self._store.list("job", keep=lambda job: job["status"] in cut_off)
+        for job in found:
+            self._set(job["id"], status="queued")
+            self.event(job["id"], "The server was interrupted; the job goes on", level="warn")
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            queued = self._queued()
+            if not queued:
+                self._wake.wait(1)
+                self._wake.clear()
+                continue
+            if not self._cores.acquire(timeout=1):
+                continue
+            job_id = queued[0]["id"]
+            try:
+                self._run(job_id)
+            except Exception as error:  # noqa: BLE001 - the queue has to live on
+                self._broke(job_id, error)
+            finally:
+                self._cores.release()
+
+    def _run(self, job_id: str) -> None:
+        with self._lock:
+            if self.get(job_id)["status"] != "queued" or self._closing.is_set():
+                return
+            (self._store.job_dir(job_id) / STOP).unlink(missing_ok=True)
+            self._current = job_id
+            self._set(job_id, status="running")
+            self._process = start_trainer(self._store.job_dir(job_id), self._settings.root)
+        if not self.get(job_id).get("_started"):
+            self.event(job_id, "Fine-tuning job started")
+            self._set(job_id, _started=True)
+        process = self._process
+        self._share_cores(True)
+        while process.poll() is None:
+            self._take(job_id)
+            time.sleep(POLL)
+        self._share_cores(False)
+        self._take(job_id)
+        with self._lock:
+            self._process = self._current = None
+        if not self._closing.is_set():
+            self._ended(job_id, process.returncode)
+
+    def _take(self, job_id: str) -> None:
+        """Turn new lines of the progress file into events and checkpoints."""
+        job = self.get(job_id)
+        seen = job.get("_seen", 0)
+        for row in read_progress(self._store.job_dir(job_id)):
+            if row["type"] == "started" and not job.get("_tokens"):
+                self._set(job_id, _tokens=row["tokens"])
+            if row.get("step", 0) <= seen and row["type"] == "step":
+                continue
+            if row["type"] == "step":
+                text, data = step_event(row)
+                self.event(job_id, text, data=data)
+                self._set(job_id, _seen=row["step"])
+            elif row["type"] == "checkpoint":
+                self._checkpoint(job, row)
+
+    def _checkpoint(self, job: Document, row: dict[str, Any]) -> None:
+        key = f"ftckpt_{job['id'].removeprefix('ftjob-')}{row['step']}"
+        if self._store.get("checkpoint", key):
+            return
+        model = f"{self._model_name(job)}:ckpt-step-{row['step']}"
+        body = {
+            "object": "fine_tuning.job.checkpoint",
+            "id": key,
+            "created_at": int(time.time()),
+            "fine_tuned_model_checkpoint": model,
+            "fine_tuning_job_id": job["id"],
+            "step_number": row["step"],
+            "metrics": row["metrics"],
+            "_path": row["path"],
+        }
+        self._store.put("checkpoint", key, body, parent=job["id"])
+        self._add_model(job, model, row["path"], checkpoint=True)
+        every, _ = self._store.list("checkpoint", parent=job["id"])
+        for old in every[KEPT_CHECKPOINTS:]:
+            self._store.delete("checkpoint", old["id"])
+            self._store.delete("model", old["fine_tuned_model_checkpoint"])
+
+    def _model_name(self, job: Document) -> str:
+        """`ft:base:course:suffix:id`, the same for the job's whole life."""
+        base = re.sub(r"^ft:([^:]+):.*$", r"\1", job["model"])
+        return f"ft:{base}:workbook:{job['_suffix'] or ''}:{job['id'].removeprefix('ftjob-')[:8]}"
+
+    def _add_model(self, job: Document, name: str, path: str, *, checkpoint: bool) -> None:
+        folder = self._store.job_dir(job["id"])
+        body = {
+            "id": name,
+            "object": "model",
+            "created": int(time.time()),
+            "owned_by": "workbook",
+            "_gguf": TrainSpec.read(folder).base_gguf,
+            "_adapter": str(folder / path),
+            "_job": job["id"],
+            "_checkpoint": checkpoint,
+        }
+        self._store.put("model", name, body)
+
+    def _ended(self, job_id: str, code: int) -> None:
+        """Decide what the end of the process means."""
+        job = self.get(job_id)
+        if job["status"] == "cancelled":
+            return
+        last = (read_progress(self._store.job_dir(job_id)) or [{"type": "none"}])[-1]
+        # It may be resumed already: then it waits for its turn.
+        if code == PAUSED and job["status"] in ("paused", "queued"):
+            return
+        if last["type"] == "done":
+            self._succeed(job, last["trained_tokens"])
+        elif last["type"] == "error":
+            self._fail(job_id, last["code"], last["message"])
+        else:
+            self._died(job, code)
+
+    def _died(self, job: Document, code: int) -> None:
+        deaths = job.get("_deaths", 0) + 1
+        if deaths > MAX_DEATHS:
+            self._fail(job["id"], "training_failed", f"The trainer ended {deaths} times ({code}).")
+            return
+        with self._lock:
+            # A job that was paused while its trainer died stays so.
+            status = self.get(job["id"])["status"]
+            again = "queued" if status == "running" else status
+            self._set(job["id"], status=again, _deaths=deaths)
+        self.event(job["id"], "The trainer was interrupted; the job goes on", level="warn")
+
+    def _succeed(self, job: Document, trained_tokens: int) -> None:
+        newest, _ = self._store.list("checkpoint", parent=job["id"], limit=1)
+        name = self._model_name(job)
+        self._add_model(job, name, newest[0]["_path"], checkpoint=False)
+        folder = self._store.job_dir(job["id"])
+        files = [
+            self._keep(job["id"], "step_metrics.csv", metrics_csv(read_progress(folder))),
+            self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
+        ]
+        self._warm(name)
+        with self._lock:
+            if self.get(job["id"])["status"] == "cancelled":
+                return
+            # Events come before the status: who sees that the job is over has all of them.
+            self.event(job["id"], f"New fine-tuned model created: {name}")
+            self.event(job["id"], "The job has successfully completed")
+            self._set(
+                job["id"],
+                status="succeeded",
+                fine_tuned_model=name,
+                trained_tokens=trained_tokens,
+                result_files=files,
+                finished_at=int(time.time()),
+            )
+
+    def _broke(self, job_id: str, error: Exception) -> None:
+        """The server itself stumbled over a job, say at a full disk; the others go on."""
+        if self._closing.is_set():
+            return
+        traceback.print_exception(error)
+        with self._lock:
+            if self._process:
+                self._process.kill()
+            self._process = self._current = None
+        self._share_cores(False)
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._fail(job_id, "server_error", f"{type(error).__name__}: {error}")
+        self._closing.wait(1)
+
+    def _fail(self, job_id: str, code: str, message: str) -> None:
+        error = {"code": code, "message": message, "param": None}
+        self.event(job_id, f"The job failed: {message}", level="error")
+        self._set(job_id, status="failed", error=error, finished_at=int(time.time()))
+
+    def _keep(self, job_id: str, name: str, data: bytes) -> str:
+        return keep(self._store, name, data, purpose="fine-tune-results", _job=job_id)

@@ -1,0 +1,165 @@
+"""Answer with llama.cpp: several requests at once, base and fine-tuned models.
+
+For: the server. A model is loaded at its first request; the least recently used one
+is unloaded when too many are held. PyTorch is not needed here. The same request gives
+the same answer at temperature 0 or with a seed, as long as no other runs beside it and
+as much of its prompt is still held: sums are else made in another order, which can tip a
+close choice.
+
+    engine = Engine(threads=2, cache=Path(".workbook/cache"))
+    for delta in engine.generate(model, [{"role": "user", "content": "Hi"}], Sampling()):
+        delta.text
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xllamacpp
+
+from helpers.backend.inference import embeddings
+from helpers.backend.inference.models import ServedModel
+from helpers.backend.inference.pool import BATCH, Pool
+from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob, delta
+from helpers.base.errors import BackendError
+from helpers.base.tokens import local_tokenizer
+
+__all__ = ["ContextTooLong", "Delta", "Engine", "Prompt", "Sampling", "TokenLogprob"]
+
+Prompt = Sequence[Mapping[str, Any]] | str
+Chunks = queue.SimpleQueue[dict[str, Any] | BaseException | None]
+
+
+class ContextTooLong(BackendError):
+    """The prompt does not fit into the model's context window."""
+
+    def __init__(self, prompt_tokens: int, context: int) -> None:
+        super().__init__(
+            f"This model's maximum context length is {context} tokens. "
+            f"However, your messages resulted in {prompt_tokens} tokens.",
+            fix="Please reduce the length of the messages.",
+        )
+        self.prompt_tokens, self.context = prompt_tokens, context
+
+
+class Engine:
+    """A pool of loaded models. All methods may be called from several threads."""
+
+    def __init__(self, *, threads: int, cache: Path, max_loaded: int = 3) -> None:
+        self._threads, self._cache = threads, cache
+        self._pool = Pool(threads=threads, max_loaded=max_loaded)
+        self._embedder: xllamacpp.Server | None = None
+        self._embedding = threading.Lock()
+        self._closed = threading.Event()
+        self._sharing: frozenset[str] = frozenset()
+
+    def generate(self, model: ServedModel, prompt: Prompt, sampling: Sampling) -> Iterator[Delta]:
+        """Yield the answer as it is made; closing the iterator cancels the request.
+
+        A delta may be empty while a long prompt is read. Raises `ContextTooLong`, or
+        `BackendError` when llama.cpp refuses the request or the engine is closed.
+        """
+        text = self._text(model, prompt)
+        used = self.count(model, text)
+        room = model.context - used
+        if room < 1:
+            raise ContextTooLong(used, model.context)
+        request = {
+            "prompt": text,
+            "stream": True,
+            "cache_prompt": True,
+            "return_progress": used > BATCH,
+            **sampling.request(room),
+        }
+        for chunk in self._chunks(model, request, used + sampling.limit(room)):
+            yield delta(chunk, sampling.logprobs)
+
+    def _chunks(
+        self, model: ServedModel, request: dict[str, Any], tokens: int
+    ) -> Iterator[dict[str, Any]]:
+        """llama.cpp calls back until it is done; a thread turns that into an iterator.
+
+        The thread also waits in line and gives its place back, so closing takes no time.
+        """
+        chunks: Chunks = queue.SimpleQueue()
+        cancelled = threading.Event()
+
+        def stopped() -> bool:
+            return cancelled.is_set() or self._closed.is_set()
+
+        def receive(chunk: dict[str, Any]) -> bool:
+            chunks.put(chunk)
+            return stopped()
+
+        def work() -> None:
+            try:
+                with self._pool.get(model).reserved(tokens) as server:
+                    if not stopped():
+                        server.handle_completions(request, receive)
+            except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
+                chunks.put(error)
+            chunks.put(None)
+
+        threading.Thread(target=work, daemon=True, name="llama.cpp request").start()
+        try:
+            while (chunk := chunks.get()) is not None:
+                if isinstance(chunk, BackendError):
+                    raise chunk
+                if isinstance(chunk, BaseException):
+                    raise BackendError(f"the model could not answer: {chunk}") from chunk
+                yield chunk
+            if self._closed.is_set():
+                raise BackendError("the server is stopping")
+        finally:
+            cancelled.set()
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit-length vectors of the texts, float32, shape (n, 384)."""
+        with self._embedding:
+            if self._embedder is None:
+                self._embedder = embeddings.load(self._cache, threads=self._threads)
+            server = self._embedder
+        return embeddings.embed(server, texts)
+
+    def count(self, model: ServedModel, prompt: Prompt) -> int:
+        """Tokens of the prompt, chat template included."""
+        return local_tokenizer(model.gguf).count(self._text(model, prompt))
+
+    def warm(self, model: ServedModel) -> None:
+        """Load the model and let it say one token, so that the first answer is quick."""
+        hello = [{"role": "user", "content": "Hi"}]
+        for _ in self.generate(model, hello, Sampling(max_tokens=1)):
+            pass
+
+    def share_cores(self, sharing: bool, *, why: str = "trainer") -> None:
+        """While another process computes, answer with one thread, see `neighbours`.
+
+        Each reason is switched on and off for itself.
+        """
+        self._sharing = self._sharing | {why} if sharing else self._sharing - {why}
+        self._pool.threads = 1 if self._sharing else self._threads
+
+    def rest(self, seconds: float) -> None:
+        """Free the memory of models that nobody asked for so long; a question loads them again."""
+        self._pool.rest(seconds)
+
+    def unload(self, model_id: str) -> None:
+        """Free the memory of a model; requests under way end first."""
+        self._pool.drop(model_id)
+
+    def close(self) -> None:
+        """Cancel what is under way, and unload everything."""
+        self._closed.set()
+        self._pool.drop()
+        with self._embedding:
+            self._embedder = None
+
+    def _text(self, model: ServedModel, prompt: Prompt) -> str:
+        if isinstance(prompt, str):
+            return prompt
+        return local_tokenizer(model.gguf).chat(prompt, add_generation_prompt=True)

@@ -1,0 +1,1 @@
+"""OpenAI's words: request bodies, answers, sampling. Nothing in here computes."""

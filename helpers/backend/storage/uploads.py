@@ -1,0 +1,48 @@
+"""Files that the server keeps: uploads, and what jobs and batches make.
+
+For: the service, jobs and batches. Not for: the bytes on disk alone, see `store`.
+
+    keep(store, "step_metrics.csv", data, purpose="fine-tune-results")      # "file-a81Kd…"
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from helpers.backend.protocol.schemas import new_id
+from helpers.backend.storage.store import Document, Store
+
+
+def base_name(name: str) -> str:
+    """The last part of a path in either style: a client may send a whole path."""
+    return re.split(r"[\\/]", name)[-1].strip("\x00. ") or "upload"
+
+
+def document(
+    key: str, name: str, purpose: str, size: int, *, seconds: int | None = None, **own: Any
+) -> Document:
+    """What is known of a file of `size` bytes, which ends after `seconds`; None: never.
+
+    `own` are the server's own fields; their names begin with an underscore.
+    """
+    now = int(time.time())
+    body = {
+        "id": key,
+        "object": "file",
+        "bytes": size,
+        "created_at": now,
+        "filename": name,
+        "purpose": purpose,
+        "status": "processed",
+    }
+    return body | ({} if seconds is None else {"expires_at": now + seconds}) | own
+
+
+def keep(store: Store, name: str, data: bytes, *, purpose: str, **more: Any) -> str:
+    """Store what the server made itself; returns the file's id. `more` as for `document`."""
+    key = new_id("file-")
+    store.write_file(key, data)
+    store.put("file", key, document(key, name, purpose, len(data), **more))
+    return key

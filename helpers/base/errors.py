@@ -1,0 +1,34 @@
+"""The errors that this library raises, each with a remedy.
+
+For: everything a caller may want to catch. Not for: HTTP error envelopes, which
+the server builds from `ApiError` in `helpers.backend.protocol.schemas`.
+
+    raise CourseError("no file support.csv", fix="check the spelling of the path")
+"""
+
+from __future__ import annotations
+
+
+class CourseError(Exception):
+    """A failure that the reader can mend; `fix` says how."""
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(f"{message} ({fix})" if fix else message)
+        self.message = message
+        self.fix = fix
+
+
+class SetupError(CourseError):
+    """The environment is missing, damaged or cannot be made."""
+
+
+class DataError(CourseError):
+    """A dataset cannot be read at all; single defects are `Problem` values instead."""
+
+
+class BackendError(CourseError):
+    """The server did not start, did not answer, or a model could not be loaded."""
+
+
+class NotAvailable(CourseError):
+    """The chosen endpoint does not offer what was asked for."""

@@ -1,0 +1,52 @@
+"""Show in a notebook how far a long wait is; nothing is left of it afterwards.
+
+For: calls that block a cell. Not for: training jobs, which have a panel of their own, see
+`helpers.widgets`; nor the learner's progress through the course, see `helpers.course.progress`.
+
+    with counted("answers") as tell:
+        tell(17, 254)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from html import escape
+
+from helpers.base import settings
+
+Tell = Callable[[int, int], None]
+"""Called with how many are done, and how many there are."""
+
+
+@contextlib.contextmanager
+def counted(what: str) -> Iterator[Tell]:
+    """A bar with its number, until the end of the block; outside a notebook, nothing is shown."""
+    if not in_a_kernel() or settings.load().headless:
+        yield lambda done, total: None
+        return
+    from IPython.display import display
+
+    def shown(html: str) -> dict[str, str]:
+        return {"text/html": html, "text/plain": ""}
+
+    handle = display(shown(""), raw=True, display_id=True)
+    try:
+        yield lambda done, total: handle.update(shown(bar(done, total, what)), raw=True)
+    finally:
+        handle.update(shown(""), raw=True)
+
+
+def in_a_kernel() -> bool:
+    """Whether this is a notebook's process, and not a terminal's or a test's."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def bar(done: int, total: int, what: str) -> str:
+    """The bar as HTML that needs no script."""
+    return (
+        f'<label><progress max="{total}" value="{done}"></progress> '
+        f"{done} of {total} {escape(what)}</label>"
+    )

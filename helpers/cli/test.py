@@ -1,0 +1,62 @@
+"""`test`: lint, format and type checks, then pytest over tests/ and notebooks/.
+
+Pytest comes last and alone writes the closing line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from helpers.cli import processes
+
+CHECKS = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+}
+CELL_TIMEOUT_SECONDS = 1800
+
+
+def run(root: Path, options: argparse.Namespace) -> int:
+    """Exit code 0 only if every check and every test passed."""
+    os.chdir(root)
+    failed = False
+    for name, command in CHECKS.items():
+        print(f"== {name}", flush=True)
+        code = processes.call([sys.executable, "-m", *command])
+        if code == processes.INTERRUPTED:
+            return code
+        failed = failed or code != 0
+        if code:
+            print(f"== {name} failed", flush=True)
+    print("== pytest", flush=True)
+    code = processes.call(pytest_command(root, fast=options.fast, rest=options.rest))
+    return code or int(failed)
+
+
+def pytest_command(root: Path, *, fast: bool, rest: list[str]) -> list[str]:
+    """The pytest call; notebooks run in order, in this environment, compared by nbval."""
+    command = [sys.executable, "-m", "pytest", *rest]
+    if fast:
+        return [*command, "-m", "not slow and not browser"]
+    if any((root / word.split("::")[0]).exists() for word in rest):
+        places = []
+    else:
+        places = ["tests", *(str(p.relative_to(root)) for p in notebooks(root))]
+    return [
+        *command,
+        # The plugins count even when no file of tests/ is asked for.
+        *("-p", "tests.isolation", "-p", "tests.nbval_shim"),
+        *("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
+        *("--nbval-cell-timeout", str(CELL_TIMEOUT_SECONDS)),
+        "--durations=20",
+        *places,
+    ]
+
+
+def notebooks(root: Path) -> list[Path]:
+    """The course's notebooks in their order."""
+    return sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))

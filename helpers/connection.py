@@ -1,0 +1,158 @@
+"""Connect a notebook to whatever answers: the embedded server, OpenAI, or another.
+
+For: one call at the top of each notebook. Not for: fine-tuning jobs, see `helpers.finetuning.jobs`.
+
+    course = connect()
+    course.client.chat.completions.create(model=course.chat_model, messages=[...])
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from html import escape
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from helpers.base import settings as settings_module
+from helpers.base.errors import BackendError
+from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL, Settings
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+Backend = Literal["embedded", "openai", "other"]
+
+OPENAI_HOST = "api.openai.com"
+OPENAI_URL = f"https://{OPENAI_HOST}/v1"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A ready client, and the names of the models that the course uses with it."""
+
+    client: OpenAI
+    backend: Backend
+    url: str
+    """Base URL of the API, without any key."""
+    chat_model: str
+    embedding_model: str
+    note: str = ""
+    """What the reader should know about this choice, in one sentence."""
+
+    @property
+    def summary(self) -> str:
+        """One sentence: who answers."""
+        return {
+            "embedded": "The embedded server on this machine answers. No key, no network, no cost.",
+            "openai": f"OpenAI answers at {self.url}. Calls cost money.",
+            "other": f"The endpoint {self.url} answers, because OPENAI_BASE_URL names it.",
+        }[self.backend]
+
+    def __repr__(self) -> str:
+        lines = [self.summary, f"chat model: {self.chat_model}"]
+        lines.append(f"embedding model: {self.embedding_model}")
+        return "\n".join([*lines, self.note] if self.note else lines)
+
+    def _repr_html_(self) -> str:
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return (
+            f"<p><b>{escape(self.summary)}</b></p><ul>"
+            f"<li>chat model: <code>{escape(self.chat_model)}</code></li>"
+            f"<li>embedding model: <code>{escape(self.embedding_model)}</code></li></ul>{note}"
+        )
+
+
+def connect(
+    *,
+    paid: bool = False,
+    chat_model: str | None = None,
+    embedding_model: str | None = None,
+    settings: Settings | None = None,
+) -> Connection:
+    """Find the endpoint that this machine is set up for, or start the embedded server.
+
+    `OPENAI_BASE_URL` names any compatible endpoint. `OPENAI_API_KEY` alone, or with OpenAI's
+    own address, means OpenAI, where calls cost money: that needs `paid=True` as an explicit yes.
+    Without either, the embedded server answers. `chat_model` and `embedding_model`
+    override the names for an endpoint that knows others.
+
+    Raises `BackendError` when the endpoint does not answer.
+    """
+    config = settings or settings_module.load()
+    at_openai = config.base_url and urlsplit(config.base_url).hostname == OPENAI_HOST
+    if config.base_url and not at_openai:
+        found = _other(config, config.base_url)
+    elif config.api_key and paid:
+        found = _openai(config)
+    else:
+        found = _embedded(config)
+    return replace(
+        found,
+        chat_model=chat_model or found.chat_model,
+        embedding_model=embedding_model or found.embedding_model,
+    )
+
+
+def _embedded(config: Settings) -> Connection:
+    from openai import OpenAI
+
+    from helpers.backend import daemon
+
+    address = daemon.ensure_running(config)
+    url = address.url.rstrip("/") + "/v1"
+    note = ""
+    if config.api_key:
+        note = (
+            "OPENAI_API_KEY is set but not used: OpenAI's calls cost money. "
+            "Say yes with connect(paid=True)."
+        )
+    client = OpenAI(base_url=url, api_key=address.token)
+    return Connection(client, "embedded", url, BASE_MODEL, EMBEDDING_MODEL, note)
+
+
+def _openai(config: Settings) -> Connection:
+    from openai import OpenAI
+
+    from helpers.costs import catalog
+
+    known = catalog.load()
+    chat = min(known.inference.values(), key=lambda price: price.per_million)
+    embedding = min(known.embeddings.values(), key=lambda price: price.per_million)
+    client = OpenAI(base_url=OPENAI_URL, api_key=config.api_key)
+    prices = f"Prices: {chat.model} {chat}; {embedding.model} {embedding}."
+    return Connection(client, "openai", OPENAI_URL, chat.model, embedding.model, prices)
+
+
+def _without_password(url: str) -> str:
+    """An address as it may be shown: a name and a password in it are left out."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _other(config: Settings, url: str) -> Connection:
+    from openai import APIConnectionError, APIStatusError, OpenAI
+
+    client = OpenAI(base_url=url, api_key=config.api_key or "none")
+    url = _without_password(url)
+    try:
+        names = [model.id for model in client.models.list()]
+    except APIConnectionError as error:
+        raise BackendError(
+            f"nothing answers at {url}",
+            fix="check OPENAI_BASE_URL, or unset it to use the embedded server",
+        ) from error
+    except APIStatusError as error:
+        raise BackendError(
+            f"{url} refused the list of its models with status {error.status_code}",
+            fix="check OPENAI_API_KEY and that OPENAI_BASE_URL ends in the API's root, often /v1",
+        ) from error
+    if not names:
+        raise BackendError(f"{url} serves no model", fix="load one there, then connect again")
+    return Connection(
+        client,
+        "other",
+        url,
+        BASE_MODEL if BASE_MODEL in names else names[0],
+        next((name for name in names if "embed" in name or "minilm" in name.lower()), names[0]),
+        "Choose other models with connect(chat_model=..., embedding_model=...).",
+    )

@@ -1,0 +1,171 @@
+"""What an exercise is: a checker that says why, hints that grow, and a solution.
+
+For: the three verbs that every notebook uses. The exercises themselves stand in
+`helpers.course.exercises.nb00` and so on, one module for each notebook.
+
+    ex = exercise("02-mask")
+    ex.check(...)      # "Not done yet" while the answer is still `...`
+    ex.hint()
+    ex.solution()
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any, Literal
+
+from helpers.base import settings
+from helpers.base.errors import CourseError, DataError
+from helpers.course import progress
+from helpers.course.exercises.checkers import Checker, said
+
+State = Literal["not done yet", "not yet", "correct"]
+MARKS: dict[State, str] = {"not done yet": "○", "not yet": "✗", "correct": "✓"}
+COLOURS: dict[State, str] = {
+    "not done yet": "--jp-border-color0, #757575",
+    "not yet": "--jp-warn-color0, #b84600",
+    "correct": "--jp-success-color0, #1b5e20",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a checker says; shown as one box in a notebook and as one line elsewhere."""
+
+    state: State
+    message: str
+
+    def __repr__(self) -> str:
+        return f"{MARKS[self.state]} {self.state}: {self.message}"
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div role="status" style="border-left:4px solid var({COLOURS[self.state]});'
+            f'padding:4px 12px"><b>{MARKS[self.state]} {self.state.capitalize()}.</b> '
+            f"{escape(self.message)}</div>"
+        )
+
+
+class Note(str):
+    """A hint or a solution: text that a notebook shows without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True)
+class Task:
+    """An exercise as written by its author."""
+
+    id: str
+    level: str
+    praise: str
+    """Said with a right answer: why it is right."""
+    check: Checker
+    hints: tuple[str, ...]
+    solution: str
+    """Python code that assigns `answer`."""
+
+
+class Exercise:
+    """One learner's work on a task: counts tries and remembers which hint comes next."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.tries = 0
+        self._hints_given = 0
+
+    def check(self, answer: Any) -> Verdict:
+        """Judge `answer`. Never raises, unless WORKBOOK_STRICT asks for it in tests."""
+        verdict = self._judge(answer)
+        if verdict.state != "not done yet":
+            self.tries += 1
+            verdict = replace(verdict, message=verdict.message + self._record(verdict))
+        if verdict.state == "not yet" and settings.load().strict:
+            raise AssertionError(verdict.message)
+        return verdict
+
+    def _judge(self, answer: Any) -> Verdict:
+        if answer is ...:
+            return Verdict("not done yet", "Replace the three dots, then run this cell again.")
+        if answer is None:
+            return Verdict(
+                "not done yet",
+                "The answer is None. What prints or changes something in place returns None; "
+                "assign the value itself.",
+            )
+        try:
+            fault = self.task.check(answer)
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            # Whatever a learner's own object raises is an answer, not a crash of the page.
+            fault = f"This answer could not be compared with the right one: {said(error)}."
+        return Verdict("not yet", fault) if fault else Verdict("correct", self.task.praise)
+
+    def _record(self, verdict: Verdict) -> str:
+        """Keep the try; returns what to add to the verdict if it cannot be kept."""
+        try:
+            progress.record_exercise(self.task.id, solved=verdict.state == "correct")
+        except (OSError, CourseError) as error:
+            return f" (Your progress cannot be kept: {said(error)}.)"
+        return ""
+
+    def _tried_before(self) -> bool:
+        """Whether there was a try in an earlier kernel."""
+        try:
+            return self.task.id in progress.read().exercises
+        except (OSError, CourseError):
+            return False
+
+    def hint(self) -> Note:
+        """The next hint, stronger than the one before; the last one again at the end."""
+        place = min(self._hints_given, len(self.task.hints) - 1)
+        self._hints_given += 1
+        return Note(f"Hint {place + 1} of {len(self.task.hints)}: {self.task.hints[place]}")
+
+    def solution(self, *, show: bool = False) -> Note:
+        """The solution, after a try or with `show=True`."""
+        if not (show or self.tries or self._tried_before()):
+            return Note("Try it once first, or ask with `solution(show=True)`.")
+        return Note(f"```python\n{self.task.solution}\n```")
+
+    def __repr__(self) -> str:
+        return f"{self.task.level} exercise {self.task.id}"
+
+
+def tasks(notebook: str) -> tuple[Task, ...]:
+    """The tasks of a notebook, named by its two digits."""
+    module = importlib.import_module(f"helpers.course.exercises.nb{notebook}")
+    found: tuple[Task, ...] = module.TASKS
+    return found
+
+
+_OPEN: dict[str, Exercise] = {}
+
+
+def exercise(name: str) -> Exercise:
+    """The exercise with this id, "02-mask". Raises `DataError` for an unknown one.
+
+    A kernel has one of each, so that `exercise("02-mask").hint()`, run again, goes on.
+    """
+    if name not in _OPEN:
+        _OPEN[name] = Exercise(_task(name))
+    return _OPEN[name]
+
+
+def _task(name: str) -> Task:
+    notebook = name[:2]
+    try:
+        known = tasks(notebook)
+    except ModuleNotFoundError:
+        raise DataError(f"no exercises for notebook {notebook!r}") from None
+    for task in known:
+        if task.id == name:
+            return task
+    raise DataError(f"no exercise {name!r}", fix=f"one of {', '.join(t.id for t in known)}")

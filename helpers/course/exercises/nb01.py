@@ -1,0 +1,116 @@
+"""Exercises of notebook 01: dataset preparation."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+from helpers.course.exercises.checkers import function, number, shown
+from helpers.course.exercises.core import Task
+from helpers.datasets.validation.file import validate_file
+
+
+def _example(answer: Any) -> str | None:
+    if not isinstance(answer, dict):
+        return "One example is a dict with the key messages."
+    if "prompt" in answer or "completion" in answer:
+        return "This is the older form; the chat form has one key, messages, with a list."
+    if not isinstance(answer.get("messages"), list):
+        return "The dict needs the key messages, with a list of messages."
+    line = json.dumps(answer, default=str).encode()
+    report = validate_file(io.BytesIO(line), minimum=1)
+    if report.errors:
+        return f"{report.errors[0].message}: {report.errors[0].fix}."
+    roles = [message.get("role") for message in answer["messages"]]
+    if roles != ["system", "user", "assistant"]:
+        return f"The roles are {shown(roles)}; here they should be system, user, assistant."
+    said = str(answer["messages"][2].get("content"))
+    if "6th" not in said or "14" not in said:
+        return "The answer should state both facts: the 6th of each month, and 14 days."
+    return None
+
+
+def _redacted(wanted: str) -> Callable[[Any], str | None]:
+    def judge(got: Any) -> str | None:
+        return None if got == wanted else f"it gives {shown(got)}; wanted is {wanted!r}."
+
+    return judge
+
+
+_redact = function(
+    "one argument, a text",
+    [
+        ((text,), repr(text), _redacted(wanted))
+        for text, wanted in {
+            "Where is LW12345678?": "Where is [order]?",
+            "LW00000001 and LW99999999": "[order] and [order]",
+            "Plan LWX is new": "Plan LWX is new",
+            "no order here": "no order here",
+        }.items()
+    ],
+)
+
+
+_price = number(
+    31_000 * 3 * 25 / 1e6,
+    "a number of dollars",
+    {
+        31_000 * 25 / 1e6: "That is the price of one epoch; every epoch is paid.",
+        31_000 * 3 * 25: "The price is for a million tokens: divide by 1,000,000.",
+        31_000 * 25: "The price is for a million tokens, and every epoch is paid.",
+        31_000 * 3: "These are the trained tokens; what do they cost?",
+    },
+    "Multiply the tokens of the file by the epochs, then by the price of one token.",
+    within=0.006,
+)
+
+TASKS = (
+    Task(
+        "01-example",
+        "🟢",
+        "Three roles in order, and the answer ends the example: that is a whole line of JSONL.",
+        _example,
+        (
+            "An example is `{'messages': [...]}`; each message has a role and a content.",
+            "The order of roles is system, user, assistant; what is learnt stands last.",
+            "The answer: Your bill is made on the 6th of each month, and you have 14 days to pay.",
+        ),
+        """answer = {
+    "messages": [
+        {"role": "system", "content": "You are the support assistant of Larkwell Fibre."},
+        {"role": "user", "content": "When does my bill come?"},
+        {"role": "assistant", "content": "On the 6th of each month; you have 14 days to pay."},
+    ]
+}""",
+    ),
+    Task(
+        "01-redact",
+        "🔵",
+        "An order number is LW and exactly eight digits, so words that begin with LW stay.",
+        _redact,
+        (
+            "`re.sub(pattern, replacement, text)` replaces every place that matches.",
+            "Eight digits in a regular expression: `\\d{8}`.",
+            "The pattern is `\\bLW\\d{8}\\b`.",
+        ),
+        """import re
+
+
+def answer(text):
+    return re.sub(r"\\bLW\\d{8}\\b", "[order]", text)""",
+    ),
+    Task(
+        "01-price",
+        "⚫",
+        "Every epoch is paid: 31,000 x 3 = 93,000 tokens, at $25 a million $2.33.",
+        _price,
+        (
+            "A model sees each example once an epoch.",
+            "Trained tokens = tokens of the file x epochs.",
+            "93,000 tokens x $25 / 1,000,000.",
+        ),
+        "answer = 31_000 * 3 * 25 / 1_000_000",
+    ),
+)

@@ -1,0 +1,80 @@
+"""Exercises of notebook 06: retrieval-augmented generation."""
+
+from __future__ import annotations
+
+from helpers.course.exercises.checkers import choice, number
+from helpers.course.exercises.core import Task
+
+_recall = number(
+    0.5,
+    "a number from 0 to 1",
+    {
+        1: "One of the two relevant articles is only in the fourth place.",
+        0: "One relevant article is among the first three.",
+        1 / 3: "That is precision@3. Recall divides by the number of relevant articles, not by 3.",
+        2 / 3: "Only one of the two relevant articles is among the first three.",
+        50: "As a share, not in percent: a number from 0 to 1.",
+    },
+    "Relevant articles among the first three, divided by all relevant ones.",
+    within=0.005,
+)
+
+
+_rrf = number(
+    1 / 61 + 1 / 63,
+    "a number",
+    {
+        1 / 61: "That is the share of one of the two lists; both count.",
+        1 / 63: "That is the share of one of the two lists; both count.",
+        1 / 1 + 1 / 3: "The constant 60 is added to each rank before it is inverted.",
+        1 / 60 + 1 / 62: "Ranks count from 1: the first place gives 1 / (60 + 1).",
+        1 / 124: "Invert each list's rank by itself, then add the two.",
+    },
+    "Each list gives 1 / (60 + rank); add the two.",
+    within=0.0001,
+)
+
+
+_diagnose = choice(
+    "retrieval",
+    {"generation": "The model never saw the right note, so it could not have used it."},
+)
+
+TASKS = (
+    Task(
+        "06-rrf",
+        "🔵",
+        "1/61 + 1/63: two good ranks beat one very good rank.",
+        _rrf,
+        (
+            "Reciprocal rank fusion adds over the lists.",
+            "First place gives 1 / (60 + 1).",
+            "1 / 61 + 1 / 63",
+        ),
+        "answer = 1 / (60 + 1) + 1 / (60 + 3)",
+    ),
+    Task(
+        "06-recall",
+        "🟢",
+        "One of two relevant articles is among the first three.",
+        _recall,
+        (
+            "Recall@3 looks at the first three places only.",
+            "Which relevant articles stand there?",
+            "1 of 2",
+        ),
+        "answer = 1 / 2",
+    ),
+    Task(
+        "06-diagnose",
+        "⚫",
+        "The article was not found, so no prompt could have saved the answer.",
+        _diagnose,
+        (
+            "Look at the hits before you look at the answer.",
+            "Was the fact in the prompt?",
+            "What is not in the prompt cannot be used.",
+        ),
+        'answer = "retrieval"',
+    ),
+)

@@ -1,0 +1,49 @@
+"""Scores by topic, and what to read again.
+
+For: the result page of the quiz and the figure of notebook 08.
+
+    by_topic(questions, {"lora-rank": True, "loss-mask": False})[0].reread
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from helpers.course.quiz.questions import Question
+
+
+@dataclass(frozen=True)
+class TopicScore:
+    """How many questions of a topic were answered right, and what to read again."""
+
+    topic: str
+    right: int
+    answered: int
+    total: int
+    reread: tuple[tuple[str, str], ...]
+    """Notebook and heading of each missed question's source."""
+
+    @property
+    def missed(self) -> int:
+        """Answered, and not right yet."""
+        return self.answered - self.right
+
+
+def by_topic(questions: Iterable[Question], right: Mapping[str, bool]) -> list[TopicScore]:
+    """Scores by topic, in order of appearance; `right` holds the answered questions' ids."""
+    groups: dict[str, list[Question]] = {}
+    for question in questions:
+        groups.setdefault(question.topic, []).append(question)
+    return [
+        TopicScore(
+            topic,
+            right=sum(right.get(question.id, False) for question in group),
+            answered=sum(question.id in right for question in group),
+            total=len(group),
+            reread=tuple(
+                dict.fromkeys((q.notebook, q.source) for q in group if not right.get(q.id, True))
+            ),
+        )
+        for topic, group in groups.items()
+    ]

@@ -1,0 +1,1 @@
+"""Named steps over a table, each of which says what it changed."""

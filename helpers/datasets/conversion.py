@@ -1,0 +1,182 @@
+"""Convert between tables, prompt/completion pairs and chat examples.
+
+For: CSV, Excel, TSV, JSON and JSONL with any column names in; chat or prompt/completion
+JSONL, or a CSV table, out. Nothing is dropped silently: rows kept, changed and rejected
+add up to the rows that came in, and the rejects are written beside the result. Not for:
+mending texts, see `clean`.
+
+    done = convert_file("export.csv", "train.jsonl", to="chat", system="You help.")
+    done.kept, done.changed, len(done.rejected)
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from helpers.base import files, jsonl
+from helpers.datasets.frame import ANSWER, QUESTION, TURNS
+from helpers.datasets.reading.columns import Columns
+from helpers.datasets.reading.formats import read_source
+from helpers.datasets.reading.source import Reject, Row
+from helpers.datasets.reading.to_examples import ExampleTable, to_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Form = Literal["chat", "completion", "table"]
+OURS = ("row", "reason")
+"""What a file of rejects says of each row, before the row itself."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The account of a conversion: `kept + changed + len(rejected) == rows_in`."""
+
+    examples: tuple[dict[str, Any], ...]
+    rows_in: int
+    kept: int
+    changed: int
+    rejected: tuple[Reject, ...]
+    rejects_file: Path | None = None
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the file was read."""
+
+    def __str__(self) -> str:
+        account = (
+            f"{self.rows_in} rows: {self.kept} kept, {self.changed} changed, "
+            f"{len(self.rejected)} rejected; {len(self.examples)} examples"
+        )
+        return "\n".join([account, *self.notes])
+
+
+def convert_file(
+    path: str | Path,
+    target: str | Path,
+    *,
+    to: Form,
+    columns: Columns | None = None,
+    system: str | None = None,
+    roles: Mapping[str, str] | None = None,
+    separator: str | None = None,
+    stop: str | None = None,
+    header: bool | None = None,
+    encoding: str | None = None,
+    sheet: str | int | None = None,
+) -> Conversion:
+    """Read a file of any make, convert it, and write the result and its rejects.
+
+    `columns` None guesses from the names. `system` is put before every example that has
+    no system message. `separator` and `stop` are the marks at the end of prompts and
+    completions: None finds the usual ones when reading, and adds none when writing. `header`,
+    `encoding` and `sheet` are as in `read_source`.
+    """
+    source = read_source(path, header=header, encoding=encoding, sheet=sheet)
+    tabled = to_table(source, columns, roles=roles, system=system, separator=separator, stop=stop)
+    done = from_table(tabled, to=to, system=system, separator=separator or "", stop=stop or "")
+    if to == "table":
+        with files.atomic(target) as stream:
+            stream.write(_csv_bytes(done.examples))
+    else:
+        jsonl.write(target, done.examples)
+    return replace(done, rejects_file=write_rejects(target, done.rejected))
+
+
+def write_rejects(target: str | Path, rejected: Sequence[Reject]) -> Path | None:
+    """Write `<name>.rejected.csv` beside the result; remove an old one if there is nothing."""
+    path = Path(target).with_suffix(".rejected.csv")
+    if not rejected:
+        path.unlink(missing_ok=True)
+        return None
+    with files.atomic(path) as stream:
+        stream.write(_csv_bytes([_with_reason(reject) for reject in rejected]))
+    return path
+
+
+def _with_reason(reject: Reject) -> dict[str, Any]:
+    """A rejected row; columns of its own that are called like ours get another name."""
+    own = {f"{key} (source)" if key in OURS else key: v for key, v in reject.values.items()}
+    return dict(zip(OURS, (reject.row, reject.reason), strict=True)) | own
+
+
+def _csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO(newline="")
+    # Quoted throughout: a bare CR in a cell would else read as the end of a row.
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(rows)
+    # Half a letter, which UTF-8 cannot hold, is written as its escape: the file stays readable.
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def from_table(
+    tabled: ExampleTable,
+    *,
+    to: Form,
+    system: str | None = None,
+    separator: str = "",
+    stop: str = "",
+) -> Conversion:
+    """Examples of the wanted form, with the account of every row."""
+    examples: list[dict[str, Any]] = []
+    rejected, changed = list(tabled.rejected), set(tabled.changed)
+    for index, row in zip(tabled.table.index, rows_of(tabled.table), strict=True):
+        messages = messages_of(row, system)
+        if to == "chat":
+            examples.append({"messages": messages})
+        elif to == "table":
+            intent = row.get("intent")
+            # What is missing in a table is not a number.
+            named = {"intent": intent} if isinstance(intent, str) and intent else {}
+            thread = {"thread": index} | named
+            examples += [{**thread, "role": m["role"], "text": m["content"]} for m in messages]
+        elif isinstance(row.get(TURNS), list) and row[TURNS]:
+            reason = f"{len(messages)} messages do not fit a prompt/completion pair"
+            rejected += [Reject(number, reason, row) for number in tabled.rows[index]]
+            changed -= set(tabled.rows[index])
+        else:
+            before = "".join(f"{m['content']}\n\n" for m in messages[:-2])
+            prompt = f"{before}{row[QUESTION]}{separator}"
+            space = " " if separator else ""
+            examples.append({"prompt": prompt, "completion": f"{space}{row[ANSWER]}{stop}"})
+            if before or separator or stop:
+                changed.update(tabled.rows[index])
+    kept = tabled.rows_in - len(changed) - len(rejected)
+    return Conversion(
+        examples=tuple(examples),
+        rows_in=tabled.rows_in,
+        kept=kept,
+        changed=len(changed),
+        rejected=tuple(rejected),
+        notes=(*tabled.notes, *_left_out(tabled.table, to)),
+    )
+
+
+def _left_out(table: pd.DataFrame, to: Form) -> list[str]:
+    """A note that names the columns for which the wanted form has no place."""
+    placed = {QUESTION, ANSWER, TURNS, "system", *(("intent",) if to == "table" else ())}
+    names = [str(name) for name in table.columns if name not in placed]
+    return [f"columns without a place in the result: {', '.join(names)}"] if names else []
+
+
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    """The rows of a table as dicts."""
+    return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
+
+
+def messages_of(row: Mapping[str, Any], system: str | None = None) -> list[dict[str, Any]]:
+    """The chat messages of one row; its own system prompt goes before `system`."""
+    own = row.get("system")
+    prompt = own if isinstance(own, str) and own else system
+    turns = row.get(TURNS)
+    return [
+        *([{"role": "system", "content": prompt}] if prompt else []),
+        *(turns if isinstance(turns, list) else []),
+        {"role": "user", "content": row[QUESTION]},
+        {"role": "assistant", "content": row[ANSWER]},
+    ]

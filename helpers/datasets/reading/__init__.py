@@ -1,0 +1,1 @@
+"""Any export to examples: formats, columns, conversations."""

@@ -1,0 +1,220 @@
+"""Problems that show only across examples or inside their texts.
+
+For: duplicates, contradictory answers, class balance, damaged letters, personal data,
+and leakage between two files. Keeps fingerprints and signatures, about 1 KB an example,
+never the texts. Not for: the form of an example, see `checks`.
+
+    for found in leakage("train.jsonl", "test.jsonl"):
+        print(found)        # line 12: leakage: …
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ftfy.badness
+import numpy as np
+
+from helpers.base import files, jsonl
+from helpers.datasets import dedup
+from helpers.datasets.checkable_facts import contradict, facts
+from helpers.datasets.cleaning import personal_data
+from helpers.datasets.example import Kind, kind_of, sides
+from helpers.datasets.validation.codes import Problem, problem
+from helpers.datasets.validation.schema import short
+
+NEAR = 0.8
+"""Similarity from which two whole examples count as near duplicates."""
+LEAK = 0.7
+"""Estimated similarity from which two questions count as nearly the same: a little above
+the similarity that `split` groups by, because an estimate errs by 0.05."""
+CLASSES = 50
+"""Most distinct answers for which a file is taken for a classification task."""
+IMBALANCE = 10
+"""How many times more frequent than the rarest the most frequent class may be."""
+SEEN = 2**18
+"""Letters of a text that count for its likeness to others: what is beyond 65,536 tokens is
+cut off in training, and one endless line must not fill the memory."""
+
+
+class MinHasher:
+    """Signatures of many texts, made in batches that bound the memory."""
+
+    def __init__(self) -> None:
+        self._done = [dedup.signatures([])]
+        self._waiting: list[str] = []
+        self._letters = 0
+
+    def add(self, plain: str) -> None:
+        """Take the next normalised text."""
+        self._waiting.append(plain[:SEEN])
+        self._letters += len(self._waiting[-1])
+        if self._letters >= dedup.BATCH:
+            self._sign()
+
+    def all(self) -> dedup.Signatures:
+        """The signatures of all texts so far, in their order."""
+        self._sign()
+        return np.concatenate(self._done)
+
+    def _sign(self) -> None:
+        self._done.append(dedup.signatures(self._waiting))
+        self._waiting, self._letters = [], 0
+
+
+class CrossChecker:
+    """Looks at the examples of one file in turn, then at what they have in common."""
+
+    def __init__(self, *, label: str | None = None, keep: Collection[str] = ()) -> None:
+        self.label, self.keep = label, keep
+        self._lines = array("q")
+        self._whole = array("Q")
+        self._signing = MinHasher()
+        self._first_facts: dict[int, tuple[int, frozenset[str]]] = {}
+        self._classes: Counter[str] = Counter()
+        self._many_classes = False
+        self._systems: dict[str, int] = {}
+
+    def look(self, line: int, kind: Kind, example: dict[str, Any]) -> Iterator[Problem]:
+        """Problems of one example, and contradictions to earlier ones."""
+        seen = sides(kind, example)
+        if seen.system not in self._systems:
+            self._remember(seen.system)
+            yield from _text_problems(line, seen.system, self.keep)
+        spoken = f"{seen.question}\n{seen.answer}"
+        yield from _text_problems(line, spoken, self.keep)
+        plain = dedup.normalise(spoken)
+        system = self._systems[seen.system]
+        self._lines.append(line)
+        self._whole.append(dedup.hash64(plain) ^ system)
+        self._signing.add(plain)
+        self._count_class(example, seen.answer)
+        asked = dedup.fingerprint(seen.question) ^ system
+        stated = facts(seen.answer)
+        first, known = self._first_facts.setdefault(asked, (line, stated))
+        if contradict(known, stated):
+            text = f"Line {line} answers the question of line {first} with other facts"
+            here, there = sorted(stated - known), sorted(known - stated)
+            detail = f"{short(', '.join(here))} against {short(', '.join(there))}"
+            yield problem("contradictory_answers", line, f"{text}: {detail}")
+
+    def finish(self) -> Iterator[Problem]:
+        """Problems of the file as a whole."""
+        whole = np.frombuffer(self._whole, np.uint64) if self._whole else np.empty(0, np.uint64)
+        _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
+        original = first[inverse] if len(whole) else np.empty(0, np.int64)
+        for row in np.flatnonzero(original != np.arange(len(whole))).tolist():
+            there = self._lines[int(original[row])]
+            text = f"Line {self._lines[row]} is the example of line {there} again"
+            yield problem("duplicate_example", self._lines[row], text)
+        yield from self._near(np.flatnonzero(original == np.arange(len(whole))))
+        yield from self._balance()
+
+    def _remember(self, system: str) -> None:
+        """Keep the fingerprint of a system prompt; of a thousand, the newest."""
+        if len(self._systems) >= 1000:
+            del self._systems[next(iter(self._systems))]
+        self._systems[system] = dedup.fingerprint(system)
+
+    def _near(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[Problem]:
+        signed = self._signing.all()[rows]
+        labels = dedup.signature_groups(signed, threshold=NEAR).labels
+        for place in np.flatnonzero(labels != np.arange(len(labels))).tolist():
+            line, there = (self._lines[int(rows[i])] for i in (place, int(labels[place])))
+            text = f"Line {line} is nearly the example of line {there}"
+            yield problem("near_duplicate", line, text)
+
+    def _count_class(self, example: dict[str, Any], answer: str) -> None:
+        if self._many_classes:
+            return
+        held = example.get("metadata")
+        for place in (example, held if isinstance(held, dict) else {}):
+            if self.label is not None and self.label in place:
+                answer = str(place[self.label])
+        self._classes[dedup.normalise(answer)[:100]] += 1
+        if self.label is None and len(self._classes) > CLASSES:
+            self._many_classes = True
+            self._classes.clear()
+
+    def _balance(self) -> Iterator[Problem]:
+        counts = self._classes.most_common()
+        total = sum(self._classes.values())
+        repeated = self.label is not None or total >= 3 * len(counts)
+        if len(counts) < 2 or not repeated:
+            return
+        (most, often), (least, rarely) = counts[0], counts[-1]
+        if often >= IMBALANCE * rarely:
+            text = f'"{short(most)}" is the class of {often} examples, "{short(least)}" of {rarely}'
+            yield problem("class_imbalance", 0, text)
+
+
+def _text_problems(line: int, text: str, keep: Collection[str]) -> Iterator[Problem]:
+    if not text.isascii() and ("\ufffd" in text or ftfy.badness.is_bad(text)):
+        yield problem("damaged_text", line, f"Line {line} holds wrongly decoded letters")
+    for finding in personal_data.find(text, keep=keep):
+        code = "secret_key" if finding.kind == "key" else "personal_data"
+        message = f"Line {line} holds a value that looks like {_NAMES[finding.kind]}"
+        yield problem(code, line, f"{message}: {finding.masked}")
+
+
+_NAMES = {
+    "key": "an API key",
+    "email": "an e-mail address",
+    "card": "a payment card",
+    "phone": "a phone number",
+}
+
+
+@dataclass(frozen=True)
+class _Questions:
+    """The questions of one file: line, fingerprint and signature of each."""
+
+    lines: list[int]
+    prints: list[int]
+    signed: dedup.Signatures
+
+
+def leakage(
+    train: files.Readable, other: files.Readable, *, threshold: float = LEAK
+) -> list[Problem]:
+    """Questions of `other` that stand, equal or nearly, in `train`; lines are those of `other`.
+
+    Two files with the same questions give the single problem `same_file`. Lines that
+    cannot be read are passed over: `validate_file` reports those.
+    """
+    learnt, asked = _questions(train), _questions(other)
+    if asked.prints and set(asked.prints) == set(learnt.prints):
+        return [problem("same_file", 0, "Both files hold the same questions")]
+    places = dict(zip(reversed(learnt.prints), reversed(learnt.lines), strict=True))
+    best, similarity = dedup.most_similar(learnt.signed, asked.signed)
+    found = []
+    for row, (line, mark) in enumerate(zip(asked.lines, asked.prints, strict=True)):
+        if mark in places:
+            text = f"The question of line {line} is that of line {places[mark]} in training"
+            found.append(problem("leakage", line, text))
+        elif similarity[row] >= threshold:
+            there = learnt.lines[int(best[row])]
+            text = f"The question of line {line} is nearly that of line {there} in training"
+            found.append(problem("near_leakage", line, f"{text} ({similarity[row]:.0%} alike)"))
+    return found
+
+
+def _questions(source: files.Readable) -> _Questions:
+    lines, prints, signing = [], [], MinHasher()
+    for line in jsonl.lines(source):
+        try:
+            example = None if line.over_long else jsonl.parse(line.raw)
+        except ValueError:
+            continue
+        kind = kind_of(example) if isinstance(example, dict) else None
+        if kind is None or not isinstance(example, dict):
+            continue
+        question = sides(kind, example).question
+        lines.append(line.number)
+        prints.append(dedup.fingerprint(question))
+        signing.add(dedup.normalise(question))
+    return _Questions(lines, prints, signing.all())

@@ -1,0 +1,196 @@
+"""Score one answer against one sample: small functions with one signature.
+
+For: evaluation, where `score(output, sample)` is called for each test question.
+Not for: means, intervals and comparisons, see `helpers.evaluation.grading`.
+
+    sample = Sample(id="t1", question="...", target="...", kind="paraphrase",
+                    key_facts=(("12 seconds", "twelve seconds"),))
+    key_fact_recall("Hold it for 12 seconds.", sample).value     # 1.0
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Fact = tuple[str, ...]
+"""The accepted spellings of one fact, lower case."""
+
+KINDS = ("paraphrase", "two policies", "changed policy", "out of scope", "misuse")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One test question and what a right answer to it contains."""
+
+    id: str
+    question: str
+    target: str
+    kind: str
+    intent: str = ""
+    article: str = ""
+    """Id of the article that holds the answer; empty where the right answer is to decline."""
+    key_facts: tuple[Fact, ...] = ()
+    messages: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    """The conversation up to the answer, as it is sent to a model."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number, most often from 0 to 1, and a short reason that an error table can show."""
+
+    value: float | None
+    """None where the score does not apply to the sample; means leave it out."""
+    reason: str = ""
+
+
+Scorer = Callable[[str, Sample], Score]
+
+
+def normalise(text: str) -> str:
+    """Lower case, one space between words, plain quotes and hyphens."""
+    plain = text.lower().translate(str.maketrans("‘’“”–—", "''\"\"--"))
+    return re.sub(r"\s+", " ", plain).strip()
+
+
+def contains(text: str, spelling: str) -> bool:
+    """True if `spelling` stands in `text` and no letter or digit touches it."""
+    pattern = rf"(?<![\w.]){re.escape(normalise(spelling))}(?!\w|\.\d)"
+    return re.search(pattern, normalise(text)) is not None
+
+
+def exact_match(output: str, sample: Sample) -> Score:
+    """1 if the answer equals the target, apart from case and spaces."""
+    same = normalise(output) == normalise(sample.target)
+    return Score(float(same), "" if same else "differs from the target")
+
+
+def key_fact_recall(output: str, sample: Sample) -> Score:
+    """Share of the sample's key facts that the answer states in an accepted spelling.
+
+    It does not apply to a sample without key facts, which is to be declined.
+    """
+    if not sample.key_facts:
+        return Score(None)
+    missing = [
+        fact[0]
+        for fact in sample.key_facts
+        if not any(contains(output, spelling) for spelling in fact)
+    ]
+    recall = 1 - len(missing) / len(sample.key_facts)
+    return Score(recall, f"missing: {', '.join(missing)}" if missing else "")
+
+
+def chrf(output: str, sample: Sample) -> Score:
+    """Character n-gram F-score, 0 to 1 (Popović 2015), computed by sacrebleu."""
+    from sacrebleu.metrics.chrf import CHRF
+
+    return Score(CHRF().sentence_score(output, [sample.target]).score / 100)
+
+
+DECLINES = re.compile(
+    r"\b(?:can(?:'t|not)|can only|only able|unable|not able|won't|sorry, (?:but )?i)\b"
+)
+
+
+def declines(output: str, sample: Sample, *, route: str = "555-0142") -> Score:
+    """1 if the answer declines and names where to turn; the policy is both.
+
+    `sample` is not read: whether declining is right depends on its kind.
+    """
+    refused = DECLINES.search(normalise(output)) is not None
+    routed = route in output
+    reasons = [] if refused else ["does not decline"]
+    reasons += [] if routed else [f"does not route to {route}"]
+    return Score(float(refused and routed), ", ".join(reasons))
+
+
+FACT_PATTERNS = (
+    re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
+    re.compile(r"\b(?:[\w-]+\.)+(?:example|com|net|org)(?:/[\w/-]+)?"),
+    re.compile(r"\b[A-Z][\w-]*(?: [a-z]+)? > [A-Z][\w-]*(?: (?:[a-z]+|&))*"),
+    re.compile(r"\b\d{3}-\d{4}\b"),
+    re.compile(r"\$\d+(?:\.\d\d)?"),
+    re.compile(r"\b\d+(?:[.,]\d+)*\b"),
+)
+
+
+def stated_facts(text: str) -> list[str]:
+    """Numbers, prices, phone numbers, addresses and app paths in `text`, in order of pattern.
+
+    A text that one pattern took is not searched again, so "$12" is one fact, not two.
+    """
+    found: list[str] = []
+    rest = text
+    for pattern in FACT_PATTERNS:
+        found += [match.rstrip(".") for match in pattern.findall(rest)]
+        rest = pattern.sub(" ", rest)
+    return found
+
+
+def made_up_facts(known: Iterable[str]) -> Scorer:
+    """A scorer that counts the facts of an answer which stand in none of the `known` texts."""
+    allowed: set[str] = set()
+    for text in known:
+        allowed.update(normalise(fact) for fact in stated_facts(text))
+
+    def score(output: str, sample: Sample) -> Score:
+        asked = {normalise(fact) for fact in stated_facts(sample.question)}
+        invented = [
+            fact
+            for fact in dict.fromkeys(stated_facts(output))
+            if normalise(fact) not in allowed and normalise(fact) not in asked
+        ]
+        return Score(float(len(invented)), f"invented: {', '.join(invented)}" if invented else "")
+
+    return score
+
+
+def outdated(before: Mapping[str, str], after: Mapping[str, str]) -> Scorer:
+    """A scorer for questions about articles that have changed: 1 if the answer states a fact
+    that the earlier text of its article held and the later one does not.
+
+    `before` and `after` are texts by article id. Elsewhere it does not apply.
+    """
+    gone = {
+        name: {normalise(fact) for fact in stated_facts(text)}
+        - {normalise(fact) for fact in stated_facts(after[name])}
+        for name, text in before.items()
+        if name in after and after[name] != text
+    }
+
+    def score(output: str, sample: Sample) -> Score:
+        if sample.kind != "changed policy" or sample.article not in gone:
+            return Score(None)
+        old = [f for f in stated_facts(output) if normalise(f) in gone[sample.article]]
+        return Score(float(bool(old)), f"no longer true: {', '.join(old)}" if old else "")
+
+    return score
+
+
+def length(output: str, sample: Sample) -> Score:
+    """Length of the answer in words; not a quality, but a change in it is a sign."""
+    return Score(float(len(output.split())))
+
+
+GREETING = re.compile(r"^(?:hi|hello|dear|hey|good (?:morning|afternoon|evening))\b")
+SIGNATURE = re.compile(r"\b(?:regards|sincerely|yours truly|cheers)\b|\[[a-z ]*name\]")
+
+
+def house_style(output: str, sample: Sample) -> Score:
+    """1 if the answer has the desk's form: at most 60 words, no greeting, no signature, no list."""
+    text = normalise(output)
+    faults = []
+    if not text:
+        faults.append("empty")
+    if len(text.split()) > 60:
+        faults.append("longer than 60 words")
+    if GREETING.search(text):
+        faults.append("opens with a greeting")
+    if SIGNATURE.search(text):
+        faults.append("ends with a signature or a placeholder")
+    if re.search(r"(?m)^\s*(?:[-*•]|\d+[.)])\s", output):
+        faults.append("uses a list")
+    return Score(float(not faults), ", ".join(faults))

@@ -1,0 +1,279 @@
+"""Start, find again and follow a fine-tuning job through the `openai` client.
+
+For: notebooks and the training monitor. Works with any endpoint that has
+OpenAI's fine-tuning API. Not for: training itself, see `helpers.backend`.
+
+    run = fine_tune(client, model="smollm2-135m-instruct", training="data/support/train.jsonl")
+    for snapshot in follow(client, run.job.id):
+        snapshot.step, snapshot.train_loss
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from helpers.base.errors import BackendError, NotAvailable
+from helpers.base.progress_bar import Tell, counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from openai import OpenAI
+    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+UNDER_WAY = frozenset({"validating_files", "queued", "running"})
+Auto = Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What a job may be told; "auto" leaves the choice to the server."""
+
+    n_epochs: int | Auto = "auto"
+    batch_size: int | Auto = "auto"
+    learning_rate_multiplier: float | Auto = "auto"
+    beta: float | Auto | None = None
+    """Only for direct preference optimisation (DPO)."""
+    prompt_loss_weight: float | Auto | None = None
+    """What a word of the question counts beside one of the answer, 0 to 1; this course's server
+    knows it, as OpenAI's first fine-tuning API did."""
+
+    def method(self) -> dict[str, Any]:
+        """The `method` argument of `fine_tuning.jobs.create`."""
+        values = {key: value for key, value in vars(self).items() if value is not None}
+        kind = "supervised" if self.beta is None else "dpo"
+        return {"type": kind, kind: {"hyperparameters": values}}
+
+
+@dataclass(frozen=True)
+class FineTuneRun:
+    """A job that was created now, or found again because nothing of it changed."""
+
+    job: FineTuningJob
+    reused: bool
+
+    def __repr__(self) -> str:
+        if not self.reused:
+            return "new job"
+        same = "same data, settings and base model"
+        return f"under way: {same}" if self.job.status in UNDER_WAY else f"reused: {same}"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a job stands. Losses are per target token, in nats."""
+
+    job: FineTuningJob
+    events: tuple[FineTuningJobEvent, ...] = ()
+    """Oldest first."""
+    metrics: tuple[Mapping[str, float], ...] = field(default=())
+    """One mapping for each step that reported."""
+
+    @property
+    def status(self) -> str:
+        return self.job.status
+
+    @property
+    def ended(self) -> bool:
+        return self.job.status in ENDED
+
+    @property
+    def step(self) -> int:
+        return int(self.metrics[-1]["step"]) if self.metrics else 0
+
+    @property
+    def total_steps(self) -> int:
+        return int(self.metrics[-1].get("total_steps", 0)) if self.metrics else 0
+
+    @property
+    def train_loss(self) -> float | None:
+        return self.metrics[-1]["train_loss"] if self.metrics else None
+
+    def series(self, name: str) -> tuple[list[int], list[float]]:
+        """Steps and values of one metric, for instance "valid_loss"."""
+        rows = [row for row in self.metrics if row.get(name) is not None]
+        return [int(row["step"]) for row in rows], [float(row[name]) for row in rows]
+
+
+def fingerprint(parts: Sequence[bytes | str]) -> str:
+    """SHA-256 over the parts, each preceded by its length so that none can run together."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
+
+
+def fine_tune(
+    client: OpenAI,
+    *,
+    model: str,
+    training: str | Path,
+    validation: str | Path | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    seed: int = 42,
+    suffix: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    fresh: bool = False,
+    cap: float = 0.0,
+    yes: bool = False,
+) -> FineTuneRun:
+    """Upload the files and create the job, or find the same job: done before, or under way.
+
+    "Same" means: the bytes of both files, the base model, the method, the
+    hyperparameters and the seed. `fresh=True` trains anew in any case. A hosted model that
+    the catalogue has a training price for needs a `cap` in dollars and `yes=True`.
+
+    Raises `DataError` for files with severe problems and `CourseError` for a price that was not
+    agreed to, both before anything is uploaded; `NotAvailable` where the endpoint no longer
+    trains.
+    """
+    from helpers.finetuning.preflight import make_ready
+
+    method = (hyperparameters or Hyperparameters()).method()
+    files = [Path(training).read_bytes(), Path(validation).read_bytes() if validation else b""]
+    settings = json.dumps([model, method, seed], sort_keys=True)
+    mark = fingerprint([*files, settings])
+    if not fresh and (job := _same(client, mark)):
+        return FineTuneRun(job, reused=True)
+    epochs = hyperparameters.n_epochs if hyperparameters else "auto"
+    n_epochs = None if epochs == "auto" else epochs
+    make_ready(training, validation, model=model, n_epochs=n_epochs, cap=cap, yes=yes)
+    job = _create(
+        client,
+        model=model,
+        training_file=upload(client, training),
+        validation_file=upload(client, validation) if validation else None,
+        method=method,
+        seed=seed,
+        suffix=suffix,
+        metadata={**(metadata or {}), "fingerprint": mark},
+    )
+    return FineTuneRun(job, reused=False)
+
+
+def upload(client: OpenAI, path: str | Path) -> str:
+    """Upload a JSONL file for fine-tuning; returns its id, `file-…`."""
+    source = Path(path)
+    with source.open("rb") as stream:
+        return client.files.create(file=(source.name, stream), purpose="fine-tune").id
+
+
+def _create(client: OpenAI, **arguments: Any) -> FineTuningJob:
+    from openai import PermissionDeniedError
+
+    given = {key: value for key, value in arguments.items() if value is not None}
+    try:
+        return client.fine_tuning.jobs.create(**given)
+    except PermissionDeniedError as error:
+        if getattr(error, "code", None) != "training_not_available":
+            raise
+        raise NotAvailable(
+            "this account can no longer create fine-tuning jobs at OpenAI",
+            fix="unset OPENAI_API_KEY and OPENAI_BASE_URL: the embedded server trains",
+        ) from error
+
+
+def _same(client: OpenAI, mark: str) -> FineTuningJob | None:
+    """The newest job with this fingerprint that is under way, or whose model still exists."""
+    from openai import NotFoundError
+
+    for job in client.fine_tuning.jobs.list(metadata={"fingerprint": mark}):
+        # An endpoint that cannot filter lists them all.
+        if (job.metadata or {}).get("fingerprint") != mark:
+            continue
+        if job.status in UNDER_WAY:
+            return job
+        if job.status != "succeeded" or not job.fine_tuned_model:
+            continue
+        try:
+            client.models.retrieve(job.fine_tuned_model)
+        except NotFoundError:
+            continue
+        return job
+    return None
+
+
+def snapshot(client: OpenAI, job_id: str) -> Snapshot:
+    """The job, its events and its metrics at this moment."""
+    job = client.fine_tuning.jobs.retrieve(job_id)
+    newest_first = list(client.fine_tuning.jobs.list_events(job_id, limit=100))
+    events = tuple(reversed(newest_first))
+    metrics = tuple(
+        {key: value for key, value in event.data.items() if value is not None}
+        for event in events
+        if event.type == "metrics" and isinstance(event.data, dict)
+    )
+    return Snapshot(job, events, metrics)
+
+
+def follow(
+    client: OpenAI,
+    job_id: str,
+    *,
+    every: float = 0.5,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Snapshot]:
+    """Yield a snapshot every `every` seconds; the last one has `ended` true."""
+    while True:
+        current = snapshot(client, job_id)
+        yield current
+        if current.ended:
+            return
+        sleep(every)
+
+
+def wait(client: OpenAI, job_id: str, *, every: float = 0.5) -> FineTuningJob:
+    """Block until the job has ended; raises `BackendError` unless it succeeded."""
+    job = client.fine_tuning.jobs.retrieve(job_id)
+    with counted("training steps") as tell:
+        while job.status not in ENDED:
+            time.sleep(every)
+            _tell_step(client, job_id, tell)
+            job = client.fine_tuning.jobs.retrieve(job_id)
+    if job.status != "succeeded":
+        reason = job.error.message if job.error and job.error.message else "no reason given"
+        raise BackendError(
+            f"job {job.id} {job.status}: {reason}",
+            fix="mend the file or the setting that the message names, then create the job again",
+        )
+    return job
+
+
+def _tell_step(client: OpenAI, job_id: str, tell: Tell) -> None:
+    """Show the newest step; a job can be waited for where events cannot be had."""
+    from openai import APIError
+
+    with contextlib.suppress(APIError):
+        newest = client.fine_tuning.jobs.list_events(job_id, limit=1).data
+        if newest and isinstance(newest[0].data, dict) and "total_steps" in newest[0].data:
+            tell(newest[0].data["step"], newest[0].data["total_steps"])
+
+
+def result_tables(client: OpenAI, job: FineTuningJob) -> tuple[pd.DataFrame, ...]:
+    """The job's result files as tables: first the metrics of each step."""
+    import pandas as pd
+
+    tables = []
+    for file_id in job.result_files:
+        content = client.files.content(file_id).read()
+        tables.append(pd.read_csv(io.BytesIO(_decoded(content))))
+    return tuple(tables)
+
+
+def _decoded(content: bytes) -> bytes:
+    """OpenAI's own result files came base64-encoded; the embedded server's are plain CSV."""
+    try:
+        return base64.b64decode(content, validate=True)
+    except binascii.Error:
+        return content

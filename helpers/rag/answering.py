@@ -1,0 +1,278 @@
+"""Answer from a knowledge base: search, put notes into the prompt, answer with citations.
+
+For: one object that a program can keep. The parts are shown one by one in notebook 06.
+Not for: the search itself, see `helpers.rag`; the form of the prompt, see `prompts`.
+
+    rag_model = Rag(client, model, {"tech_support_kb": index}, system=SYSTEM, decline="No.")
+    done = rag_model.generate(query="How do I reset my router?", knowledge_base="tech_support_kb")
+    done.answer, done.citations, done.hits
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from html import escape
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from helpers.base.errors import DataError
+from helpers.evaluation.grading import Answer, Message, answer_of, chat_body
+from helpers.evaluation.requests import Reply, send_all
+from helpers.evaluation.scorers import Sample
+from helpers.rag.documents import sentences
+from helpers.rag.hits import Hit
+from helpers.rag.index import How, Index
+from helpers.rag.prompts import Note, brief, with_notes
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+LEAST = 0.3
+"""Score of the best article below which nothing is relevant. Of the training and validation
+questions, each one itself left out of the index, it turns away 1 in 100 that have an article,
+and 6 in 10 of the others."""
+UNSURE = 0.4
+"""Score of the best article below which a model that was tuned on the same desk is asked from
+memory. Of the same questions that is 4 in 100 of those that have an article, and 2 in 10 of the
+others, which notes on something else would tempt a model to answer."""
+WITHIN = 0.15
+"""How far below the best article another one may score to be read too. Of the validation questions
+98 in 100 then have every article they need among the notes, of which there are 1.8 in the mean;
+with always two it is 92 in 100."""
+IN_A_ROW = 8
+"""Questions that one worker of `generate_all` asks after each other."""
+ENOUGH = 3
+"""Longer words and numbers in a sentence from which its source can be told."""
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+
+
+@dataclass(frozen=True)
+class GroundedAnswer:
+    """One sentence of an answer, and whether the notes support it."""
+
+    sentence: str
+    supported: bool
+    missing: tuple[str, ...] = ()
+    """Numbers that stand in no note."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An answer with everything behind it."""
+
+    answer: str
+    citations: tuple[str, ...]
+    """Ids of the articles that the answer's sentences come from; empty where it declined."""
+    hits: tuple[Hit, ...]
+    """The best chunk of each article found."""
+    declined: bool
+    notes: tuple[Note, ...] = ()
+    """The short form of each article found."""
+    aided: bool = True
+    """Whether the prompt held them."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def grounding(self) -> list[GroundedAnswer]:
+        """Each sentence of the answer against the notes."""
+        return grounding(self.answer, [note.text for note in self.notes])
+
+    def _repr_html_(self) -> str:
+        cited = ", ".join(f"<code>{escape(name)}</code>" for name in self.citations) or "none"
+        return f"<p>{escape(self.answer)}</p><p>Articles: {cited}</p>"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What was found for a question, and what is to be asked; without a prompt, nothing is."""
+
+    hits: tuple[Hit, ...]
+    notes: tuple[Note, ...] = ()
+    model: str = ""
+    prompt: Sequence[Message] = ()
+    aided: bool = False
+
+    def answered(self, reply: Reply) -> Generation:
+        """The answer with everything behind it."""
+        return Generation(
+            reply.text,
+            cited(reply.text, self.notes),
+            self.hits,
+            declined=not self.prompt,
+            notes=self.notes,
+            aided=self.aided,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class Rag:
+    """A model with knowledge bases to answer from."""
+
+    client: OpenAI
+    model: str
+    bases: Mapping[str, Index]
+    _: KW_ONLY
+    system: str
+    """The system message of every prompt."""
+    decline: str
+    """What is said where nothing relevant was found; no model is asked."""
+    k: int = 3
+    """Most articles whose notes go into the prompt."""
+    how: How = "questions"
+    within: float = WITHIN
+    """How far below the best one their scores may lie."""
+    least: float = LEAST
+    by_heart: str | None = None
+    """Model that is asked without notes where the search is unsure; None: `model`, with notes.
+    Not the same one where that was trained to read: its numbers are those of the notes."""
+    unsure: float = UNSURE
+    guard: bool = True
+    """Drop sentences of a note that give orders to the assistant."""
+
+    def generate(self, *, query: str, knowledge_base: str, max_tokens: int = 100) -> Generation:
+        """Search, then answer from what was found; declines where nothing is relevant.
+
+        Raises `DataError` for a knowledge base that is not there.
+        """
+        sample = Sample("", query, "", "")
+        done, _ = self.generate_all([sample], knowledge_base=knowledge_base, max_tokens=max_tokens)
+        return done[0]
+
+    def generate_all(
+        self,
+        samples: Sequence[Sample],
+        *,
+        knowledge_base: str | Callable[[Sample], str],
+        max_tokens: int = 100,
+        workers: int = 16,
+        timed: int = 0,
+        batch: bool = False,
+    ) -> tuple[list[Generation], list[Answer]]:
+        """`generate` for many samples, sent as `send_all` does; answers ready to grade.
+
+        `knowledge_base` may be a function that names one for each sample. A question that is
+        declined without asking the model takes no tokens.
+        """
+        name_of = (lambda _: knowledge_base) if isinstance(knowledge_base, str) else knowledge_base
+        indexes = [self._base(name_of(sample)) for sample in samples]
+        found = self._search(indexes, [sample.question for sample in samples])
+        plans = [
+            self._plan(index, sample.question, hits)
+            for index, sample, hits in zip(indexes, samples, found, strict=True)
+        ]
+        # Like notes one after the other: a server need not read again what it has just read.
+        order = sorted(
+            (place for place, plan in enumerate(plans) if plan.prompt),
+            key=lambda place: [hit.article for hit in found[place]],
+        )
+        bodies = [chat_body(plans[place].model, plans[place].prompt, max_tokens) for place in order]
+        replies = send_all(
+            self.client, bodies, workers=workers, in_a_row=IN_A_ROW, timed=timed, batch=batch
+        )
+        by_place = dict(zip(order, replies, strict=True))
+        declined = Reply(self.decline, 0, 0, None)
+        made = [by_place.get(place, declined) for place in range(len(samples))]
+        return (
+            [plan.answered(reply) for plan, reply in zip(plans, made, strict=True)],
+            [answer_of(sample, reply) for sample, reply in zip(samples, made, strict=True)],
+        )
+
+    def _search(self, indexes: Sequence[Index], questions: Sequence[str]) -> list[list[Hit]]:
+        """The hits of each question in its own index; those of one index are searched together."""
+        found: dict[int, list[Hit]] = {}
+        for index in {id(index): index for index in indexes}.values():
+            own = [place for place, other in enumerate(indexes) if other is index]
+            asked = [questions[place] for place in own]
+            hits = index.search_all(asked, k=self.k, how=self.how, per_article=True)
+            found |= dict(zip(own, hits, strict=True))
+        return [found[place] for place in range(len(questions))]
+
+    def _base(self, name: str) -> Index:
+        if name not in self.bases:
+            known = ", ".join(sorted(self.bases)) or "none"
+            raise DataError(f"no knowledge base {name!r}", fix=f"the ones here are: {known}")
+        return self.bases[name]
+
+    def _plan(self, index: Index, query: str, hits: Sequence[Hit]) -> _Plan:
+        hits = near_best(hits, within=self.within, relevance=self._relevance)
+        best = max(map(self._relevance, hits), default=0.0)
+        if best < self.least or not hits:
+            return _Plan(tuple(hits))
+        notes = tuple(notes_of(index, hits))
+        by_heart = self.by_heart if best < self.unsure else None
+        prompt = with_notes(query, () if by_heart else notes, guard=self.guard, system=self.system)
+        return _Plan(tuple(hits), notes, by_heart or self.model, prompt, aided=not by_heart)
+
+    def _relevance(self, hit: Hit) -> float:
+        """How near a hit is; BM25 and fused ranks are no measure of that, the cosine is."""
+        return hit.score if self.how in ("dense", "questions") else hit.similarity
+
+
+def near_best(
+    hits: Sequence[Hit],
+    *,
+    within: float = WITHIN,
+    relevance: Callable[[Hit], float] = attrgetter("score"),
+) -> list[Hit]:
+    """The hits that are nearly as good as the best one, in their order: the rest would distract."""
+    least = max(map(relevance, hits), default=0.0) - within
+    return [hit for hit in hits if relevance(hit) >= least]
+
+
+def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:
+    """One note for each article among the hits: small pieces are searched, the whole is read."""
+    found = []
+    for name in dict.fromkeys(hit.article for hit in hits):
+        parts: dict[str, list[str]] = {}
+        for piece in index.chunks(name):
+            parts.setdefault(piece.heading, []).append(piece.text)
+        title = next(iter(parts), name).split(" > ")[0]
+        whole = [
+            (heading.rpartition(" > ")[2] if heading != title else "", "\n".join(texts))
+            for heading, texts in parts.items()
+        ]
+        found.append(Note(name, title, brief(whole)))
+    return found
+
+
+def cited(answer: str, notes: Sequence[Note]) -> tuple[str, ...]:
+    """The articles behind an answer: for each sentence the note that says most of it.
+
+    A sentence of which no note has half the longer words, a very short one, and a refusal
+    cite nothing.
+    """
+    found = []
+    for sentence in sentences(answer):
+        own = _words(sentence) | set(_NUMBER.findall(sentence))
+        shared = [len(own & _said_by(note)) for note in notes]
+        most = max(shared, default=0)
+        if len(own) >= ENOUGH and most >= len(own) / 2:
+            found.append(notes[shared.index(most)].article)
+    return tuple(dict.fromkeys(found))
+
+
+def _said_by(note: Note) -> set[str]:
+    text = f"{note.heading} {note.text}"
+    return _words(text) | set(_NUMBER.findall(text))
+
+
+def _words(text: str) -> set[str]:
+    """The longer words, which carry what a sentence is about."""
+    return set(re.findall(r"[a-z]{4,}", text.lower()))
+
+
+def grounding(answer: str, notes: Sequence[str]) -> list[GroundedAnswer]:
+    """Whether each sentence's numbers stand in the notes, and half of its longer words."""
+    text = " ".join(notes)
+    numbers, words = set(_NUMBER.findall(text)), _words(text)
+    found = []
+    for sentence in sentences(answer):
+        missing = tuple(n for n in _NUMBER.findall(sentence) if n not in numbers)
+        own = _words(sentence)
+        covered = len(own & words) >= len(own) / 2
+        found.append(GroundedAnswer(sentence, not missing and covered, missing))
+    return found

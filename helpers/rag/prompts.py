@@ -1,0 +1,93 @@
+"""What is put into a prompt beside the question: notes from articles, in one fixed form.
+
+For: answering from notes, and the training examples that teach it, which must look the same.
+Not for: finding the notes, see `helpers.rag`.
+
+    note = article_note(article)
+    with_notes("What is the late fee?", [note], system="You answer.")     # chat messages
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from helpers.evaluation.scorers import stated_facts
+from helpers.rag.documents import ITEM, Article, sections, sentences
+
+ORDERS = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b.*\b(?:instruction|rule|prompt|above|previous)"
+    r"|\b(?:assistant|ai|model|chatbot)\b\s*[:,]"
+    r"|\b(?:you must|always|now|only) (?:say|answer|reply|tell|respond)\b"
+    r"|^(?:say|answer|reply|respond) (?:that|with|only)\b",
+    re.IGNORECASE,
+)
+"""Known forms of an order to the model, as somebody might hide it in an article."""
+
+
+class Passage(Protocol):
+    """Anything with a heading and a text: a note, or a hit of a search."""
+
+    @property
+    def heading(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+class Note(NamedTuple):
+    """What the prompt says of one article."""
+
+    article: str
+    heading: str
+    text: str
+
+
+def article_note(article: Article) -> Note:
+    """The short form of a whole article."""
+    parts = [(heading[-1] if len(heading) > 1 else "", text) for heading, text in sections(article)]
+    return Note(article.id, article.title, brief(parts))
+
+
+def brief(parts: Sequence[tuple[str, str]]) -> str:
+    """Sections, as (heading, text), cut to what they state; an introduction goes first.
+
+    Kept are the first sentence of each section, list items, and every sentence with a number,
+    a price, an address or a path. The rest explains, and would cost tokens in each request.
+    """
+    telling = [part for part in parts if part[0]] or list(parts)
+    kept = []
+    for heading, text in telling:
+        chosen = [
+            sentence
+            for place, sentence in enumerate(sentences(text))
+            if place == 0 or ITEM.match(sentence) or stated_facts(sentence)
+        ]
+        if chosen:
+            kept.append(": ".join(filter(None, (heading, " ".join(chosen)))))
+    return " ".join(kept)
+
+
+def with_notes(
+    question: str, notes: Iterable[Passage], *, guard: bool = True, system: str
+) -> list[dict[str, Any]]:
+    """The chat messages of a question with its notes: notes first, the question last.
+
+    Without any note it is the question alone, as a tuned model knows it.
+    """
+    start = {"role": "system", "content": system}
+    notes = list(notes)
+    if not notes:
+        return [start, {"role": "user", "content": question}]
+    lines = "\n".join(
+        f"[{place}] {note.heading}: {clean(note.text) if guard else note.text}"
+        for place, note in enumerate(notes, start=1)
+    )
+    content = f"Notes:\n{lines}\n\nAnswer from the notes.\nQuestion: {question}"
+    return [start, {"role": "user", "content": content}]
+
+
+def clean(text: str) -> str:
+    """A note without the sentences that give orders to the assistant."""
+    return " ".join(part for part in sentences(text) if not ORDERS.search(part))

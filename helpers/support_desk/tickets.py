@@ -1,0 +1,252 @@
+"""The course's own data: from the raw export of the support desk to three files.
+
+For: notebook 01, which shows each step, and the test that the stored files are what the
+steps make. Not for: your own table, see `helpers.datasets.pipeline`.
+
+    desk = load(root / "data/support")
+    made = build(desk)
+    made.train, made.validation, made.test      # lists of examples
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.base import jsonl
+from helpers.datasets.cleaning import steps
+from helpers.datasets.cleaning.run import CleaningResult, Step, StepOutcome, run
+from helpers.datasets.frame import ANSWER, QUESTION
+from helpers.datasets.splitting import split
+from helpers.support_desk.desk import KEEP, chat
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEED, VALIDATION, TOO_FEW, LONGEST = 42, 0.13, 5, 40
+TEXT_STEPS = 7
+"""How many of the steps change texts only; the labelled tickets go through these."""
+UPDATE = ".v2.md"
+"""How the file of a later version of an article ends."""
+_TITLE = re.compile(r"^title: *(.+?) *$", re.MULTILINE)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the folder holds: the tickets, their articles, and the labels of the test set."""
+
+    tickets: pd.DataFrame
+    """One row a ticket, with `ticket_id`, `intent`, `question` and `answer`."""
+    articles: Mapping[str, str]
+    """Text of each article as it was when the tickets were answered, by id."""
+    gold: Mapping[str, Mapping[str, Any]]
+    """By ticket id: kind, intents, articles and key facts of the tickets kept for testing."""
+
+
+@dataclass(frozen=True)
+class BuiltDataset:
+    """The three parts as chat examples, and the account of the cleaning."""
+
+    train: list[dict[str, Any]]
+    validation: list[dict[str, Any]]
+    test: list[dict[str, Any]]
+    cleaning: CleaningResult
+
+
+def load(folder: Path, *, tickets: str = "tickets_raw.csv") -> Desk:
+    """Read the export as text; a missing cell is an empty one."""
+    import pandas as pd
+
+    table = pd.read_csv(folder / tickets, dtype=str, keep_default_na=False)
+    table = table.rename(columns={"message": QUESTION, "reply": ANSWER, "tags": "intent"})
+    gold = {row["ticket_id"]: row for row in jsonl.read(folder / "gold.jsonl")}
+    return Desk(table, articles(folder / "kb"), gold)
+
+
+def articles(folder: Path, *, updated: bool = False) -> dict[str, str]:
+    """Text of each article by id; with `updated`, the newest version of each."""
+    found = {}
+    for path in sorted(folder.glob("*.md")):
+        newer = path.name.endswith(UPDATE)
+        if updated or not newer:
+            name = path.name.removesuffix(UPDATE if newer else ".md")
+            if newer or name not in found:
+                found[name] = path.read_text(encoding="utf-8")
+    return found
+
+
+def greetings() -> Step:
+    """Drop the opening and the closing line that agents put around an answer."""
+    return Step(
+        "greetings",
+        "The model would greet in the voices of five agents.",
+        lambda table: StepOutcome(
+            table.assign(**{ANSWER: table[ANSWER].map(without_greeting)}), {}
+        ),
+    )
+
+
+def without_greeting(text: str) -> str:
+    """The lines that state something: with a number in them, if there is any such line."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    telling = [line for line in lines if _NUMBER.search(line)]
+    return " ".join(telling or lines)
+
+
+def straight_quotes() -> Step:
+    """Write every apostrophe and quotation mark in one way."""
+    table = str.maketrans("‘’“”", "''\"\"")
+    why = "The model would see two spellings of each short form."
+    return steps.text_step("quotes", why, lambda text: text.translate(table))
+
+
+def titles(known: Mapping[str, str]) -> dict[str, str]:
+    """Title of each article, from its front matter."""
+    return {name: match[1] for name, text in known.items() if (match := _TITLE.search(text))}
+
+
+def topic_first(known: Mapping[str, str]) -> Step:
+    """Begin each answer with the title of its article: "Late payment: When a bill …"."""
+    named = titles(known)
+
+    def function(table: pd.DataFrame) -> StepOutcome:
+        single = {
+            row[ANSWER]: named[row["intent"]] for row in _rows(table) if row["intent"] in named
+        }
+        answers = [_with_titles(row, named, single) for row in _rows(table)]
+        return StepOutcome(table.assign(**{ANSWER: answers}), {})
+
+    why = "A small model that starts on the details has chosen a topic without naming it."
+    return Step("topic first", why, function)
+
+
+def _with_titles(
+    row: Mapping[str, str], named: Mapping[str, str], single: Mapping[str, str]
+) -> str:
+    """The answer with its title; an answer to two questions gets one before each part."""
+    intents, rest = row["intent"].split(";"), row[ANSWER]
+    if len(intents) == 1:
+        return f"{named[intents[0]]}: {rest}" if intents[0] in named else rest
+    parts = []
+    while part := next((text for text in single if rest.startswith(text)), ""):
+        parts.append(f"{single[part]}: {part}")
+        rest = rest[len(part) :].strip()
+    return row[ANSWER] if rest else " ".join(parts)
+
+
+def tagged(*, at_least: int = TOO_FEW) -> Step:
+    """Take out tickets without an intent, and intents with too few tickets to be learnt."""
+
+    def function(table: pd.DataFrame) -> StepOutcome:
+        counts = table["intent"].value_counts()
+        reasons = {}
+        for index, intent in table["intent"].items():
+            if not intent:
+                reasons[index] = "no intent"
+            elif ";" not in intent and counts[intent] < at_least:
+                reasons[index] = f"only {counts[intent]} tickets about {intent}"
+        return StepOutcome(table.drop(index=list(reasons)), reasons)
+
+    return Step("tagged", "Two examples of a thing teach the model to guess at it.", function)
+
+
+def house_style(*, longest: int = LONGEST) -> Step:
+    """Take out answers that are longer than the desk's own rule."""
+    return steps.reject_step(
+        "house style",
+        "The model would chat at length, as some agents do.",
+        lambda row: (
+            f"an answer of {len(row[ANSWER].split())} words"
+            if len(row[ANSWER].split()) > longest * (1 + row["intent"].count(";"))
+            else ""
+        ),
+    )
+
+
+def agrees_with_article(known: Mapping[str, str], *, route: str = KEEP[0]) -> Step:
+    """Take out answers with a number that their article does not state, or with none at all.
+
+    Where no article exists, as for questions that are declined, the answer must name `route`.
+    """
+    stated = {name: frozenset(_NUMBER.findall(text)) for name, text in known.items()}
+
+    def judge(row: pd.Series[Any]) -> str:
+        said = frozenset(_NUMBER.findall(row[ANSWER]))
+        allowed = [stated[name] for name in row["intent"].split(";") if name in stated]
+        if not allowed:
+            return "" if route in row[ANSWER] else f"neither an article nor {route}"
+        extra = sorted(said - frozenset(_NUMBER.findall(route)).union(*allowed))
+        if extra:
+            return f"says {', '.join(extra)}, the article does not"
+        return "" if said else "states nothing from its article"
+
+    return steps.reject_step(
+        "articles", "The model would learn an agent's mistake as a fact.", judge
+    )
+
+
+def course_steps(known: Mapping[str, str]) -> list[Step]:
+    """All steps for the desk's export, in order."""
+    return [
+        steps.encoding(),
+        steps.markup(),
+        steps.signatures(),
+        greetings(),
+        straight_quotes(),
+        steps.whitespace(),
+        steps.redaction(keep=KEEP),
+        steps.useless(words=5),
+        steps.language(),
+        tagged(),
+        agrees_with_article(known),
+        steps.duplicates(),
+        steps.contradictions(),
+        house_style(),
+        topic_first(known),
+    ]
+
+
+def build(desk: Desk, *, seed: int = SEED) -> BuiltDataset:
+    """Clean the tickets that may be learnt from, split them, and write up the labelled ones."""
+    held_out = desk.tickets["ticket_id"].isin(list(desk.gold))
+    cleaning = run(course_steps(desk.articles), desk.tickets[~held_out])
+    texts = course_steps(desk.articles)[:TEXT_STEPS]
+    labelled = run([*texts, topic_first(desk.articles)], desk.tickets[held_out]).table
+    parts = split(cleaning.table, validation=VALIDATION, test=0.0, seed=seed)
+    return BuiltDataset(
+        train=examples(parts.train),
+        validation=examples(parts.validation),
+        test=[_labelled(row, desk.gold) for row in _rows(labelled)],
+        cleaning=cleaning,
+    )
+
+
+def examples(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Chat examples of the rows of a table."""
+    return [chat(row[QUESTION], row[ANSWER]) for row in _rows(table)]
+
+
+def _labelled(row: Mapping[str, Any], gold: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    label = gold[row["ticket_id"]]
+    return {
+        **chat(row[QUESTION], row[ANSWER]),
+        "id": row["ticket_id"],
+        "kind": label["kind"],
+        "intent": ";".join(label["intents"]),
+        "article": ";".join(label["articles"]),
+        "key_facts": label["key_facts"],
+    }
+
+
+def _rows(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict(orient="records")]
+
+
+def write(made: BuiltDataset, folder: Path) -> None:
+    """Store the three parts as JSONL."""
+    for name in ("train", "validation", "test"):
+        jsonl.write(folder / f"{name}.jsonl", getattr(made, name))

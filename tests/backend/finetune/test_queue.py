@@ -1,0 +1,237 @@
+"""The queue without training: which job runs when, and what each end of a process means."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from helpers.backend.finetune import queue as jobs_module
+from helpers.backend.finetune.queue import MAX_DEATHS, Jobs
+from helpers.backend.protocol.schemas import ApiError
+from helpers.backend.storage.store import Store
+from helpers.backend.training.spec import LOSSES, PAUSED, PROGRESS, STOP, TrainSpec
+
+STEP = {"type": "step", "step": 1, "steps": 1, "epoch": 1, "train_loss": 0.5}
+ROWS = [
+    {"type": "started", "tokens": 7},
+    STEP | {"train_mean_token_accuracy": 0.9},
+    {"type": "checkpoint", "step": 1, "path": "checkpoints/step-1", "metrics": {}},
+]
+DONE = {"type": "done", "trained_tokens": 7}
+
+
+class Process:
+    """What a trainer is to the queue: alive until a test lets it end, or until it is killed."""
+
+    pid = 0
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.returncode = folder, None
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def kill(self) -> None:
+        self.returncode = -9
+
+    def end(self, code: int = 0, *rows: dict) -> None:
+        text = "".join(json.dumps(row) + "\n" for row in [*ROWS, *rows])
+        (self.folder / PROGRESS).write_text(text, encoding="utf-8")
+        (self.folder / LOSSES).write_text("line,loss\n", encoding="utf-8")
+        self.returncode = code
+
+
+class Queue:
+    """Jobs on an empty store, with processes that train nothing."""
+
+    def __init__(self, settings, monkeypatch, warm: Callable[[str], None]) -> None:
+        self.started: list[Process] = []
+        self.store = Store(settings.state)
+        monkeypatch.setattr(jobs_module, "POLL", 0.005)
+        monkeypatch.setattr(jobs_module, "start_trainer", self._start)
+        self.jobs = Jobs(settings, self.store, warm=warm)
+
+    def _start(self, folder: Path, root: Path) -> Process:
+        self.started.append(Process(folder))
+        return self.started[-1]
+
+    def submit(self, name: str) -> str:
+        body = {
+            "id": f"ftjob-{name}", "model": "base", "status": "validating_files",
+            "training_file": "file-a", "validation_file": None, "_suffix": None,
+        }  # fmt: skip
+        return self.jobs.submit(body, TrainSpec("base.gguf", "train.jsonl"))["id"]
+
+    def status(self, name: str) -> str:
+        return self.jobs.get(name)["status"]
+
+    def told(self, name: str) -> list[str]:
+        events, _ = self.store.list("event", parent=name, newest_first=False)
+        return [event["message"] for event in events]
+
+
+def until(seen: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def warmed() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def queue(settings, monkeypatch, warmed) -> Iterator[Queue]:
+    made = Queue(settings, monkeypatch, warmed.append)
+    yield made
+    made.jobs.close()
+    made.store.close()
+
+
+def test_jobs_run_one_at_a_time_in_the_order_of_their_creation(queue):
+    first, second, third = (queue.submit(name) for name in "abc")
+    until(lambda: queue.started)
+    time.sleep(0.05)
+    assert [queue.status(name) for name in (first, second, third)] == [
+        "running",
+        "queued",
+        "queued",
+    ]
+    for done in range(1, 4):
+        queue.started[-1].end(0, DONE)
+        until(lambda done=done: len(queue.started) > done or queue.status(third) == "succeeded")
+    assert [one.folder.name for one in queue.started] == [first, second, third]
+
+
+def test_a_job_waits_for_the_cores_and_the_queue_can_end_meanwhile(queue):
+    with queue.jobs._cores:
+        first, second = queue.submit("a"), queue.submit("b")
+        time.sleep(0.05)
+        assert queue.started == []
+        queue.jobs.cancel(first)
+    until(lambda: queue.started)
+    assert queue.started[0].folder.name == second
+    queue.started[0].end(0, DONE)
+    until(lambda: queue.status(second) == "succeeded")
+    with queue.jobs._cores:
+        third = queue.submit("c")
+        time.sleep(0.1)
+        start = time.monotonic()
+        queue.jobs.close()
+        assert time.monotonic() - start < 3
+    assert queue.status(third) == "queued"
+
+
+def test_a_model_is_loaded_before_its_job_is_said_to_have_succeeded(queue, warmed):
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    queue.started[0].end(0, DONE)
+    until(lambda: queue.status(name) == "succeeded")
+    assert warmed == [queue.jobs.get(name)["fine_tuned_model"]]
+
+
+def test_a_job_that_is_resumed_before_its_trainer_has_stopped_is_no_death(queue):
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    queue.jobs.pause(name)
+    assert (queue.started[0].folder / STOP).exists()
+    queue.jobs.resume(name)
+    queue.started[0].end(PAUSED)
+    until(lambda: len(queue.started) == 2)
+    assert not (queue.started[1].folder / STOP).exists()
+    assert "_deaths" not in queue.jobs.get(name)
+    assert not any("interrupted" in text for text in queue.told(name))
+
+
+def test_a_paused_job_whose_trainer_dies_stays_paused(queue):
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    queue.jobs.pause(name)
+    queue.started[0].end(-9)
+    until(lambda: not queue.jobs.busy)
+    until(lambda: queue.jobs.get(name).get("_deaths") == 1)
+    assert queue.status(name) == "paused"
+
+
+def test_a_jobs_files_are_its_own(queue, tmp_path):
+    upload = tmp_path / "file-a"
+    upload.write_text("{}\n", encoding="utf-8")
+    spec = TrainSpec("base.gguf", str(upload)).with_own_files(tmp_path / "job")
+    upload.unlink()
+    assert Path(spec.training_file).read_text(encoding="utf-8") == "{}\n"
+    assert spec.validation_file is None
+
+
+def test_a_queued_job_that_is_paused_or_cancelled_never_starts(queue):
+    queue.submit("a")
+    paused, cancelled, last = (queue.submit(name) for name in "bcd")
+    until(lambda: queue.started)
+    queue.jobs.pause(paused)
+    queue.jobs.cancel(cancelled)
+    queue.started[0].end(0, DONE)
+    until(lambda: len(queue.started) == 2)
+    assert queue.started[1].folder.name == last
+    assert (queue.status(paused), queue.status(cancelled)) == ("paused", "cancelled")
+
+
+def test_a_cancelled_job_is_killed_at_once_and_cannot_be_cancelled_again(queue):
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    queue.jobs.cancel(name)
+    assert queue.started[0].returncode == -9
+    with pytest.raises(ApiError, match="'cancelled' cannot be cancelled"):
+        queue.jobs.cancel(name)
+
+
+def test_a_trainer_that_dies_is_started_again_some_times(queue):
+    name = queue.submit("a")
+    for number in range(1, MAX_DEATHS + 2):
+        until(lambda number=number: len(queue.started) == number)
+        queue.started[-1].end(-9)
+    until(lambda: queue.status(name) == "failed")
+    assert queue.jobs.get(name)["error"]["code"] == "training_failed"
+    # A step that was reported before a death is not reported again.
+    assert sum(text.startswith("Step 1/1") for text in queue.told(name)) == 1
+
+
+def test_a_failure_of_the_server_itself_ends_one_job_and_not_the_queue(
+    settings, monkeypatch, capsys
+):
+    def warm(model: str) -> None:
+        if "first" in model:
+            raise OSError("no space left")
+
+    queue = Queue(settings, monkeypatch, warm)
+    first, second = queue.submit("first"), queue.submit("second")
+    until(lambda: queue.started)
+    queue.started[0].end(0, DONE)
+    until(lambda: len(queue.started) == 2)
+    queue.started[1].end(0, DONE)
+    until(lambda: queue.status(second) == "succeeded")
+    assert queue.jobs.get(first)["error"]["message"] == "OSError: no space left"
+    assert "no space left" in capsys.readouterr().err
+    queue.jobs.close()
+    queue.store.close()
+
+
+def test_a_job_that_ran_when_the_server_died_waits_first_in_line(settings, monkeypatch, warmed):
+    before = Queue(settings, monkeypatch, warmed.append)
+    first, second = before.submit("a"), before.submit("b")
+    until(lambda: before.started)
+    before.jobs.close()
+    # What a death in the middle of its creation would leave.
+    before.store.update("job", second, lambda job: job.update(status="validating_files"))
+    before.store.close()
+    after = Queue(settings, monkeypatch, warmed.append)
+    until(lambda: after.started)
+    assert after.started[0].folder.name == first
+    assert after.status(second) == "queued"
+    assert "The server was interrupted; the job goes on" in after.told(first)
+    after.jobs.close()
+    after.store.close()

@@ -1,0 +1,183 @@
+"""The verbs `test`, `doctor`, `clean`, `lab` and `serve`, without starting anything large."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helpers.base import settings as settings_module
+from helpers.base.errors import BackendError, SetupError
+from helpers.cli import bootstrap, clean, doctor, lab, serve
+from helpers.cli import test as test_verb
+from tests.places import ROOT
+
+
+def test_the_notebooks_run_serially_after_the_tests_and_in_order():
+    words = test_verb.pytest_command(ROOT, fast=False, rest=[])
+    places = words[words.index("tests") :]
+    assert places[1:] == sorted(places[1:])
+    assert all(place.endswith(".ipynb") for place in places[1:])
+    assert "--nbval" in words
+    assert "tests.nbval_shim" in words
+
+
+def test_fast_leaves_out_training_and_notebooks():
+    words = test_verb.pytest_command(ROOT, fast=True, rest=["-x"])
+    assert "--nbval" not in words
+    assert "-x" in words
+    assert "not slow" in words[-1]
+
+
+def test_a_named_place_replaces_the_whole():
+    words = test_verb.pytest_command(ROOT, fast=False, rest=["tests/test_layers.py"])
+    assert "tests" not in words
+
+
+def test_doctor_never_prints_a_key_or_what_stands_in_a_url(settings):
+    config = replace(settings, api_key="sk-very-secret", base_url="http://me:hidden@127.0.0.1:9/v1")
+    said = json.dumps([str(one) for one in doctor.findings(ROOT, config)])
+    assert "very-secret" not in said
+    assert "hidden" not in said
+    assert "a key is set" in said
+
+
+def test_doctor_gives_a_remedy_with_every_bad_finding(tmp_path, settings):
+    bad = [one for one in doctor.findings(tmp_path, settings) if not one.ok]
+    assert {"environment", "packages"} <= {one.what for one in bad}
+    assert all(one.fix for one in bad)
+
+
+def test_doctor_runs_on_a_bare_python():
+    command = [sys.executable, "-S", "-m", "helpers", "doctor", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert {"what", "ok", "text", "fix"} <= set(json.loads(done.stdout)[0])
+
+
+@pytest.fixture
+def used(tmp_path, monkeypatch) -> Path:
+    config = replace(settings_module.load(), state=tmp_path / ".workbook")
+    (config.state / "models").mkdir(parents=True)
+    (tmp_path / ".venv").mkdir()
+    monkeypatch.setattr(settings_module, "load", lambda: config)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("answer", "left"), [("", True), ("n", True), ("y", False)])
+def test_clean_asks_and_takes_silence_for_no(used, monkeypatch, answer, left):
+    monkeypatch.setattr("builtins.input", lambda prompt: answer)
+    clean.run(used, argparse.Namespace(all=False, yes=False))
+    assert (used / ".workbook").exists() is left
+    assert (used / ".venv").exists()
+
+
+def test_clean_all_removes_the_environment_too(used):
+    assert clean.run(used, argparse.Namespace(all=True, yes=True)) == 0
+    assert not (used / ".workbook").exists()
+    assert not (used / ".venv").exists()
+
+
+def test_the_environment_does_not_remove_itself(used, monkeypatch):
+    monkeypatch.setattr(bootstrap, "is_current", lambda root: True)
+    with pytest.raises(SetupError, match="cannot remove itself"):
+        clean.run(used, argparse.Namespace(all=True, yes=True))
+    assert (used / ".workbook").exists()
+
+
+def test_lab_shows_the_whole_course_and_opens_notebook_00():
+    options = argparse.Namespace(no_browser=True, port=8999, ip="localhost")
+    words = lab.command(ROOT, options)
+    assert f"--ServerApp.root_dir={ROOT}" in words
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in words
+    assert {"--no-browser", "--ServerApp.port=8999"} <= set(words)
+
+
+def test_lab_keeps_a_learners_own_jupyter_settings(monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    paths = lab.environment(ROOT)["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert paths[1] == "mine"
+    overrides = Path(paths[0]) / "labconfig" / "default_setting_overrides.json"
+    quiet = json.loads(overrides.read_text())
+    assert quiet["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+
+
+def test_serving_on_a_foreign_address_is_one_clear_error():
+    with pytest.raises(BackendError, match="no address of this machine"):
+        serve.free_port("192.0.2.1")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_program_and_its_children(tmp_path, name):
+    grandchild = "import time; time.sleep(60)"
+    child = (
+        "import subprocess, sys, pathlib, time\n"
+        f"p = subprocess.Popen([sys.executable, '-c', {grandchild!r}])\n"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(p.pid))\n"
+        "time.sleep(60)"
+    )
+    code = (
+        "import sys; from helpers.cli import processes\n"
+        f"sys.exit(processes.call([sys.executable, '-c', {child!r}]))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.05)
+    # Ctrl-C on a terminal reaches the whole group; `kill` reaches one process.
+    if name == "SIGINT":
+        os.killpg(parent.pid, signal.SIGINT)
+    else:
+        parent.terminate()
+    assert parent.wait(30) == 130
+    pid = int((tmp_path / "pid").read_text())
+    assert not psutil.pid_exists(pid) or is_zombie(pid)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("verb", ["lab", "serve"])
+def test_a_signal_ends_the_server_that_the_verb_started(tmp_path, verb, name):
+    options = ["--no-browser"] if verb == "lab" else []
+    environ = {
+        **os.environ,
+        "WORKBOOK_STATE": str(tmp_path / "state"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
+    }
+    running = subprocess.Popen(
+        [sys.executable, "-m", "helpers", verb, *options],
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    known = tmp_path / "state" / "server.json"
+    while not known.exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    server = json.loads(known.read_text())["pid"]
+    # Ctrl-C on a terminal reaches the whole group; `kill` reaches one process.
+    if name == "SIGINT":
+        os.killpg(running.pid, signal.SIGINT)
+    else:
+        running.terminate()
+    _, said = running.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert not psutil.pid_exists(server) or is_zombie(server)
+
+
+def is_zombie(pid):
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.base.errors import DataError
+from helpers.datasets.reading.columns import Columns, choose, looks_like_header
+from helpers.datasets.reading.formats import decode, guess_separator, read_source
+
+
+def written(folder: Path, name: str, data: bytes | str) -> Path:
+    path = folder / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def test_a_csv_with_header(tmp_path: Path) -> None:
+    source = read_source(written(tmp_path, "a.csv", 'question,answer\n"Hi, you",Hello\n'))
+    assert source.columns == ("question", "answer")
+    assert source.rows == ((1, {"question": "Hi, you", "answer": "Hello"}),)
+    assert (source.encoding, source.separator) == ("utf-8", ",")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("utf-8", "utf-8"),
+        ("utf-8-sig", "utf-8-sig"),
+        ("cp1252", "cp1252"),
+        ("utf-16", "utf-16"),
+        ("utf-16-le", "utf-16-le"),
+        ("utf-16-be", "utf-16-be"),
+        ("utf-32", "utf-32"),
+    ],
+)
+def test_encodings_are_found(tmp_path: Path, encoding: str, named: str) -> None:
+    data = "Frage;Antwort\nWo ist die Tür?;Über dem Fenster\n".encode(encoding)
+    source = read_source(written(tmp_path, "a.csv", data))
+    assert source.encoding == named
+    assert source.columns == ("Frage", "Antwort")
+    assert source.rows[0][1]["Antwort"] == "Über dem Fenster"
+    assert bool(source.notes) == (named == "cp1252"), "a guess is named as one"
+
+
+def test_a_wrong_encoding_that_is_told_is_an_error() -> None:
+    with pytest.raises(DataError, match="not readable as ascii"):
+        decode("é".encode(), "ascii")
+
+
+@pytest.mark.parametrize("separator", list(",;\t|"))
+def test_separators_are_found(separator: str) -> None:
+    rows = [["question", "answer"], ["Where, when?", "Here."], ["Why?", "So; it is"]]
+    text = "\n".join(separator.join(f'"{cell}"' for cell in row) for row in rows)
+    assert guess_separator(text) == separator
+
+
+def test_ragged_rows_are_rejected_with_all_their_cells(tmp_path: Path) -> None:
+    source = read_source(written(tmp_path, "a.csv", "question,answer\na,b,c\nd\ne,f\n"))
+    (reject,) = source.rejected
+    assert (reject.row, reject.reason) == (1, "3 cells in a table of 2 columns")
+    assert reject.values == {"question": "a", "answer": "b", "more cells": "c"}
+    assert [row for _, row in source.rows] == [
+        {"question": "d", "answer": ""},
+        {"question": "e", "answer": "f"},
+    ]
+    assert source.rows_in == 3
+
+
+def test_a_bare_sheet_has_numbered_columns(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.tsv", "Do you fix zips?\tYes, we do.\nAnd hems?\tAlso.\n")
+    source = read_source(path)
+    assert source.columns == ("column 1", "column 2")
+    assert len(source.rows) == 2
+    assert len(read_source(path, header=True).rows) == 1
+
+
+def test_json_in_three_shapes(tmp_path: Path) -> None:
+    rows = [{"question": "a", "answer": "b"}, {"question": "c", "n": 1}]
+    expected = ("question", "answer", "n")
+    for name, text in [
+        ("a.json", json.dumps(rows)),
+        ("b.json", json.dumps({"tickets": rows, "count": 2})),
+        ("c.jsonl", "\n".join(map(json.dumps, rows))),
+    ]:
+        source = read_source(written(tmp_path, name, text))
+        assert source.columns == expected
+        assert [row for _, row in source.rows] == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.pdf", b"x", "unknown kind of file.*save it as one of"),
+        ("a.csv", b"", "has no rows"),
+        ("a.json", b"{", "is not JSON"),
+        ("a.json", b"3", "holds no list"),
+        ("a.csv", b"\n \n\n", "has no rows"),
+        ("a.csv", b"question,answer\n", "no rows below its header"),
+        (
+            "a.csv",
+            b'question,answer\nA?,B.\nC?,"D.\nE?,F.\n',
+            "quotation mark that opens in row 3 is never closed.*write",
+        ),
+    ],
+)
+def test_unusable_files_say_why(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_source(written(tmp_path, name, data))
+
+
+@given(st.binary(max_size=200), st.sampled_from([".csv", ".tsv", ".json", ".jsonl", ".xlsx"]))
+def test_any_bytes_give_rows_or_a_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, suffix: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any{suffix}"
+    path.write_bytes(data)
+    with contextlib.suppress(DataError):
+        assert read_source(path).rows_in > 0
+
+
+def test_the_first_line_of_an_excel_export_may_name_its_separator(tmp_path: Path) -> None:
+    source = read_source(written(tmp_path, "a.csv", "sep=;\r\nquestion;answer\r\nA, B?;C.\r\n"))
+    assert source.rows == ((1, {"question": "A, B?", "answer": "C."}),)
+
+
+def test_equal_and_empty_names_are_numbered(tmp_path: Path) -> None:
+    source = read_source(written(tmp_path, "a.csv", "answer,,question,answer\nB.,x,A?,C.\n"))
+    assert source.columns == ("answer", "column 2", "question", "answer (4)")
+
+
+def test_zero_bytes_and_stray_quotation_marks_stay_in_their_cells(tmp_path: Path) -> None:
+    text = 'question,answer\nA\0?,B.\n5" pipe?,so "called"\n'
+    source = read_source(written(tmp_path, "a.csv", text))
+    assert [row["question"] for _, row in source.rows] == ["A\0?", '5" pipe?']
+
+
+def test_of_many_columns_an_error_names_the_first() -> None:
+    with pytest.raises(DataError, match=r"'c19' and 4,980 more"):
+        choose([f"c{n}" for n in range(5000)])
+
+
+def test_columns_are_guessed_from_usual_names() -> None:
+    assert choose(["id", "Customer Message", "agentReply", "Category"]) == Columns(
+        question="Customer Message", answer="agentReply", intent="Category"
+    )
+    threads = choose(["ticket_id", "created_at", "author", "body", "subject"])
+    assert threads.threaded
+    assert threads == Columns(thread="ticket_id", time="created_at", role="author", text="body")
+
+
+def test_two_unknown_columns_are_question_and_answer() -> None:
+    assert choose(["x", "y"]) == Columns(question="x", answer="y")
+
+
+def test_what_is_told_holds() -> None:
+    mapping = choose(["question", "answer", "better answer"], answer="better answer")
+    assert (mapping.question, mapping.answer) == ("question", "better answer")
+
+
+def test_errors_list_the_columns_that_are_there() -> None:
+    with pytest.raises(DataError, match=r"no column 'Q'.*'a', 'b'"):
+        choose(["a", "b"], question="Q")
+    with pytest.raises(DataError, match=r"cannot tell.*'a', 'b', 'c'"):
+        choose(["a", "b", "c"])
+    with pytest.raises(DataError, match="cannot be a 'mood'"):
+        choose(["a", "b"], mood="a")
+
+
+@pytest.mark.parametrize(
+    ("cells", "header"),
+    [
+        (["Question", "x"], True),
+        (["F", "A"], True),
+        (["Do you fix zips?", "Yes."], False),
+        (["", "x"], False),
+        (["hello", "hello"], False),
+        (["we would like to know your prices", "see the list"], False),
+        (["I come to you with a question", "Ask, then"], False),
+    ],
+)
+def test_headers_are_told_from_rows(cells: list[str], header: bool) -> None:
+    assert looks_like_header(cells) is header
+
+
+def test_longer_names_are_understood_by_their_last_word() -> None:
+    mapping = choose(["Our question", "Staff reply", "Main topic", "reply date"])
+    assert mapping == Columns(question="Our question", answer="Staff reply", intent="Main topic")
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_rows_may_end_as_on_any_system(tmp_path: Path, ending: str) -> None:
+    text = ending.join(["question,answer", '"Hi, you",Hello', "Bye,Bye", ""])
+    assert len(read_source(written(tmp_path, "a.csv", text)).rows) == 2

@@ -1,0 +1,28 @@
+"""Settings of the property tests, and the desk's dataset as the course makes it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+from helpers.rag.documents import Article, load_articles
+from helpers.support_desk import tickets
+from tests.places import ROOT
+
+SUPPORT = ROOT / "data" / "support"
+
+# The first example pays for imports such as pandas; a slow machine is no failure.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session")
+def made() -> tickets.BuiltDataset:
+    """The three parts of the course's dataset."""
+    return tickets.build(tickets.load(SUPPORT))
+
+
+@pytest.fixture(scope="session")
+def articles() -> list[Article]:
+    """The knowledge base of today."""
+    return load_articles(SUPPORT / "kb")
