@@ -1,7 +1,7 @@
 """Keep graded answers on disk, with what is needed to know where they came from.
 
 For: results that a later notebook reads. Not for: grading, see
-`helpers.evaluation.grading.grading`.
+`helpers.evaluation.grading`.
 
     save_result(folder, "03-v1", report, model=model, dataset="test.jsonl")
     load_result(folder, "03-v1").report

@@ -1,6 +1,6 @@
 """How sure a mean is, and whether one system is better than another.
 
-For: scores of any kind. Not for: making them, see `helpers.evaluation.grading.scorers`.
+For: scores of any kind. Not for: making them, see `helpers.evaluation.scorers`.
 
     interval([1.0, 0.0, 1.0])
     compare(before, after).p

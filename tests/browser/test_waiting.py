@@ -10,7 +10,7 @@ from tests.browser.conftest import open_notebook, picture, rewrite
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 ASKING = """from helpers.evaluation.requests import send_all
-from helpers.client import connect
+from helpers.connection import connect
 
 course = connect()
 story = {"role": "user", "content": "Tell a story."}

@@ -349,8 +349,8 @@ def test_llama_cpp_writes_nothing_and_its_port_needs_a_key(tmp_path) -> None:
 import sys, urllib.error, urllib.request
 from pathlib import Path
 from helpers.base import settings
-from helpers.backend.models import base_models
-from helpers.backend.serve import Engine, Sampling
+from helpers.backend.inference.models import base_models
+from helpers.backend.inference.engine import Engine, Sampling
 engine = Engine(threads=1, cache=Path(sys.argv[1]))
 model = next(iter(base_models(settings.load()).values())).served()
 list(engine.generate(model, "Hi", Sampling(max_tokens=1)))
