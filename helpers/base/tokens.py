@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import functools
 import gzip
-import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.base import settings
+from helpers.base.chat_format import END, START, Message, chat_text, turns
 from helpers.base.errors import SetupError
 from helpers.base.gguf_header import read_header
 
@@ -29,11 +30,7 @@ if TYPE_CHECKING:
     import tiktoken
     from tokenizers import Tokenizer
 
-DEFAULT_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
-"""What SmolLM2's chat template puts in front when a conversation has no system message."""
-START, END, TEXT_END = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
-SYSTEM_ROLES = ("system", "developer")
-"""OpenAI's newer models say developer; this one knows system alone."""
+TEXT_END = "<|endoftext|>"
 CONTROL = 3
 """Token type of special tokens in a GGUF vocabulary."""
 FAMILY = "smollm"
@@ -43,8 +40,6 @@ CACHE_NAMES = {
     "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
 }
 
-Message = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class LocalTokenizer:
@@ -52,60 +47,64 @@ class LocalTokenizer:
 
     core: Tokenizer
 
+    def __post_init__(self) -> None:
+        # Words of a text that read like a mark stay words; `encode` alone makes marks of them.
+        self.core.encode_special_tokens = True
+
+    @functools.cached_property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The ids of the marks that only the chat format may set."""
+        return {str(token.content): i for i, token in self.core.get_added_tokens_decoder().items()}
+
+    @functools.cached_property
+    def _marks(self) -> re.Pattern[str]:
+        longest_first = sorted(self.special_tokens, key=len, reverse=True)
+        return re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
+
     @property
     def end_id(self) -> int:
         """Id of the token that ends a message, `<|im_end|>`."""
-        found = self.core.token_to_id(END)
-        assert isinstance(found, int)
-        return found
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; special tokens written in it become their own ids."""
-        return list(self.core.encode(text, add_special_tokens=False).ids)
+        return self.special_tokens[END]
 
     @property
     def end_ids(self) -> tuple[int, ...]:
         """Ids after which a model has said all: of a message, and of a text."""
-        text_end = self.core.token_to_id(TEXT_END)
+        text_end = self.special_tokens.get(TEXT_END)
         return (self.end_id,) if text_end is None else (self.end_id, text_end)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`; special tokens written in it become their own ids."""
+        ids: list[int] = []
+        for place, piece in enumerate(self._marks.split(text)):
+            ids += [self.special_tokens[piece]] if place % 2 else self.encode_text(piece)
+        return ids
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of what someone said: special tokens written in it are plain letters."""
+        return list(self.core.encode(text, add_special_tokens=False).ids) if text else []
 
     def decode(self, ids: Sequence[int], *, special: bool = True) -> str:
         """The text of the ids, with or without special tokens."""
         return str(self.core.decode(list(ids), skip_special_tokens=not special))
 
     def count(self, text: str) -> int:
-        """Number of tokens."""
-        return len(self.encode(text))
+        """Number of tokens of what someone said."""
+        return len(self.encode_text(text))
 
     def chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """The one text that a model sees for these messages."""
-        given = list(messages)
-        if given and given[0]["role"] not in SYSTEM_ROLES:
-            given.insert(0, {"role": "system", "content": DEFAULT_SYSTEM})
-        text = "".join(f"{START}{role_of(m)}\n{plain_content(m)}{END}\n" for m in given)
-        return text + (f"{START}assistant\n" if add_generation_prompt else "")
+        return chat_text(messages, add_generation_prompt=add_generation_prompt)
 
     def encode_chat(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = True
     ) -> list[int]:
-        """Token ids of `chat(messages)`."""
-        return self.encode(self.chat(messages, add_generation_prompt=add_generation_prompt))
-
-
-def role_of(message: Message) -> str:
-    """A message's role in the words of the chat template."""
-    return "system" if message["role"] in SYSTEM_ROLES else str(message["role"])
-
-
-def plain_content(message: Message) -> str:
-    """A message's content as text: parts joined, tool calls written out as JSON."""
-    content = message.get("content")
-    if isinstance(content, list):
-        content = "".join(part.get("text", "") for part in content)
-    calls = message.get("tool_calls")
-    if calls:
-        content = (content or "") + json.dumps([call.get("function", call) for call in calls])
-    return content or ""
+        """Token ids of `chat(messages)`; no message can open another turn from inside."""
+        start, ids = self.special_tokens[START], []
+        for turn in turns(messages):
+            ids += [start, *self.encode_text(turn.head + turn.text)]
+            ids += [self.end_id, *self.encode_text(turn.tail)]
+        opening = [start, *self.encode_text("assistant\n")] if add_generation_prompt else []
+        return ids + opening
 
 
 def local_tokenizer(gguf: Path | None = None) -> LocalTokenizer:

@@ -23,7 +23,8 @@ from helpers.backend.training.base import load_base, with_adapter
 from helpers.backend.training.examples import Example, read_examples
 from helpers.backend.training.loop import epoch_order, learning_rate
 from helpers.backend.training.spec import TrainSpec
-from helpers.base.tokens import END, local_tokenizer
+from helpers.base.chat_format import END
+from helpers.base.tokens import local_tokenizer
 
 
 class Timed(TrainerCallback):

@@ -8,10 +8,11 @@ For: everything that looks into an example. Not for: judging one, see
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from helpers.base.chat_format import text_of
 
 Kind = Literal["chat", "completion", "dpo"]
 
@@ -71,14 +72,3 @@ def texts(kind: Kind, example: dict[str, Any]) -> list[str]:
         sides = (example.get("prompt"), example.get("completion"))
         return [side for side in sides if isinstance(side, str)]
     return [text_of(message) for message in messages_of(kind, example)]
-
-
-def text_of(message: dict[str, Any]) -> str:
-    """A message's content as text: parts joined, calls written out as JSON."""
-    content = message.get("content")
-    if type(content) is not str:
-        parts = content if isinstance(content, list) else []
-        found = [part.get("text") for part in parts if isinstance(part, dict)]
-        content = "".join(text for text in found if isinstance(text, str))
-    calls = message.get("tool_calls") or message.get("function_call")
-    return content + json.dumps(calls) if calls else content

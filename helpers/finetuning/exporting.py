@@ -19,8 +19,8 @@ from pathlib import Path
 
 from helpers.backend.training.spec import TrainSpec, read_progress
 from helpers.base import settings
+from helpers.base.chat_format import END, START
 from helpers.base.errors import DataError
-from helpers.base.tokens import END, START
 
 ADAPTER, BASE, PEFT = "adapter.gguf", "base.gguf", "peft"
 HUGGING_FACE = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -10,8 +10,9 @@ import pytest
 
 from helpers.base import settings as settings_module
 from helpers.base import tokens
+from helpers.base.chat_format import DEFAULT_SYSTEM, text_of
 from helpers.base.errors import SetupError
-from helpers.base.tokens import DEFAULT_SYSTEM, local_tokenizer, openai_tokenizer
+from helpers.base.tokens import local_tokenizer, openai_tokenizer
 from tests.backend.llama import Plain
 
 AWKWARD = [
@@ -81,8 +82,8 @@ def test_a_developer_message_is_the_system_message() -> None:
 def test_content_parts_and_tool_calls_become_text() -> None:
     parts = {"role": "user", "content": [{"type": "text", "text": "a"}, {"text": "b"}]}
     call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}
-    assert tokens.plain_content(parts) == "ab"
-    assert tokens.plain_content(call) == '[{"name": "f"}]'
+    assert text_of(parts) == "ab"
+    assert text_of(call) == '[{"name": "f"}]'
 
 
 def test_decoding_gives_the_text_back() -> None:

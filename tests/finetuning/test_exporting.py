@@ -60,7 +60,7 @@ def test_the_modelfile_names_files_that_are_there_and_the_template_of_the_traini
     named = re.findall(r"^(?:FROM|ADAPTER) \./(\S+)$", text, re.M)
     assert named == ["base.gguf", "adapter.gguf"]
     assert all(name in out.files for name in named)
-    from helpers.base.tokens import END, START
+    from helpers.base.chat_format import END, START
 
     template = re.search(r'TEMPLATE """(.*?)"""', text, re.S)
     assert template

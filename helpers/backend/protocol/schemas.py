@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from helpers.base.chat_format import role_of, text_of
 from helpers.base.settings import BASE_MODEL
 
 ALPHABET = string.ascii_letters + string.digits
@@ -101,28 +102,27 @@ class Request(BaseModel):
 class ContentPart(Request):
     type: str
     text: str = ""
+    refusal: str = ""
 
 
 class ChatMessage(Request):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[ContentPart] | None = None
+    refusal: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
 
     def plain(self) -> dict[str, Any]:
-        """The message as the chat template takes it."""
-        role = "system" if self.role == "developer" else self.role
-        content = self.content
-        if isinstance(content, list):
-            unreadable = [part.type for part in content if "text" not in part.type]
-            if unreadable:
+        """Role and text, as the chat template takes them. Raises `ApiError` for a picture."""
+        for part in self.content if isinstance(self.content, list) else ():
+            if "text" not in part.type and part.type != "refusal":
                 raise ApiError(
                     400,
-                    f"This model reads text only, not {unreadable[0]!r} parts.",
+                    f"This model reads text only, not {part.type!r} parts.",
                     param="messages",
                     code="unsupported_value",
                 )
-            content = "".join(part.text for part in content)
-        return {"role": role, "content": content or "", "tool_calls": self.tool_calls}
+        said = self.model_dump(include={"role", "content", "refusal", "tool_calls"})
+        return {"role": role_of(said), "content": text_of(said)}
 
 
 Metadata = Annotated[

@@ -15,15 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.base.tokens import (
-    DEFAULT_SYSTEM,
-    END,
-    START,
-    SYSTEM_ROLES,
-    LocalTokenizer,
-    plain_content,
-    role_of,
-)
+from helpers.base.chat_format import START, turns
+from helpers.base.tokens import LocalTokenizer
 
 
 @dataclass(frozen=True)
@@ -64,34 +57,31 @@ def chat_example(
     line: int, messages: Sequence[Mapping[str, Any]], tokenizer: LocalTokenizer
 ) -> Example:
     """An example from chat messages; a `weight` of 0 keeps an answer out of the targets."""
-    given = list(messages)
-    if given[0]["role"] not in SYSTEM_ROLES:
-        given.insert(0, {"role": "system", "content": DEFAULT_SYSTEM})
+    start, end, encode = tokenizer.special_tokens[START], tokenizer.end_id, tokenizer.encode_text
     ids: list[int] = []
     targets: list[bool] = []
     prompt: list[bool] = []
 
-    def add(text: str, *, learned: bool = False) -> None:
-        more = tokenizer.encode(text)
+    def add(more: list[int], *, learned: bool = False, asked: bool = False) -> None:
         ids.extend(more)
         targets.extend([learned] * len(more))
-        prompt.extend([False] * len(more))
+        prompt.extend([asked] * len(more))
 
-    for place, message in enumerate(given):
-        head, body = f"{START}{role_of(message)}\n", f"{plain_content(message)}{END}"
-        # The line break after the last message teaches nothing and costs a token.
-        tail = "\n" if place < len(given) - 1 else ""
-        if message["role"] == "assistant":
+    framed = turns(messages)
+    for place, turn in enumerate(framed):
+        head = encode(turn.head)
+        if turn.role == "assistant":
             # Cut where generation begins, so that the tokens are those of a real answer.
-            add(head)
-            add(body, learned=message.get("weight", 1) != 0)
-            add(tail)
+            add([start, *head])
+            add([*encode(turn.text), end], learned=turn.message.get("weight", 1) != 0)
         else:
-            start = len(ids) + len(tokenizer.encode(head))
-            add(head + body + tail)
-            if message["role"] == "user":
-                end = len(ids) - len(tokenizer.encode(END + tail))
-                prompt[start:end] = [True] * (end - start)
+            both = encode(turn.head + turn.text)
+            add([start, *both[: len(head)]])
+            add(both[len(head) :], asked=turn.role == "user")
+            add([end])
+        # The line break after the last message teaches nothing and costs a token.
+        if place < len(framed) - 1:
+            add(encode(turn.tail))
     return Example(line, tuple(ids), tuple(targets), tuple(prompt))
 
 
@@ -99,7 +89,10 @@ def completion_example(
     line: int, prompt: str, completion: str, tokenizer: LocalTokenizer
 ) -> Example:
     """An example of the older prompt/completion form: plain text, no chat template."""
-    head, body = tokenizer.encode(prompt), tokenizer.encode(completion + END)
+    head, body = (
+        tokenizer.encode_text(prompt),
+        [*tokenizer.encode_text(completion), tokenizer.end_id],
+    )
     asked = (True,) * len(head) + (False,) * len(body)
     return Example(line, tuple(head + body), tuple(not word for word in asked), asked)
 

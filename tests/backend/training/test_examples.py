@@ -15,7 +15,8 @@ from helpers.backend.training.examples import (
     read_examples,
     read_pairs,
 )
-from helpers.base.tokens import DEFAULT_SYSTEM, LocalTokenizer, local_tokenizer
+from helpers.base.chat_format import DEFAULT_SYSTEM
+from helpers.base.tokens import LocalTokenizer, local_tokenizer
 from tests.backend.training.tiny import write_gguf
 
 

@@ -18,7 +18,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from helpers.backend.training.base import with_adapter
 from helpers.backend.training.examples import Example
-from helpers.base.tokens import END, START
+from helpers.base.chat_format import END, START
 
 VOCABULARY = 97
 torch.set_num_threads(1)
