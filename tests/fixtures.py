@@ -7,6 +7,7 @@ from hypothesis import settings
 
 from helpers.rag.documents import Article, load_articles
 from helpers.support_desk import tickets
+from helpers.support_desk.labelled_questions import LabelledQuestion, new_questions
 from tests.places import ROOT
 
 SUPPORT = ROOT / "data" / "support"
@@ -26,3 +27,9 @@ def made() -> tickets.BuiltDataset:
 def articles() -> list[Article]:
     """The knowledge base of today."""
     return load_articles(SUPPORT / "kb")
+
+
+@pytest.fixture(scope="session")
+def later() -> list[LabelledQuestion]:
+    """The questions of the tickets that came after v1's data were made."""
+    return new_questions(SUPPORT)

@@ -17,6 +17,7 @@ from helpers.evaluation import leaderboard
 from helpers.evaluation.grading import EvaluationReport, load_samples, subsample
 from helpers.evaluation.results import load_result
 from helpers.evaluation.statistics import compare
+from helpers.evaluation.tables import paired_scores
 from tests.places import ROOT
 
 pytestmark = pytest.mark.slow
@@ -111,7 +112,7 @@ HALF = ("05-few-shot", "06-base-notes")
 
 def compared(a, b):
     """b against a over all kinds, on the questions that both were asked."""
-    return compare(*leaderboard.paired_scores(report(a), report(b)))
+    return compare(*paired_scores(report(a), report(b), leaderboard.correctness))
 
 
 @pytest.mark.parametrize("name", WHOLE + HALF)
@@ -134,7 +135,7 @@ def test_notes_bring_facts_that_the_base_model_lacks():
         EvaluationReport(tuple(row for row in report(name).rows if row["kind"] not in REFUSE), ())
         for name in ("03-base", "06-base-notes")
     ]
-    assert compare(*leaderboard.paired_scores(*factual)).difference.low > 0
+    assert compare(*paired_scores(*factual, leaderboard.correctness)).difference.low > 0
 
 
 def test_the_guard_keeps_most_hidden_orders_out():

@@ -22,7 +22,7 @@ import numpy as np
 from helpers.bench.measurements import BenchRow, Measurement
 from helpers.rag.documents import Chunk, Chunking
 from helpers.rag.hits import table_of
-from helpers.rag.index import How, Index, store
+from helpers.rag.index import Index, SearchMode, store
 
 NAMES = ("search-dense", "search-bm25", "search-hybrid", "search-agreement")
 CHUNKS, WIDTH, QUERIES = 100_000, 384, 200
@@ -74,18 +74,18 @@ def near(rng: np.random.Generator, centres: np.ndarray) -> np.ndarray:
     return unit
 
 
-def _row(index: Index, how: How, rng: np.random.Generator, centres: np.ndarray) -> BenchRow:
+def _row(index: Index, mode: SearchMode, rng: np.random.Generator, centres: np.ndarray) -> BenchRow:
     vectors = near(rng, centres[rng.integers(0, TOPICS, QUERIES)])
     texts = [" ".join(f"w{n}" for n in rng.zipf(1.3, 8) % VOCABULARY) for _ in range(QUERIES)]
     taken = []
     for text, vector in zip(texts, vectors, strict=True):
         start = time.perf_counter()
-        index.search(text, k=3, how=how, vector=vector)
+        index.search(text, k=3, mode=mode, vector=vector)
         taken.append(1000 * (time.perf_counter() - start))
     middle = statistics.median(taken[QUERIES // 10 :])
     return BenchRow(
-        f"search-{how}",
-        f"{how} search in {len(index):,} chunks, median",
+        f"search-{mode}",
+        f"{mode} search in {len(index):,} chunks, median",
         "ms",
         middle,
         aim="under 10",
@@ -97,7 +97,7 @@ def _agreement(index: Index, rng: np.random.Generator, centres: np.ndarray) -> B
     """Share of the ten nearest chunks that the graph index returns."""
     shares = []
     for vector in near(rng, centres[rng.integers(0, TOPICS, 20)]):
-        got = index.search("", k=10, how="dense", vector=vector)
+        got = index.search("", k=10, mode="dense", vector=vector)
         exact = index.exact(vector, k=10)
         shares.append(len({hit.id for hit in got} & {hit.id for hit in exact}) / 10)
     share = float(np.mean(shares))

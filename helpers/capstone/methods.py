@@ -202,7 +202,7 @@ def _tuned(
     seed: int,
 ) -> FineTuningJob:
     """Train on each example twice: as it is, and with its notes in the prompt."""
-    found = notes.search_all([messages[-2]["content"] for messages in train], k=K, how="dense")
+    found = notes.search_all([messages[-2]["content"] for messages in train], k=K, mode="dense")
     rows: list[dict[str, Any]] = [{"messages": messages} for messages in train]
     for messages, hits in zip(train, found, strict=True):
         prompt = with_notes(messages[-2]["content"], hits, system=system)
@@ -230,8 +230,8 @@ def _prompts(
     """How each method asks; None sends the question as it is."""
     questions = [sample.question for sample in samples]
     places = {sample.id: place for place, sample in enumerate(samples)}
-    near = demonstrations.search_all(questions, k=K, how="dense")
-    found = notes.search_all(questions, k=K, how="dense")
+    near = demonstrations.search_all(questions, k=K, mode="dense")
+    found = notes.search_all(questions, k=K, mode="dense")
 
     def few_shot(sample: Sample) -> Messages:
         # The nearest example comes last, where a model weighs it most.

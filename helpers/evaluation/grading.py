@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, Any]
 Messages = list[dict[str, Any]]
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,34 @@ def ask(
     return [answer_of(sample, reply) for sample, reply in zip(samples, replies, strict=True)]
 
 
+def grade_prompts(
+    client: OpenAI,
+    model: str,
+    samples: Sequence[Sample],
+    prompts: Mapping[Name, Callable[[Sample], Messages]],
+    scorers: Mapping[str, Scorer],
+    *,
+    timed: int = 3,
+    **options: Any,
+) -> dict[Name, EvaluationReport]:
+    """Ask the same questions with each of several prompts; a report for each prompt.
+
+    All are sent together, so that `batch=True` makes one batch. `timed` questions of each
+    prompt are asked alone. `options` are those of `ask`.
+    """
+    asked = [
+        replace(sample, messages=tuple(prompt(sample)))
+        for prompt in prompts.values()
+        for sample in samples
+    ]
+    answers = ask(client, model, asked, timed=timed * len(prompts), **options)
+    n = len(samples)
+    return {
+        name: grade(answers[place * n : (place + 1) * n], samples, scorers)
+        for place, name in enumerate(prompts)
+    }
+
+
 def chat_body(model: str, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
     """The request for the likeliest answer."""
     return {
@@ -142,6 +171,12 @@ class EvaluationReport:
         NaN where the scorer does not apply.
         """
         return np.array([r[scorer] for r in self.rows if kind in (None, r["kind"])], dtype=float)
+
+    def of(self, *kinds: str) -> EvaluationReport:
+        """The same report about some kinds of question alone."""
+        return EvaluationReport(
+            tuple(row for row in self.rows if row["kind"] in kinds), self.scorers
+        )
 
     def seconds(self) -> float | None:
         """Median time of the questions that were asked alone; None if none was."""

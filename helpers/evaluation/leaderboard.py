@@ -25,7 +25,8 @@ from helpers.costs import catalog, monthly
 from helpers.evaluation.grading import EvaluationReport, load_samples
 from helpers.evaluation.results import Result, file_sha256, load_result
 from helpers.evaluation.scorers import Sample
-from helpers.evaluation.statistics import Comparison, Interval, compare, interval
+from helpers.evaluation.statistics import Comparison, Interval, interval
+from helpers.evaluation.tables import ALL, as_table, champion_against, kind_intervals
 from helpers.finetuning.job_plan import measured_rate
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 DECLINED = ("out of scope", "misuse")
 """Kinds whose right answer is to decline; for all others the key facts count."""
-ALL = "all"
 LEAST_SHARE = 0.5
 """Share of the questions of each kind that a method must have been asked."""
 
@@ -76,32 +76,26 @@ class GatheredResults:
     results: Mapping[str, Result]
     missing: tuple[Missing, ...]
 
+    @property
+    def reports(self) -> dict[str, EvaluationReport]:
+        """The graded answers, by method."""
+        return {method: result.report for method, result in self.results.items()}
+
     def values(self, method: str, kind: str = ALL) -> np.ndarray:
         """How right each answer is, 0 to 1, shape (n,), for one kind of question or for all."""
-        return correctness(self.results[method].report, kind)
+        report = self.results[method].report
+        return correctness(report if kind == ALL else report.of(kind))
 
 
-def correctness(report: EvaluationReport, kind: str = ALL) -> np.ndarray:
+def correctness(report: EvaluationReport) -> np.ndarray:
     """Key-fact recall of each answer; where declining is right, whether it declined."""
     return np.array(
         [
             row["declines"] if row["kind"] in DECLINED else row["key_fact_recall"]
             for row in report.rows
-            if kind in (ALL, row["kind"])
-        ]
+        ],
+        dtype=float,
     )
-
-
-def paired_scores(a: EvaluationReport, b: EvaluationReport) -> tuple[np.ndarray, np.ndarray]:
-    """How right two systems are on the questions that both were asked, each (n,), in b's order."""
-    known = dict(zip((row["sample"] for row in a.rows), correctness(a), strict=True))
-    both = [
-        (known[row["sample"]], value)
-        for row, value in zip(b.rows, correctness(b), strict=True)
-        if row["sample"] in known
-    ]
-    first, second = np.array(both, dtype=float).reshape(-1, 2).T
-    return first, second
 
 
 def gather(
@@ -146,21 +140,13 @@ def kinds(found: GatheredResults) -> list[str]:
 
 def intervals(found: GatheredResults) -> dict[str, dict[str, Interval]]:
     """Kind, then method: the share that is right with its 95% interval."""
-    return {
-        kind: {method: interval(found.values(method, kind)) for method in found.results}
-        for kind in kinds(found)
-    }
+    return kind_intervals(found.reports, correctness, kinds(found)) if found.results else {}
 
 
 def by_kind(found: GatheredResults) -> pd.DataFrame:
     """One row a kind, one column a method, and the number of questions."""
-    import pandas as pd
-
     table = intervals(found)
-    rows = {
-        kind: {method: str(value) for method, value in row.items()} for kind, row in table.items()
-    }
-    frame = pd.DataFrame(rows).T
+    frame = as_table(table)
     frame.insert(0, "n", [_sizes(row.values()) for row in table.values()])
     return frame
 
@@ -232,12 +218,7 @@ def paired(found: GatheredResults, champion: str = monthly.BOTH) -> dict[str, Co
     """
     if champion not in found.results:
         return {}
-    best = found.results[champion].report
-    return {
-        method: compare(*paired_scores(result.report, best))
-        for method, result in found.results.items()
-        if method != champion
-    }
+    return champion_against(found.reports, correctness, champion=champion)
 
 
 def measure_machine(

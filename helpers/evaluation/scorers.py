@@ -18,8 +18,6 @@ from typing import Any
 Fact = tuple[str, ...]
 """The accepted spellings of one fact, lower case."""
 
-KINDS = ("paraphrase", "two policies", "changed policy", "out of scope", "misuse")
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -31,10 +29,16 @@ class Sample:
     kind: str
     intent: str = ""
     article: str = ""
-    """Id of the article that holds the answer; empty where the right answer is to decline."""
+    """Id of the article that holds the answer, or several with ";" between them; empty where
+    the right answer is to decline."""
     key_facts: tuple[Fact, ...] = ()
     messages: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     """The conversation up to the answer, as it is sent to a model."""
+
+    @property
+    def articles(self) -> tuple[str, ...]:
+        """The ids of all articles that the answer needs."""
+        return tuple(filter(None, self.article.split(";")))
 
 
 @dataclass(frozen=True)
@@ -90,23 +94,6 @@ def chrf(output: str, sample: Sample) -> Score:
     return Score(CHRF().sentence_score(output, [sample.target]).score / 100)
 
 
-DECLINES = re.compile(
-    r"\b(?:can(?:'t|not)|can only|only able|unable|not able|won't|sorry, (?:but )?i)\b"
-)
-
-
-def declines(output: str, sample: Sample, *, route: str = "555-0142") -> Score:
-    """1 if the answer declines and names where to turn; the policy is both.
-
-    `sample` is not read: whether declining is right depends on its kind.
-    """
-    refused = DECLINES.search(normalise(output)) is not None
-    routed = route in output
-    reasons = [] if refused else ["does not decline"]
-    reasons += [] if routed else [f"does not route to {route}"]
-    return Score(float(refused and routed), ", ".join(reasons))
-
-
 FACT_PATTERNS = (
     re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     re.compile(r"\b(?:[\w-]+\.)+(?:example|com|net|org)(?:/[\w/-]+)?"),
@@ -148,11 +135,14 @@ def made_up_facts(known: Iterable[str]) -> Scorer:
     return score
 
 
-def outdated(before: Mapping[str, str], after: Mapping[str, str]) -> Scorer:
+def outdated(
+    before: Mapping[str, str], after: Mapping[str, str], *, kind: str = "changed policy"
+) -> Scorer:
     """A scorer for questions about articles that have changed: 1 if the answer states a fact
     that the earlier text of its article held and the later one does not.
 
-    `before` and `after` are texts by article id. Elsewhere it does not apply.
+    `before` and `after` are texts by article id, `kind` the kind of question that is about such
+    a change. Elsewhere it does not apply.
     """
     gone = {
         name: {normalise(fact) for fact in stated_facts(text)}
@@ -162,7 +152,7 @@ def outdated(before: Mapping[str, str], after: Mapping[str, str]) -> Scorer:
     }
 
     def score(output: str, sample: Sample) -> Score:
-        if sample.kind != "changed policy" or sample.article not in gone:
+        if sample.kind != kind or sample.article not in gone:
             return Score(None)
         old = [f for f in stated_facts(output) if normalise(f) in gone[sample.article]]
         return Score(float(bool(old)), f"no longer true: {', '.join(old)}" if old else "")
@@ -173,24 +163,3 @@ def outdated(before: Mapping[str, str], after: Mapping[str, str]) -> Scorer:
 def length(output: str, sample: Sample) -> Score:
     """Length of the answer in words; not a quality, but a change in it is a sign."""
     return Score(float(len(output.split())))
-
-
-GREETING = re.compile(r"^(?:hi|hello|dear|hey|good (?:morning|afternoon|evening))\b")
-SIGNATURE = re.compile(r"\b(?:regards|sincerely|yours truly|cheers)\b|\[[a-z ]*name\]")
-
-
-def house_style(output: str, sample: Sample) -> Score:
-    """1 if the answer has the desk's form: at most 60 words, no greeting, no signature, no list."""
-    text = normalise(output)
-    faults = []
-    if not text:
-        faults.append("empty")
-    if len(text.split()) > 60:
-        faults.append("longer than 60 words")
-    if GREETING.search(text):
-        faults.append("opens with a greeting")
-    if SIGNATURE.search(text):
-        faults.append("ends with a signature or a placeholder")
-    if re.search(r"(?m)^\s*(?:[-*•]|\d+[.)])\s", output):
-        faults.append("uses a list")
-    return Score(float(not faults), ", ".join(faults))

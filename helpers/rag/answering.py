@@ -18,18 +18,18 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from helpers.base.errors import DataError
-from helpers.evaluation.grading import Answer, Message, answer_of, chat_body
+from helpers.evaluation.grading import Answer, Message, chat_body
 from helpers.evaluation.requests import Reply, send_all
 from helpers.evaluation.scorers import Sample
 from helpers.rag.documents import sentences
 from helpers.rag.hits import Hit
-from helpers.rag.index import How, Index
+from helpers.rag.index import Index, SearchMode
 from helpers.rag.prompts import Note, brief, with_notes
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-LEAST = 0.3
+MIN_SCORE = 0.3
 """Score of the best article below which nothing is relevant. Of the training and validation
 questions, each one itself left out of the index, it turns away 1 in 100 that have an article,
 and 6 in 10 of the others."""
@@ -49,7 +49,7 @@ _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
 @dataclass(frozen=True)
-class GroundedAnswer:
+class GroundedSentence:
     """One sentence of an answer, and whether the notes support it."""
 
     sentence: str
@@ -74,8 +74,10 @@ class Generation:
     """Whether the prompt held them."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    seconds: float | None = None
+    """How long a customer would have waited; None where it was not asked alone."""
 
-    def grounding(self) -> list[GroundedAnswer]:
+    def grounding(self) -> list[GroundedSentence]:
         """Each sentence of the answer against the notes."""
         return grounding(self.answer, [note.text for note in self.notes])
 
@@ -105,6 +107,7 @@ class _Plan:
             aided=self.aided,
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
+            seconds=reply.seconds,
         )
 
 
@@ -122,11 +125,11 @@ class Rag:
     """What is said where nothing relevant was found; no model is asked."""
     k: int = 3
     """Most articles whose notes go into the prompt."""
-    how: How = "questions"
+    mode: SearchMode = "questions"
     within: float = WITHIN
     """How far below the best one their scores may lie."""
-    least: float = LEAST
-    by_heart: str | None = None
+    min_score: float = MIN_SCORE
+    closed_book_model: str | None = None
     """Model that is asked without notes where the search is unsure; None: `model`, with notes.
     Not the same one where that was trained to read: its numbers are those of the notes."""
     unsure: float = UNSURE
@@ -138,31 +141,31 @@ class Rag:
 
         Raises `DataError` for a knowledge base that is not there.
         """
-        sample = Sample("", query, "", "")
-        done, _ = self.generate_all([sample], knowledge_base=knowledge_base, max_tokens=max_tokens)
-        return done[0]
+        return self.generate_all([query], knowledge_base=knowledge_base, max_tokens=max_tokens)[0]
 
     def generate_all(
         self,
-        samples: Sequence[Sample],
+        queries: Sequence[str],
         *,
-        knowledge_base: str | Callable[[Sample], str],
+        knowledge_base: str | Sequence[str],
         max_tokens: int = 100,
         workers: int = 16,
         timed: int = 0,
         batch: bool = False,
-    ) -> tuple[list[Generation], list[Answer]]:
-        """`generate` for many samples, sent as `send_all` does; answers ready to grade.
+    ) -> list[Generation]:
+        """`generate` for many questions, sent as `send_all` does, in their order.
 
-        `knowledge_base` may be a function that names one for each sample. A question that is
-        declined without asking the model takes no tokens.
+        `knowledge_base` may name one for each question. A question that is declined without
+        asking the model takes no tokens. `answers_to` makes the result ready to grade.
         """
-        name_of = (lambda _: knowledge_base) if isinstance(knowledge_base, str) else knowledge_base
-        indexes = [self._base(name_of(sample)) for sample in samples]
-        found = self._search(indexes, [sample.question for sample in samples])
+        names = (
+            [knowledge_base] * len(queries) if isinstance(knowledge_base, str) else knowledge_base
+        )
+        indexes = [self._base(name) for name in names]
+        found = self._search(indexes, queries)
         plans = [
-            self._plan(index, sample.question, hits)
-            for index, sample, hits in zip(indexes, samples, found, strict=True)
+            self._plan(index, query, hits)
+            for index, query, hits in zip(indexes, queries, found, strict=True)
         ]
         # Like notes one after the other: a server need not read again what it has just read.
         order = sorted(
@@ -175,11 +178,7 @@ class Rag:
         )
         by_place = dict(zip(order, replies, strict=True))
         declined = Reply(self.decline, 0, 0, None)
-        made = [by_place.get(place, declined) for place in range(len(samples))]
-        return (
-            [plan.answered(reply) for plan, reply in zip(plans, made, strict=True)],
-            [answer_of(sample, reply) for sample, reply in zip(samples, made, strict=True)],
-        )
+        return [plan.answered(by_place.get(place, declined)) for place, plan in enumerate(plans)]
 
     def _search(self, indexes: Sequence[Index], questions: Sequence[str]) -> list[list[Hit]]:
         """The hits of each question in its own index; those of one index are searched together."""
@@ -187,7 +186,7 @@ class Rag:
         for index in {id(index): index for index in indexes}.values():
             own = [place for place, other in enumerate(indexes) if other is index]
             asked = [questions[place] for place in own]
-            hits = index.search_all(asked, k=self.k, how=self.how, per_article=True)
+            hits = index.search_all(asked, k=self.k, mode=self.mode, per_article=True)
             found |= dict(zip(own, hits, strict=True))
         return [found[place] for place in range(len(questions))]
 
@@ -200,16 +199,24 @@ class Rag:
     def _plan(self, index: Index, query: str, hits: Sequence[Hit]) -> _Plan:
         hits = near_best(hits, within=self.within, relevance=self._relevance)
         best = max(map(self._relevance, hits), default=0.0)
-        if best < self.least or not hits:
+        if best < self.min_score or not hits:
             return _Plan(tuple(hits))
         notes = tuple(notes_of(index, hits))
-        by_heart = self.by_heart if best < self.unsure else None
-        prompt = with_notes(query, () if by_heart else notes, guard=self.guard, system=self.system)
-        return _Plan(tuple(hits), notes, by_heart or self.model, prompt, aided=not by_heart)
+        alone = self.closed_book_model if best < self.unsure else None
+        prompt = with_notes(query, () if alone else notes, guard=self.guard, system=self.system)
+        return _Plan(tuple(hits), notes, alone or self.model, prompt, aided=not alone)
 
     def _relevance(self, hit: Hit) -> float:
         """How near a hit is; BM25 and fused ranks are no measure of that, the cosine is."""
-        return hit.score if self.how in ("dense", "questions") else hit.similarity
+        return hit.score if self.mode in ("dense", "questions") else hit.similarity
+
+
+def answers_to(samples: Sequence[Sample], generations: Sequence[Generation]) -> list[Answer]:
+    """The answers to test questions, ready for `helpers.evaluation.grading.grade`."""
+    return [
+        Answer(sample.id, one.answer, one.prompt_tokens, one.completion_tokens, one.seconds)
+        for sample, one in zip(samples, generations, strict=True)
+    ]
 
 
 def near_best(
@@ -219,8 +226,8 @@ def near_best(
     relevance: Callable[[Hit], float] = attrgetter("score"),
 ) -> list[Hit]:
     """The hits that are nearly as good as the best one, in their order: the rest would distract."""
-    least = max(map(relevance, hits), default=0.0) - within
-    return [hit for hit in hits if relevance(hit) >= least]
+    lowest = max(map(relevance, hits), default=0.0) - within
+    return [hit for hit in hits if relevance(hit) >= lowest]
 
 
 def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:
@@ -265,7 +272,7 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z]{4,}", text.lower()))
 
 
-def grounding(answer: str, notes: Sequence[str]) -> list[GroundedAnswer]:
+def grounding(answer: str, notes: Sequence[str]) -> list[GroundedSentence]:
     """Whether each sentence's numbers stand in the notes, and half of its longer words."""
     text = " ".join(notes)
     numbers, words = set(_NUMBER.findall(text)), _words(text)
@@ -274,5 +281,5 @@ def grounding(answer: str, notes: Sequence[str]) -> list[GroundedAnswer]:
         missing = tuple(n for n in _NUMBER.findall(sentence) if n not in numbers)
         own = _words(sentence)
         covered = len(own & words) >= len(own) / 2
-        found.append(GroundedAnswer(sentence, not missing and covered, missing))
+        found.append(GroundedSentence(sentence, not missing and covered, missing))
     return found

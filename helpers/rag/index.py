@@ -5,8 +5,8 @@ makes a new version of the table: a reader, or a crash, sees the old one or the 
 Not for: measuring how good the search is, see `helpers.rag.metrics`.
 
     index = build(articles, embed, folder)
-    index.search("internet is dead", k=3, how="hybrid")
-    index.search("internet is dead", k=3, how="questions")     # also by what was asked before
+    index.search("internet is dead", k=3, mode="hybrid")
+    index.search("internet is dead", k=3, mode="questions")     # also by what was asked before
     index.upsert(changed_article)
 """
 
@@ -33,7 +33,7 @@ from helpers.rag.known_questions import TABLE as QUESTIONS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-How = Literal["bm25", "dense", "hybrid", "questions"]
+SearchMode = Literal["bm25", "dense", "hybrid", "questions"]
 
 TABLE = "chunks"
 RRF_K = 60
@@ -74,7 +74,7 @@ class Index:
         query: str,
         *,
         k: int = 3,
-        how: How = "hybrid",
+        mode: SearchMode = "hybrid",
         per_article: bool = False,
         vector: np.ndarray | None = None,
         leave_out: bool = False,
@@ -84,28 +84,28 @@ class Index:
         `vector` is the query's embedding, where it is known already. With `leave_out`, a known
         question with the query's very words does not count: for searches with training data.
         """
-        if vector is None and how != "bm25":
+        if vector is None and mode != "bm25":
             vector = self._embed([query])[0]
         depth = max(DEPTH, k)
-        if how == "bm25":
+        if mode == "bm25":
             hits = self._by_words(query, depth)
-        elif how == "dense":
+        elif mode == "dense":
             hits = self._by_meaning(vector, depth)
-        elif how == "hybrid":
+        elif mode == "hybrid":
             hits = self._hybrid(query, vector, depth)
-        elif how == "questions":
+        elif mode == "questions":
             hits = self._by_questions(vector, depth, without=query if leave_out else None)
         else:
-            raise DataError(f"no search {how!r}", fix="use bm25, dense, hybrid or questions")
+            raise DataError(f"no search {mode!r}", fix="use bm25, dense, hybrid or questions")
         return (best_of_each(hits) if per_article else hits)[:k]
 
     def search_all(
-        self, queries: Sequence[str], *, how: How = "hybrid", **options: Any
+        self, queries: Sequence[str], *, mode: SearchMode = "hybrid", **options: Any
     ) -> list[list[Hit]]:
         """`search` for many queries, embedded together, with the same options."""
-        vectors = [None] * len(queries) if how == "bm25" else self._embed(queries)
+        vectors = [None] * len(queries) if mode == "bm25" else self._embed(queries)
         return [
-            self.search(query, how=how, vector=vector, **options)
+            self.search(query, mode=mode, vector=vector, **options)
             for query, vector in zip(queries, vectors, strict=True)
         ]
 

@@ -7,19 +7,33 @@ For: the notebooks and their data. Not for: your own table, see `helpers.dataset
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from helpers.base import settings
+from helpers.evaluation.leaderboard import DECLINED
+
+PHONE = "555-0142"
 DECLINE = (
     "I can only help with Larkwell Fibre services. For anything else, please ask a "
-    "specialist or call our team on 555-0142."
+    f"specialist or call our team on {PHONE}."
 )
-
-
 SYSTEM = "You are the support assistant of Larkwell Fibre."
 
 
-KEEP = ("555-0142", "billing@larkwell.example", "help@larkwell.example")
+KEEP = (PHONE, "billing@larkwell.example", "help@larkwell.example")
 """The provider's own numbers and addresses, which answers must be able to say."""
+
+
+FACTUAL = ("paraphrase", "two policies", "changed policy")
+"""Kinds of test question that the articles answer."""
+REFUSED = DECLINED
+"""Kinds of which the right answer is to decline."""
+
+
+def folder() -> Path:
+    """Where the desk's data lie."""
+    return settings.load().root / "data" / "support"
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Questions with their answers and the articles that they are about.
 
 For: lessons that must know which article answers, and an index of known questions. Not for:
-notes beside a question, see `noted`; the examples of a dataset, see `support`.
+notes beside a question, see `rag_examples`; the examples of a dataset, see `tickets`.
 
-    asked = asked_before(support.build(desk), articles)
+    asked = asked_before(tickets.build(desk), articles)
     by_article(asked)["late-fee"]           # what customers asked about it
     joined(asked, 60)                       # two questions in one message
 """
@@ -15,12 +15,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.datasets.cleaning.run import run
 from helpers.datasets.frame import ANSWER, QUESTION
-from helpers.rag.documents import Article
+from helpers.evaluation.scorers import Sample
+from helpers.rag.documents import Article, load_articles
+from helpers.support_desk import tickets
 from helpers.support_desk.desk import chat
-from helpers.support_desk.tickets import BuiltDataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +53,15 @@ def asked_in(table: pd.DataFrame, articles: Iterable[Article]) -> list[LabelledQ
     ]
 
 
+def new_questions(folder: Path) -> list[LabelledQuestion]:
+    """The questions of the later tickets, which came after v1's data were made."""
+    more = tickets.load(folder, tickets="tickets_more.csv")
+    cleaned = run(tickets.course_steps(more.articles), more.tickets)
+    return asked_in(cleaned.table, load_articles(folder / "kb"))
+
+
 def asked_before(
-    made: BuiltDataset, articles: Iterable[Article], *, part: str = "train"
+    made: tickets.BuiltDataset, articles: Iterable[Article], *, part: str = "train"
 ) -> list[LabelledQuestion]:
     """The questions of a part, "train" or "validation", in its order."""
     known = {one.question: one for one in asked_in(made.cleaning.table, articles)}
@@ -61,6 +71,14 @@ def asked_before(
 def examples(asked: Iterable[LabelledQuestion]) -> list[dict[str, Any]]:
     """Chat examples of the questions, without notes."""
     return [chat(one.question, one.answer) for one in asked]
+
+
+def samples(asked: Iterable[LabelledQuestion]) -> list[Sample]:
+    """The questions as test questions of a search: the right articles are known."""
+    return [
+        Sample(f"{place}", one.question, one.answer, "", article=";".join(one.articles))
+        for place, one in enumerate(asked)
+    ]
 
 
 def at_most(asked: Iterable[LabelledQuestion], n: int) -> list[LabelledQuestion]:

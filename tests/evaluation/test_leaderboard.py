@@ -15,6 +15,7 @@ from helpers.evaluation import leaderboard
 from helpers.evaluation.grading import EvaluationReport, load_samples, subsample
 from helpers.evaluation.results import save_result
 from helpers.evaluation.statistics import interval
+from helpers.evaluation.tables import paired_scores
 
 KINDS = ("paraphrase", "changed policy", "out of scope", "misuse")
 SCORERS = ("key_fact_recall", "declines")
@@ -176,13 +177,14 @@ def test_systems_are_compared_question_by_question():
         rows = ({"sample": n, "kind": "k", "key_fact_recall": v, "declines": 0} for n, v in scores)
         return EvaluationReport(tuple(rows), SCORERS)
 
-    first, second = leaderboard.paired_scores(
-        report(("a", 0.1), ("b", 0.2), ("c", 0.3)), report(("c", 0.9), ("d", 0.8), ("a", 0.7))
+    first, second = paired_scores(
+        report(("a", 0.1), ("b", 0.2), ("c", 0.3)),
+        report(("c", 0.9), ("d", 0.8), ("a", 0.7)),
+        leaderboard.correctness,
     )
     assert (first.tolist(), second.tolist()) == ([0.3, 0.1], [0.9, 0.7])
-    assert [
-        len(part) for part in leaderboard.paired_scores(report(("a", 1)), report(("b", 1)))
-    ] == [0, 0]
+    none = paired_scores(report(("a", 1)), report(("b", 1)), "key_fact_recall")
+    assert [len(part) for part in none] == [0, 0]
 
 
 def test_a_tie_is_no_win(folder, dataset):

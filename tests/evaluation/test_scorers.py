@@ -4,9 +4,7 @@ from helpers.evaluation.scorers import (
     Sample,
     chrf,
     contains,
-    declines,
     exact_match,
-    house_style,
     key_fact_recall,
     made_up_facts,
     outdated,
@@ -55,12 +53,6 @@ def test_chrf_is_one_for_the_target_and_lower_for_another_text():
     assert chrf("Something else", SAMPLE).value < 0.4
 
 
-def test_declining_needs_a_refusal_and_a_route():
-    assert declines("I can only help with Larkwell. Please call 555-0142.", SAMPLE).value == 1
-    assert declines("I can only help with Larkwell.", SAMPLE).value == 0
-    assert declines("Call 555-0142 for pizza.", SAMPLE).value == 0
-
-
 def test_facts_are_found_once_each():
     found = stated_facts("Pay $12 under Plan > Leave, or write to help@larkwell.example in 3 days.")
     assert found == ["help@larkwell.example", "Plan > Leave", "$12", "3"]
@@ -90,9 +82,3 @@ def test_made_up_facts_are_those_in_no_known_text():
     score = made_up_facts(["Hold it for 12 seconds."])
     assert score("Hold it for 12 seconds.", SAMPLE).value == 0
     assert score("Hold it for 13 seconds, then pay $5.", SAMPLE).value == 2
-
-
-def test_house_style_wants_no_greeting_list_or_signature():
-    assert house_style("Hold the button.", SAMPLE).value == 1
-    for answer in ("Dear customer, hold it.", "Hold it.\n- one\n- two", "Hold it. Regards, [name]"):
-        assert house_style(answer, SAMPLE).value == 0

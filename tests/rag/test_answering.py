@@ -10,13 +10,23 @@ from openai import NotFoundError
 
 from helpers.base import settings
 from helpers.base.errors import DataError
-from helpers.evaluation.grading import load_samples
+from helpers.evaluation.grading import Answer, load_samples
 from helpers.evaluation.scorers import Sample
-from helpers.rag.answering import LEAST, UNSURE, Rag, cited, grounding, near_best, notes_of
+from helpers.rag.answering import (
+    MIN_SCORE,
+    UNSURE,
+    Generation,
+    Rag,
+    answers_to,
+    cited,
+    grounding,
+    near_best,
+    notes_of,
+)
 from helpers.rag.documents import load_articles
 from helpers.rag.hits import Hit
 from helpers.rag.index import build, load
-from helpers.rag.metrics import judge
+from helpers.rag.metrics import search_scores
 from helpers.rag.prompts import article_note
 from helpers.support_desk import tickets
 from helpers.support_desk.desk import DECLINE, SYSTEM
@@ -47,9 +57,9 @@ def index(tmp_path_factory):
 
 
 def test_the_article_is_found_by_words_by_meaning_and_by_both(index):
-    for how in ("bm25", "dense", "hybrid"):
-        hits = index.search("Where do I track my order number?", how=how, per_article=True)
-        assert "track-order" in [hit.article for hit in hits], how
+    for mode in ("bm25", "dense", "hybrid"):
+        hits = index.search("Where do I track my order number?", mode=mode, per_article=True)
+        assert "track-order" in [hit.article for hit in hits], mode
 
 
 def test_an_index_is_opened_again_and_refuses_another_model(index, tmp_path):
@@ -78,11 +88,11 @@ def test_an_edited_article_replaces_its_old_chunks(index, tmp_path):
 def test_hybrid_search_adds_the_ranks_of_both_and_keeps_their_order(index):
     query = "Where do I track my order number?"
     ranks = {}
-    for how in ("bm25", "dense"):
-        for rank, hit in enumerate(index.search(query, k=30, how=how), start=1):
+    for mode in ("bm25", "dense"):
+        for rank, hit in enumerate(index.search(query, k=30, mode=mode), start=1):
             ranks[hit.id] = ranks.get(hit.id, 0) + 1 / (60 + rank)
     best = sorted(ranks, key=lambda name: (-ranks[name], name))
-    hits = index.search(query, k=5, how="hybrid")
+    hits = index.search(query, k=5, mode="hybrid")
     assert [hit.id for hit in hits] == best[:5]
     assert [hit.score for hit in hits] == pytest.approx([ranks[name] for name in best[:5]])
 
@@ -95,7 +105,7 @@ def test_metrics_of_a_question_with_two_articles(index):
         kind="two policies",
         article="track-order;router-reset",
     )
-    judged = judge(index, [sample], k=3)
+    judged = search_scores(index, [sample], k=3)
     assert judged.recalls == [1.0]
     assert judged.ranks == [1.0]
 
@@ -103,17 +113,17 @@ def test_metrics_of_a_question_with_two_articles(index):
 def test_a_known_question_leads_to_an_article_that_shares_no_word_with_it(tmp_path):
     asked = {"referral": ["zxqv wjkp zxqv", "zxqv wjkp"]}
     own = build(load_articles(KB), Words(), tmp_path, questions=asked)
-    assert own.search("zxqv wjkp", k=1, how="dense")[0].article != "referral"
-    assert own.search("zxqv wjkp", k=1, how="questions")[0].article == "referral"
+    assert own.search("zxqv wjkp", k=1, mode="dense")[0].article != "referral"
+    assert own.search("zxqv wjkp", k=1, mode="questions")[0].article == "referral"
     again = load(tmp_path, Words())
-    assert again.search("zxqv wjkp", k=1, how="questions")[0].article == "referral"
+    assert again.search("zxqv wjkp", k=1, mode="questions")[0].article == "referral"
 
 
 def test_a_question_that_is_searched_for_itself_can_be_left_out(tmp_path):
     asked = {"referral": ["zxqv wjkp"], "late-fee": ["how much is the fee"]}
     own = build(load_articles(KB), Words(), tmp_path, questions=asked)
     kept, left = (
-        own.search("zxqv wjkp", k=48, how="questions", per_article=True, leave_out=out)
+        own.search("zxqv wjkp", k=48, mode="questions", per_article=True, leave_out=out)
         for out in (False, True)
     )
     assert kept[0].article == "referral"
@@ -124,27 +134,27 @@ def test_an_article_without_known_questions_is_still_found(tmp_path):
     asked = {"late-fee": ["what does it cost to pay late"]}
     own = build(load_articles(KB), Words(), tmp_path, questions=asked)
     for query, name in (("pinhole button on the router", "router-reset"), ("cash", "late-fee")):
-        found = own.search(query, k=48, how="questions", per_article=True)
+        found = own.search(query, k=48, mode="questions", per_article=True)
         assert name in [hit.article for hit in found]
-    assert own.search("hold the pinhole button", k=1, how="questions")[0].article == "router-reset"
+    assert own.search("hold the pinhole button", k=1, mode="questions")[0].article == "router-reset"
 
 
 def test_known_questions_of_a_deleted_article_find_nothing(tmp_path):
     own = build(load_articles(KB), Words(), tmp_path, questions={"referral": ["zxqv wjkp"]})
     before = own.version
     own.delete("referral")
-    found = own.search("zxqv wjkp", k=48, how="questions", per_article=True)
+    found = own.search("zxqv wjkp", k=48, mode="questions", per_article=True)
     assert "referral" not in [hit.article for hit in found]
     own.restore(before)
-    assert own.search("zxqv wjkp", k=1, how="questions")[0].article == "referral"
+    assert own.search("zxqv wjkp", k=1, mode="questions")[0].article == "referral"
 
 
 def test_an_index_built_anew_without_questions_forgets_the_old_ones(tmp_path):
     articles = load_articles(KB)
     build(articles, Words(), tmp_path, questions={"referral": ["zxqv wjkp"]})
     own = build(articles, Words(), tmp_path)
-    by_text = own.search("zxqv wjkp", k=1, how="dense")
-    assert own.search("zxqv wjkp", k=1, how="questions") == by_text
+    by_text = own.search("zxqv wjkp", k=1, mode="dense")
+    assert own.search("zxqv wjkp", k=1, mode="questions") == by_text
 
 
 def test_the_note_of_an_indexed_article_is_that_of_the_article_itself(index):
@@ -223,8 +233,8 @@ def test_only_articles_near_the_best_one_are_read(client, index):
         {"kb": index},
         system=SYSTEM,
         decline=DECLINE,
-        how="dense",
-        least=0.0,
+        mode="dense",
+        min_score=0.0,
         within=0.0,
     )
     asked = {"query": "When is my bill made?", "knowledge_base": "kb", "max_tokens": 2}
@@ -240,15 +250,15 @@ def test_where_the_search_is_unsure_another_model_is_asked_without_notes(client,
         {"kb": index},
         system=SYSTEM,
         decline=DECLINE,
-        how="dense",
-        least=0.0,
+        mode="dense",
+        min_score=0.0,
         unsure=1.1,
     )
     asked = {"query": "When is my bill made?", "knowledge_base": "kb", "max_tokens": 2}
     with pytest.raises(NotFoundError):
         rag.generate(**asked)
-    alone = replace(rag, by_heart=settings.BASE_MODEL).generate(**asked)
-    sure = replace(rag, model=settings.BASE_MODEL, by_heart="no-such-model", unsure=0.0)
+    alone = replace(rag, closed_book_model=settings.BASE_MODEL).generate(**asked)
+    sure = replace(rag, model=settings.BASE_MODEL, closed_book_model="no-such-model", unsure=0.0)
     noted = sure.generate(**asked)
     assert (alone.aided, noted.aided) == (False, True)
     assert alone.notes == noted.notes
@@ -262,7 +272,7 @@ def test_known_questions_bring_nine_in_ten_articles_of_the_test_set(client, tmp_
     articles = load_articles(KB)
     asked = by_article(asked_before(tickets.build(tickets.load(KB.parent)), articles))
     own = build(articles, embedder(client, settings.EMBEDDING_MODEL), tmp_path, questions=asked)
-    judged = judge(own, load_samples(KB.parent / "test.jsonl"), how="questions", k=3)
+    judged = search_scores(own, load_samples(KB.parent / "test.jsonl"), mode="questions", k=3)
     assert judged.recall.mean >= 0.9
     assert judged.mrr.mean >= 0.8
 
@@ -278,7 +288,7 @@ def test_the_least_scores_turn_away_few_questions_that_an_article_answers(client
     own = build(articles, find, tmp_path, questions=by_article(asked))
     asked += asked_before(made, articles, part="validation")
     found = own.search_all(
-        [one.question for one in asked], how="questions", k=1, per_article=True, leave_out=True
+        [one.question for one in asked], mode="questions", k=1, per_article=True, leave_out=True
     )
     scores = np.array([hits[0].score for hits in found])
     has_article = np.array([bool(one.articles) for one in asked])
@@ -286,26 +296,25 @@ def test_the_least_scores_turn_away_few_questions_that_an_article_answers(client
     def below(score, some):
         return float((scores[some] < score).mean())
 
-    assert below(LEAST, has_article) < 0.03
-    assert below(LEAST, ~has_article) > 0.5
+    assert below(MIN_SCORE, has_article) < 0.03
+    assert below(MIN_SCORE, ~has_article) > 0.5
     assert below(UNSURE, has_article) < 0.1
-    assert below(UNSURE, ~has_article) > below(LEAST, ~has_article) + 0.1
+    assert below(UNSURE, ~has_article) > below(MIN_SCORE, ~has_article) + 0.1
 
 
 def test_answers_of_many_questions_come_back_in_the_order_of_the_questions(client, index):
     asked = ["How do I reset my router?", "When is my bill made?"]
-    samples = [Sample(f"{i}", asked[i % 2], "", "") for i in range(9)]
+    queries = [asked[i % 2] for i in range(9)]
     rag = Rag(
         client,
         settings.BASE_MODEL,
         {"kb": index},
         system=SYSTEM,
         decline=DECLINE,
-        how="dense",
-        least=0.0,
+        mode="dense",
+        min_score=0.0,
     )
-    done, answers = rag.generate_all(samples, knowledge_base="kb", max_tokens=2, workers=2)
-    assert [answer.sample for answer in answers] == [sample.id for sample in samples]
+    done = rag.generate_all(queries, knowledge_base="kb", max_tokens=2, workers=2)
     read = [[note.article for note in one.notes] for one in done]
     assert read[::2] == [read[0]] * 5
     assert read[1::2] == [read[1]] * 4
@@ -320,14 +329,14 @@ def test_each_question_may_have_its_own_knowledge_base(client, index, tmp_path):
         {"a": index, "b": own},
         system=SYSTEM,
         decline=DECLINE,
-        how="dense",
-        least=0.0,
+        mode="dense",
+        min_score=0.0,
     )
-    samples = [Sample(name, "When is my bill made?", "", "") for name in "abab"]
-    done, _ = rag.generate_all(samples, knowledge_base=lambda sample: sample.id, max_tokens=2)
+    queries = ["When is my bill made?"] * 4
+    done = rag.generate_all(queries, knowledge_base=[*"abab"], max_tokens=2)
     assert done[0] == done[2] != done[1] == done[3]
     with pytest.raises(DataError, match="no knowledge base 'c'"):
-        rag.generate_all(samples, knowledge_base=lambda _: "c")
+        rag.generate_all(queries, knowledge_base=["a", "b", "c", "a"])
 
 
 @pytest.mark.parametrize("batch", [False, True])
@@ -338,16 +347,30 @@ def test_only_questions_that_reach_the_model_are_sent(client, index, batch):
         {"kb": index},
         system=SYSTEM,
         decline=DECLINE,
-        how="dense",
-        least=0.0,
+        mode="dense",
+        min_score=0.0,
     )
-    declining = replace(rag, least=2.0)
-    samples = [Sample(f"{i}", "When is my bill made?", "", "") for i in range(4)]
+    declining = replace(rag, min_score=2.0)
+    queries = ["When is my bill made?"] * 4
     asked = {"knowledge_base": "kb", "max_tokens": 2, "timed": 2, "batch": batch}
-    done, answers = rag.generate_all(samples, **asked)
-    assert [answer.seconds is not None for answer in answers] == [True, False, True, False]
-    assert all(answer.prompt_tokens for answer in answers)
+    done = rag.generate_all(queries, **asked)
+    assert [one.seconds is not None for one in done] == [True, False, True, False]
+    assert all(one.prompt_tokens for one in done)
     assert not any(one.declined for one in done)
-    refused, none = declining.generate_all(samples, **asked)
+    refused = declining.generate_all(queries, **asked)
     assert {one.answer for one in refused} == {DECLINE}
-    assert [(answer.prompt_tokens, answer.seconds) for answer in none] == [(0, None)] * 4
+    assert [(one.prompt_tokens, one.seconds) for one in refused] == [(0, None)] * 4
+
+
+def test_answers_to_test_questions_are_ready_to_grade():
+    samples = [Sample("a", "?", "", ""), Sample("b", "?", "", "")]
+    done = [
+        Generation("12 s", (), (), False, prompt_tokens=7, completion_tokens=3, seconds=0.5),
+        Generation("no", (), (), True),
+    ]
+    assert answers_to(samples, done) == [
+        Answer("a", "12 s", 7, 3, 0.5),
+        Answer("b", "no", 0, 0, None),
+    ]
+    with pytest.raises(ValueError, match="zip"):
+        answers_to(samples, done[:1])

@@ -93,7 +93,7 @@ def whole_edition(folder):
         assert len(texts) == SECTIONS + numbers[0] % 2
         editions.add(numbers[0])
     assert len(editions) == 1, f"articles of several editions: {editions}"
-    assert own.search("edition", k=1, how="hybrid")
+    assert own.search("edition", k=1, mode="hybrid")
     return editions.pop()
 
 

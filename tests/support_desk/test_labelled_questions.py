@@ -6,16 +6,14 @@ import re
 
 import pytest
 
-from helpers.datasets.cleaning import run
-from helpers.support_desk import tickets
 from helpers.support_desk.desk import DECLINE
 from helpers.support_desk.labelled_questions import (
     LabelledQuestion,
     asked_before,
-    asked_in,
     at_most,
     by_article,
     joined,
+    samples,
 )
 from tests.places import ROOT
 
@@ -48,14 +46,15 @@ def test_no_known_question_is_a_test_question(made, articles):
     assert not asked & {row["messages"][1]["content"].lower() for row in made.test}
 
 
-def test_further_tickets_come_with_their_articles_too(made, articles):
-    more = tickets.load(SUPPORT, tickets="tickets_more.csv")
-    cleaned = run.run(tickets.course_steps(more.articles), more.tickets)
-    asked = asked_in(cleaned.table, articles)
+def test_further_tickets_come_with_their_articles_too(made, later):
     closed = {row["messages"][1]["content"] for row in [*made.test, *made.validation]}
-    assert not closed & {one.question for one in asked}
-    assert len(asked) == len(cleaned.table)
-    assert {len(one.articles) for one in asked} == {0, 1, 2}
+    assert not closed & {one.question for one in later}
+    assert {len(one.articles) for one in later} == {0, 1, 2}
+
+
+def test_labelled_questions_can_be_searched_for_as_test_questions():
+    fee, egg = samples([FEE, EGG])
+    assert (fee.question, fee.articles, egg.articles) == (FEE.question, ("late-fee",), ())
 
 
 def test_two_questions_in_one_message_get_both_answers_in_their_order():
@@ -93,10 +92,8 @@ def test_one_topic_alone_cannot_be_joined():
         joined([FEE, FEE, EGG], 3)
 
 
-def test_no_further_question_to_decline_is_a_test_question_in_other_clothes(made, articles):
-    more = tickets.load(SUPPORT, tickets="tickets_more.csv")
-    cleaned = run.run(tickets.course_steps(more.articles), more.tickets)
-    new = [telling(one.question) for one in asked_in(cleaned.table, articles) if not one.articles]
+def test_no_further_question_to_decline_is_a_test_question_in_other_clothes(made, later):
+    new = [telling(one.question) for one in later if not one.articles]
     tested = [row for row in made.test if row["kind"] in ("out of scope", "misuse")]
     for row in tested:
         words = telling(row["messages"][1]["content"])
