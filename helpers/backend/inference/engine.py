@@ -64,13 +64,13 @@ class Engine:
         A delta may be empty while a long prompt is read. Raises `ContextTooLong`, or
         `BackendError` when llama.cpp refuses the request or the engine is closed.
         """
-        text = self._text(model, prompt)
-        used = self.count(model, text)
+        tokens = self._tokens(model, prompt)
+        used = len(tokens)
         room = model.context - used
         if room < 1:
             raise ContextTooLong(used, model.context)
         request = {
-            "prompt": text,
+            "prompt": tokens or "",
             "stream": True,
             "cache_prompt": True,
             "return_progress": used > BATCH,
@@ -128,7 +128,7 @@ class Engine:
 
     def count(self, model: ServedModel, prompt: Prompt) -> int:
         """Tokens of the prompt, chat template included."""
-        return local_tokenizer(model.gguf).count(self._text(model, prompt))
+        return len(self._tokens(model, prompt))
 
     def warm(self, model: ServedModel) -> None:
         """Load the model and let it say one token, so that the first answer is quick."""
@@ -159,7 +159,9 @@ class Engine:
         with self._embedding:
             self._embedder = None
 
-    def _text(self, model: ServedModel, prompt: Prompt) -> str:
+    def _tokens(self, model: ServedModel, prompt: Prompt) -> list[int]:
+        """As tokens, since in one text a message could open another turn from inside."""
+        tokenizer = local_tokenizer(model.gguf)
         if isinstance(prompt, str):
-            return prompt
-        return local_tokenizer(model.gguf).chat(prompt, add_generation_prompt=True)
+            return tokenizer.encode(prompt)
+        return tokenizer.encode_chat(prompt)
