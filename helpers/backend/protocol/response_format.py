@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.backend.protocol.json_schema import enforceable
 from helpers.backend.protocol.sampling import Sampling, TokenLogprob
 from helpers.backend.protocol.schemas import ApiError, ChatRequest, SamplingRequest, new_id
 
@@ -48,7 +49,9 @@ def chat_sampling(body: ChatRequest) -> Sampling:
         max_tokens=body.max_completion_tokens or body.max_tokens,
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         json_object=bool(wanted and wanted.type == "json_object"),
-        json_schema=wanted.json_schema.schema_ if wanted and wanted.json_schema else None,
+        json_schema=enforceable(wanted.json_schema.schema_, param="response_format")
+        if wanted and wanted.type == "json_schema" and wanted.json_schema
+        else None,
     )
 
 

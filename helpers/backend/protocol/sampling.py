@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from helpers.base.errors import BackendError
 
+COMPACT = {"whitespace_flexible": False}
+"""Free white space between JSON's signs lets a small model write blanks until it is cut off."""
 UNLIMITED = 1024
 """Tokens of an answer when no limit is asked for: a small model may never stop by itself."""
 
@@ -60,7 +62,9 @@ class Sampling:
             # llama.cpp reports nothing for 0, so one alternative is asked for and dropped.
             asked["n_probs"] = max(self.logprobs, 1)
         schema = {"type": "object"} if self.json_object else self.json_schema
-        return asked | ({"json_schema": dict(schema)} if schema is not None else {})
+        if schema is not None:
+            asked["json_schema"] = {**schema, "x-guidance": COMPACT}
+        return asked
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from helpers.backend.api.answering import as_choice, begin, whole
 from helpers.backend.api.routes.common import ServiceOf, sse
+from helpers.backend.protocol.json_schema import enforceable
 from helpers.backend.protocol.response_format import Choice
 from helpers.backend.protocol.sampling import Delta, Sampling
 from helpers.backend.protocol.schemas import (
@@ -57,8 +58,19 @@ def _sampling(body: ResponseRequest) -> Sampling:
         top_p=1.0 if body.top_p is None else body.top_p,
         max_tokens=body.max_output_tokens,
         json_object=bool(form and form.type == "json_object"),
-        json_schema=form.schema_ if form and form.type == "json_schema" else None,
+        json_schema=_schema(form) if form and form.type == "json_schema" else None,
     )
+
+
+def _schema(form: TextFormat) -> dict[str, Any]:
+    if form.schema_ is None:
+        raise ApiError(
+            400,
+            "Missing required parameter: 'text.format.schema'.",
+            param="text.format.schema",
+            code="missing_required_parameter",
+        )
+    return enforceable(form.schema_, param="text.format")
 
 
 def _input(body: ResponseRequest) -> list[dict[str, Any]]:
