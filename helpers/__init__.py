@@ -3,12 +3,13 @@
 Eleven packages that a notebook imports, each with a few verbs:
 
     connection    connect to a server that speaks OpenAI's API; ours starts by itself
-    datasets      read, clean, split, validate, convert
+    datasets      read, clean, split, validate, convert; `datasets.jsonl` reads and writes JSONL
     costs         dated prices, monthly bills, which method to take
     finetuning    plan, start, follow and export a job
     evaluation    ask, grade, compare, keep results
     rag           build an index, search, answer from what was found
-    course        chapters, quiz questions, exercises, a learner's progress
+    course        chapters, exercises, a learner's progress; `course.state_folder("name")` is
+                  where a notebook keeps what it makes, `course.CourseError` what a caller catches
     support_desk  all that belongs to the course's fictional provider
     widgets       what a reader looks at and clicks
     capstone      your own table through every method

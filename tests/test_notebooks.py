@@ -5,6 +5,9 @@ That a compared cell has a stored output matters most: nbval passes a stripped n
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,11 @@ import nbformat
 import pytest
 
 from tests.places import ROOT
+from tests.test_layers import FACADES
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_LINES = 20
+MOST_NAMES = 45
 WORDS = range(500, 2001)
 MOST_CELLS = 60
 MOST_BYTES = 1_000_000
@@ -161,3 +166,79 @@ def test_metadata_is_free_of_times_and_of_this_python(notebook):
     assert "version" not in notebook.metadata.get("language_info", {})
     assert notebook.metadata.kernelspec.name == "python3"
     assert [i for i, c in code_cells(notebook) if "execution" in c.metadata] == []
+
+
+def parsed(source: str) -> ast.Module:
+    """A cell's code; the await of a cell, which stands in no function, included."""
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    tree = compile(source, "cell", "exec", flags)
+    assert isinstance(tree, ast.Module)
+    return tree
+
+
+def names_of_the_library(notebook: Any) -> set[tuple[str, str]]:
+    """What a notebook imports of the library: pairs of facade and name.
+
+    A facade imported whole is one name, `("rag", "")`, and counts once however much of it is
+    used; whatever is not a facade or a name that one offers keeps its path, and is wrong.
+    """
+    found: set[tuple[str, str]] = set()
+    for _, cell in code_cells(notebook):
+        for node in ast.walk(parsed(cell.source)):
+            if isinstance(node, ast.Import):
+                whole = [alias.name for alias in node.names if alias.name.startswith("helpers")]
+                found |= {(name.removeprefix("helpers."), "") for name in whole}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers"):
+                package = (node.module or "").removeprefix("helpers").removeprefix(".")
+                names = [alias.name for alias in node.names]
+                found |= {(package, name) if package else (name, "") for name in names}
+    return found
+
+
+def test_notebooks_import_from_the_facades_alone(notebook):
+    offered = {name: importlib.import_module(f"helpers.{name}") for name in FACADES}
+    wrong = [
+        ".".join(filter(None, (package, name)))
+        for package, name in names_of_the_library(notebook)
+        if package not in offered
+        or (name and name not in getattr(offered[package], "__all__", [name]))
+    ]
+    assert sorted(wrong) == []
+
+
+def bound_by_imports(notebook: Any) -> dict[str, Any]:
+    """By the name that a notebook gives it: what it imports of the library."""
+    found = {}
+    for package, name in names_of_the_library(notebook):
+        module = importlib.import_module(f"helpers.{package}")
+        found[name or package] = getattr(module, name) if name else module
+    return found
+
+
+def resolved(node: ast.expr, known: dict[str, Any]) -> Any:
+    """What a chain such as `rag.Chunking` stands for; None if it is nothing of the library."""
+    if isinstance(node, ast.Name):
+        return known.get(node.id)
+    if isinstance(node, ast.Attribute):
+        owner = resolved(node.value, known)
+        return getattr(owner, node.attr) if inspect.ismodule(owner) else None
+    return None
+
+
+def test_what_notebooks_call_is_there_and_takes_what_it_is_given(notebook):
+    """A renamed function or argument shows here, without a run of the notebook."""
+    known = bound_by_imports(notebook)
+    for _, cell in code_cells(notebook):
+        for node in ast.walk(parsed(cell.source)):
+            if isinstance(node, ast.Attribute):
+                resolved(node, known)
+            if isinstance(node, ast.Call) and callable(called := resolved(node.func, known)):
+                given = [a for a in node.args if not isinstance(a, ast.Starred)]
+                named = {k.arg: None for k in node.keywords if k.arg}
+                inspect.signature(called).bind_partial(*given, **named)
+
+
+def test_few_names_of_the_library_carry_the_whole_course():
+    read = [nbformat.read(path, as_version=4) for path in NOTEBOOKS]
+    names = set().union(*(names_of_the_library(notebook) for notebook in read))
+    assert len(names) <= MOST_NAMES, sorted(names)

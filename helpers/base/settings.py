@@ -67,6 +67,13 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     )
 
 
+def state_folder(name: str = ".") -> Path:
+    """A folder below the state for what a notebook makes; it is there when this returns."""
+    folder = load().state / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def package_file(package: str, relative: str) -> Path | None:
     """Path of a file inside an installed package, without importing the package."""
     spec = importlib.util.find_spec(package)

@@ -12,6 +12,7 @@ from helpers.base.facade import offer
 __all__ = [
     "Hyperparameters",
     "approve",
+    "chat_example",
     "client_address",
     "export",
     "fine_tune",
@@ -26,6 +27,7 @@ __getattr__, __dir__ = offer(
     {
         "Hyperparameters": "jobs:Hyperparameters",
         "approve": "job_plan:approve",
+        "chat_example": "helpers.backend.training.examples:chat_example",
         "client_address": "exporting:client_address",
         "export": "exporting:export",
         "fine_tune": "jobs:fine_tune",

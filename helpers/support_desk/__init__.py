@@ -10,6 +10,9 @@ Not for: your own table, see `helpers.datasets`.
 from helpers.base.facade import offer
 
 __all__ = [
+    "DECLINE",
+    "KEEP",
+    "SYSTEM",
     "continue_v1",
     "desk",
     "desk_scorers",
@@ -23,6 +26,9 @@ __all__ = [
 __getattr__, __dir__ = offer(
     __name__,
     {
+        "DECLINE": "desk:DECLINE",
+        "KEEP": "desk:KEEP",
+        "SYSTEM": "desk:SYSTEM",
         "continue_v1": "recipes:continue_v1",
         "desk": "desk",
         "desk_scorers": "desk_scorers",

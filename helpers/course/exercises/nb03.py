@@ -34,7 +34,9 @@ _recall = number(
 def _scored(wanted: float) -> Callable[[Any], str | None]:
     def judge(got: Any) -> str | None:
         if not isinstance(got, Score):
-            return f"it returns {type(got).__name__}; wanted is a Score, such as Score(1.0)."
+            return (
+                f"it returns {type(got).__name__}; wanted is a Score, such as scorers.Score(1.0)."
+            )
         if got.value != wanted:
             return f"the value is {shown(got.value)}; wanted is {wanted}."
         return None
@@ -83,15 +85,15 @@ TASKS = (
         "A scorer is a small function: output and sample in, Score out.",
         _scorer,
         (
-            "`Score(1.0)` is good, `Score(0.0, 'why')` is bad.",
+            "`scorers.Score(1.0)` is good, `scorers.Score(0.0, 'why')` is bad.",
             'A test such as `"!" in output` finds the mark.',
-            'return Score(0.0, "shouts") if "!" in output else Score(1.0)',
+            '`return scorers.Score(0.0, "shouts")` where it stands, else `scorers.Score(1.0)`.',
         ),
-        """from helpers.evaluation.scorers import Score
+        """from helpers.evaluation import scorers
 
 
 def answer(output, sample):
-    return Score(0.0, "shouts") if "!" in output else Score(1.0)""",
+    return scorers.Score(0.0, "shouts") if "!" in output else scorers.Score(1.0)""",
     ),
     Task(
         "03-paired",

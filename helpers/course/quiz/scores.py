@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from helpers.course.quiz.questions import Question
+from helpers.course import progress
+from helpers.course.quiz.questions import Question, load
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,9 @@ def by_topic(questions: Iterable[Question], right: Mapping[str, bool]) -> list[T
         )
         for topic, group in groups.items()
     ]
+
+
+def recorded() -> list[TopicScore]:
+    """The scores of all questions, from what this learner has answered so far."""
+    right = {name: row["right"] for name, row in progress.read().questions.items()}
+    return by_topic(load().values(), right)
