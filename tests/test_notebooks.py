@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import nbformat
@@ -21,6 +22,9 @@ from tests.test_layers import FACADES
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_LINES = 20
 MOST_NAMES = 45
+# These two are about prompts and searches; what makes a table of them stands in the library.
+SHORT = ("05", "06")
+MEDIAN, LONGEST_SHORT = 6, 15
 WORDS = range(500, 2001)
 MOST_CELLS = 60
 MOST_BYTES = 1_000_000
@@ -135,6 +139,15 @@ def _texts(outputs: Any) -> list[str]:
 def test_cells_are_short(notebook):
     long = {i: n for i, c in code_cells(notebook) if (n := len(c.source.splitlines())) > MOST_LINES}
     assert long == {}
+
+
+@pytest.mark.parametrize("number", SHORT)
+def test_cells_of_the_two_longest_notebooks_are_shorter_still(number):
+    (path,) = (p for p in NOTEBOOKS if p.name.startswith(number))
+    cells = code_cells(nbformat.read(path, as_version=4))
+    lines = [len(cell.source.splitlines()) for _, cell in cells]
+    assert median(lines) <= MEDIAN
+    assert max(lines) <= LONGEST_SHORT
 
 
 def test_length_suits_one_sitting(notebook):
