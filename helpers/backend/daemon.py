@@ -11,21 +11,24 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
+import logging
 import os
 import secrets
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.base.errors import BackendError
+from helpers.base.errors import BackendError, CourseError
+from helpers.base.files import locked, write_text
 from helpers.base.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ REST_SECONDS = 10 * 60
 """A model that was not asked for so long is unloaded; the next question takes 0.5 s more."""
 IDLE_SECONDS = 8 * 3600
 """A server that nobody started by hand ends itself after this long without a request or job."""
+LOG_BYTES = 10 * 2**20
+"""A longer log is put aside when the next server starts."""
 SPIN = "2000"
 """Rounds that a thread of llama.cpp waits for the others before it gives its core away, where it
 is built with GNU's OpenMP. By default it holds the core so long that, beside another busy program
@@ -64,7 +69,9 @@ def ensure_running(settings: Settings) -> Address:
     if found := find(settings):
         return found
     settings.state.mkdir(parents=True, exist_ok=True)
-    with _starting(settings):
+    # Only one process starts the server; the others wait, and then find it.
+    guard = settings.state / "starting.lock"
+    with locked(guard, held=_slow_start, seconds=START_SECONDS):
         if found := find(settings):
             return found
         spawned, present = None, _process(settings)
@@ -93,6 +100,10 @@ def ensure_running(settings: Settings) -> Address:
     raise BackendError(
         f"the server did not start: {_log_end(settings)}", fix="run: python3 -m helpers doctor"
     )
+
+
+def _slow_start() -> BackendError:
+    return BackendError("another process is starting the server", fix="try again")
 
 
 def find(settings: Settings) -> Address | None:
@@ -147,28 +158,80 @@ def serve(
     host: str = "127.0.0.1",
     *,
     idle_seconds: float | None = None,
+    own_log: bool = True,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Run the server in this process until it is interrupted."""
+    """Run the server in this process until it is interrupted; `announce` gets its address.
+
+    `own_log`: write what goes wrong to the log file as well, for one that was started by hand;
+    what one in the background says stands there already. Raises `BackendError` if another
+    server works on this state folder.
+    """
     # Before llama.cpp is loaded, which reads it then. The trainer inherits it, and is as fast.
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     import uvicorn
 
+    # Held for life: two servers on one folder would both train its jobs. A lock of the
+    # operating system cannot be left over, and does not depend on whether the other answers.
+    with locked(settings.state / "server.lock", held=lambda: _taken(settings)):
+        listener = _listen(host, port or 0)
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        address = settings.state / "server.json"
+        write_text(address, json.dumps({"url": url, "pid": os.getpid()}))
+        try:
+            app = _app(settings, host)
+            config = uvicorn.Config(
+                app, log_level="warning", access_log=False, timeout_graceful_shutdown=2
+            )
+            if own_log:
+                _write_log(log_file(settings))
+            server = uvicorn.Server(config)
+            threading.Thread(
+                target=_watch, args=(server, app.state.service, idle_seconds), daemon=True
+            ).start()
+            announce(url)
+            server.run(sockets=[listener])
+        finally:
+            address.unlink(missing_ok=True)
+
+
+def _app(settings: Settings, host: str) -> Any:
+    """The application; a database that cannot be opened is said in one line."""
     from helpers.backend.api.app import LOCAL_HOSTS, create_app
 
-    settings.state.mkdir(parents=True, exist_ok=True)
-    listener = _listen(host, port or 0)
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    app = create_app(settings, token=token_of(settings), hosts=(*LOCAL_HOSTS, host))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    threading.Thread(
-        target=_watch, args=(server, app.state.service, idle_seconds), daemon=True
-    ).start()
-    _write(settings.state / "server.json", json.dumps({"url": url, "pid": os.getpid()}))
     try:
-        server.run(sockets=[listener])
-    finally:
-        (settings.state / "server.json").unlink(missing_ok=True)
+        return create_app(settings, token=token_of(settings), hosts=(*LOCAL_HOSTS, host))
+    except (OSError, sqlite3.Error) as error:
+        raise BackendError(
+            f"the server cannot work in {settings.state}: {error}",
+            fix="make room on the disk, or name another folder with WORKBOOK_STATE",
+        ) from error
+
+
+def _taken(settings: Settings) -> BackendError:
+    try:
+        known = json.loads((settings.state / "server.json").read_text(encoding="utf-8"))
+        who, end = f"process {known['pid']}, {known['url']}", f"end process {known['pid']}"
+    except (OSError, ValueError, KeyError):
+        who, end = "it is just starting", "wait a second"
+    return BackendError(
+        f"another server works on {settings.state} ({who})", fix=f"use that one, or {end}"
+    )
+
+
+def log_file(settings: Settings) -> Path:
+    """Where the server of this state folder writes what goes wrong."""
+    return settings.state / "logs" / "server.log"
+
+
+def _write_log(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    # uvicorn's own logger hands nothing on to the root.
+    for name in (None, "uvicorn"):
+        logging.getLogger(name).addHandler(handler)
+    logging.getLogger().addHandler(logging.StreamHandler())
 
 
 def token_of(settings: Settings) -> str:
@@ -192,22 +255,18 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
 def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     """A server of its own session, so that it outlives the notebook that needed it first."""
-    logs = settings.state / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    log_path = log_file(settings)
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    if log_path.is_file() and log_path.stat().st_size > LOG_BYTES:
+        log_path.replace(log_path.with_suffix(".old.log"))
     # Each platform's way to cut a process loose from its parent's terminal.
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
         detached = {"creationflags": flags}
-    with (logs / "server.log").open("ab") as log:
+    with log_path.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "helpers.backend.daemon"],
             cwd=settings.root,
@@ -219,35 +278,9 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         )
 
 
-@contextlib.contextmanager
-def _starting(settings: Settings) -> Iterator[None]:
-    """Only one process starts the server; a lock left by a dead one expires."""
-    lock = settings.state / "starting"
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - lock.stat().st_mtime > START_SECONDS:
-                    lock.unlink()
-            if time.monotonic() > deadline:
-                raise BackendError(
-                    "another process is starting the server", fix="try again"
-                ) from None
-            time.sleep(0.05)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
 def _log_end(settings: Settings) -> str:
     try:
-        text = (settings.state / "logs" / "server.log").read_text(
-            encoding="utf-8", errors="replace"
-        )
+        text = log_file(settings).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return "no log"
     return text.strip().splitlines()[-1] if text.strip() else "the log is empty"
@@ -273,4 +306,7 @@ def _watch(server: Any, service: Service, end_after: float | None) -> None:
 if __name__ == "__main__":
     # A crash inside llama.cpp would otherwise leave an empty log.
     faulthandler.enable()
-    serve(load(), idle_seconds=IDLE_SECONDS)
+    try:
+        serve(load(), idle_seconds=IDLE_SECONDS, own_log=False)
+    except CourseError as error:
+        sys.exit(f"error: {error}")

@@ -32,3 +32,7 @@ class BackendError(CourseError):
 
 class NotAvailable(CourseError):
     """The chosen endpoint does not offer what was asked for."""
+
+
+class NoSpaceError(DataError):
+    """The disk is full, or the user's share of it; nothing was half written."""

@@ -2,21 +2,27 @@
 
 For: every file that the library or the server writes. Not for: what stands in it.
 
-    with atomic("report.html") as stream:
-        stream.write(b"<p>done</p>")
+    write_text("report.html", "<p>done</p>")
+    with atomic("train.jsonl") as stream:       # replaces the file when the block ends well
+        stream.write(b"{}\n")
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from helpers.base.errors import DataError
+from helpers.base.errors import CourseError, DataError, NoSpaceError
+
+PARTIAL = ".partial"
+"""How the name of a file ends that is being written; it begins with a dot."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def own_copy(source: Path, target: Path) -> None:
@@ -51,25 +57,116 @@ def opened(source: Readable) -> Iterator[BinaryIO]:
 def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A binary stream whose bytes replace the file at `path` when the block ends well.
 
-    Raises `DataError` where nothing can be written: no such place, no right, no room.
+    Raises `DataError` where nothing can be written: no such place, no right, no room
+    (`NoSpaceError`).
+    """
+    with atomic_path(path) as partial, partial.open("wb") as stream:
+        yield stream
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The path of a new empty file that replaces the one at `path` when the block ends well.
+
+    For libraries that write to a path and not to a stream. Errors as for `atomic`.
     """
     target = Path(path)
-    partial = None
-    try:
+    with _said(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        # The name differs each time: two processes may write the same target at once.
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=PARTIAL
+        )
+        os.close(handle)
         partial = Path(name)
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.chmod(0o644)
-        partial.replace(target)
-    except BaseException as error:
-        if partial is not None:
+        try:
+            yield partial
+            # Without this the new name can reach the disk before the bytes: after a power
+            # cut, the file would be there and empty.
+            _flush(partial)
+            partial.chmod(0o644)
+            partial.replace(target)
+        except BaseException:
             partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            fix = "choose another place, or make room"
-            raise DataError(f"{target.name} cannot be written: {reason}", fix=fix) from error
-        raise
+            raise
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder that replaces the one at `path` when the block ends well.
+
+    A folder cannot be replaced in one step: a crash between the two leaves none, never half.
+    """
+    with _said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL))
+        try:
+            yield partial
+            for file in partial.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            partial.chmod(0o755)
+            shutil.rmtree(path, ignore_errors=True)
+            partial.replace(path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Replace a file by these bytes, whole or not at all. Errors as for `atomic`."""
+    with atomic(path) as stream:
+        stream.write(data)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Replace a file by this text in UTF-8, whole or not at all. Errors as for `atomic`."""
+    write_bytes(path, text.encode())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in a folder; nobody may be writing there now."""
+    for left in folder.glob(f".*{PARTIAL}"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(
+    path: str | os.PathLike[str], *, held: Callable[[], CourseError], seconds: float = 0
+) -> Iterator[None]:
+    """Hold a lock that the operating system gives back however this process ends.
+
+    Waits `seconds` for another holder, then raises what `held` makes; its message should say
+    who that may be. The file stays: one that is removed could be locked by two at once.
+    """
+    import filelock
+
+    lock = filelock.FileLock(path, timeout=seconds, thread_local=False)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(poll_interval=0.05)
+    except filelock.Timeout:
+        raise held() from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _said(target: Path) -> Iterator[None]:
+    """Turn the system's errors into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"{target.name} cannot be written: {reason}"
+        if error.errno in NO_SPACE:
+            raise NoSpaceError(message, fix="make room on the disk, then try again") from error
+        raise DataError(message, fix="choose another place, or make room") from error
+
+
+def _flush(path: Path) -> None:
+    # Windows flushes only what is open for writing.
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())

@@ -15,7 +15,6 @@ import functools
 import gzip
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.base import settings
 from helpers.base.chat_format import END, START, Message, chat_text, turns
 from helpers.base.errors import SetupError
+from helpers.base.files import write_bytes, write_text
 from helpers.base.gguf_header import read_header
 
 if TYPE_CHECKING:
@@ -126,16 +126,8 @@ def _cached(source: Path, cache: Path) -> LocalTokenizer:
     stat = source.stat()
     file = cache / f"tokenizer-{source.stem}-{stat.st_size}-{stat.st_mtime_ns}.json"
     if not file.is_file():
-        _write(file, _build(source).to_str().encode())
+        write_text(file, _build(source).to_str())
     return LocalTokenizer(Tokenizer.from_file(str(file)))
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Write all or nothing; several processes and threads may do so at once."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as partial:
-        partial.write(data)
-    os.replace(partial.name, target)
 
 
 def reads(header: Mapping[str, Any]) -> bool:
@@ -183,7 +175,7 @@ def openai_tokenizer(name: str = "o200k_base") -> tiktoken.Encoding:
     cache = settings.load().state / "cache" / "tiktoken"
     target = cache / CACHE_NAMES[name]
     if not target.is_file():
-        _write(target, gzip.decompress(_packaged(name).read_bytes()))
+        write_bytes(target, gzip.decompress(_packaged(name).read_bytes()))
     # tiktoken looks for its cache nowhere else, and would download without one.
     os.environ["TIKTOKEN_CACHE_DIR"] = str(cache)
     import tiktoken

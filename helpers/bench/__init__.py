@@ -17,6 +17,7 @@ from typing import Any
 
 from helpers.base import settings
 from helpers.base.errors import CourseError
+from helpers.base.files import write_text
 from helpers.bench.measurements import BenchRow, chosen
 
 GROUPS = {
@@ -60,15 +61,12 @@ def measured(
 
 def write(state: Path, rows: Sequence[BenchRow], header: str) -> None:
     """bench.json holds the rows of the latest run, bench.md the same as a table."""
-    state.mkdir(parents=True, exist_ok=True)
     texts = {
         "bench.json": json.dumps([row.as_json() for row in rows], indent=1),
         "bench.md": f"{header}\n\n{table(rows)}",
     }
     for name, text in texts.items():
-        partial = state / f"{name}.partial"
-        partial.write_text(f"{text}\n", encoding="utf-8")
-        partial.replace(state / name)
+        write_text(state / name, f"{text}\n")
 
 
 def line(row: BenchRow) -> str:

@@ -183,12 +183,10 @@ def _stamp_file(folder: Path) -> Path:
 
 def write_stamp(stamp: Path, state: dict[str, object]) -> None:
     """Write a stamp in one step, so that it is there whole or not at all."""
-    draft = stamp.with_suffix(".new")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(state, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(stamp)
+    # Only here: an older Python could not import it, and is to be told so in words.
+    from helpers.base.files import write_text
+
+    write_text(stamp, json.dumps(state, indent=1))
 
 
 def _check_version(version: tuple[int, int]) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from helpers.base import settings
 from helpers.base.errors import CourseError
+from helpers.base.files import write_text
 from helpers.base.settings import Settings
 from helpers.cli import processes
 from helpers.cli.test import notebooks
@@ -158,9 +159,7 @@ def record(file: Path, done: list[NotebookRun]) -> None:
     except (OSError, ValueError):
         known = {}
     known |= {one.name: asdict(one) | {"minutes": round(one.seconds / 60, 2)} for one in done}
-    draft = file.with_suffix(".new")
-    draft.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    draft.replace(file)
+    write_text(file, json.dumps(known, indent=1) + "\n")
 
 
 def _one(path: Path, report: Path, *, update: bool) -> NotebookRun:

@@ -20,9 +20,12 @@ def run(root: Path, options: argparse.Namespace) -> int:
             f"a server already answers at {found.url}", fix="use that one, or end it"
         )
     port = options.port or free_port(options.host)
-    print(f"OPENAI_BASE_URL=http://{options.host}:{port}/v1")
-    print(f"the key is in {config.state / 'token'}; Ctrl-C ends the server", flush=True)
-    daemon.serve(config, port, options.host)
+
+    def announce(url: str) -> None:
+        print(f"OPENAI_BASE_URL={url}/v1")
+        print(f"the key is in {config.state / 'token'}; Ctrl-C ends the server", flush=True)
+
+    daemon.serve(config, port, options.host, announce=announce)
     return 0
 
 

@@ -9,13 +9,9 @@ gather exported files. Not for: results of models, see `helpers.evaluation.gradi
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.base import settings
 from helpers.base.errors import DataError
+from helpers.base.files import locked, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = 1
-WAITS = 100
-"""How often another kernel's lock is looked at, 20 ms apart, before it counts as left over."""
-_LOCK = threading.Lock()
+WAIT_SECONDS = 10
+"""How long another kernel may take to write its few lines."""
 
 
 @dataclass
@@ -74,44 +70,33 @@ def read(source: Path | None = None) -> LearnerProgress:
 
 
 def write(progress: LearnerProgress, target: Path | None = None) -> Path:
-    """Write the whole file beside the old one, then swap: a crash leaves one of the two."""
+    """Write the whole file: a crash leaves the old one or the new one."""
     file = target or path()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name, suffix=".partial")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(asdict(progress), stream, indent=1)
-    os.replace(name, file)
+    write_text(file, json.dumps(asdict(progress), indent=1))
     return file
 
 
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Keep other threads and other kernels out; whoever waits 2 s goes on all the same."""
-    guard = path().with_name("progress.lock")
-    guard.parent.mkdir(parents=True, exist_ok=True)
-    with _LOCK:
-        for _ in range(WAITS):
-            with contextlib.suppress(FileExistsError):
-                guard.mkdir()
-                break
-            time.sleep(0.02)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                guard.rmdir()
-
-
 def update(change: Callable[[LearnerProgress], None]) -> LearnerProgress:
-    """Read, change and write as one step."""
+    """Read, change and write as one step; other threads and kernels wait.
+
+    Raises `DataError` when one of them holds the file for longer than 10 s.
+    """
     if settings.load().headless:
         change(progress := LearnerProgress())
         return progress
-    with _alone():
+    guard = path().with_name("progress.json.lock")
+    with locked(guard, held=_held, seconds=WAIT_SECONDS):
         progress = read()
         change(progress)
         write(progress)
         return progress
+
+
+def _held() -> DataError:
+    return DataError(
+        f"another notebook has held {path().name} for {WAIT_SECONDS} s",
+        fix="restart the kernel that does not go on, then run this again",
+    )
 
 
 def record_exercise(name: str, *, solved: bool) -> None:

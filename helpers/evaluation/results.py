@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from helpers.base.errors import DataError
+from helpers.base.files import write_text
 from helpers.evaluation.grading import EvaluationReport
 
 
@@ -65,10 +65,7 @@ def save_result(
         report.scorers,
         details,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{name}.json.partial"
-    partial.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
-    os.replace(partial, folder / f"{name}.json")
+    write_text(folder / f"{name}.json", json.dumps(asdict(result), indent=1))
     return result
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from helpers.backend import daemon
 from helpers.base.errors import BackendError
+from helpers.base.files import locked
 
 
 @pytest.fixture
@@ -70,6 +71,29 @@ def test_a_number_that_another_program_has_now_is_not_ended(settings, silent, sp
     assert other.poll() is None
     other.kill()
     other.wait()
+
+
+def test_no_second_server_works_on_one_state_folder(settings, silent):
+    """Whether the first answers or not: it holds the folder for life."""
+    with (
+        locked(settings.state / "server.lock", held=RuntimeError),
+        pytest.raises(BackendError) as refused,
+    ):
+        daemon.serve(settings)
+    said = str(refused.value)
+    assert f"process {silent.pid}" in said
+    assert "\n" not in said
+    assert not (settings.state / "workbook.db").exists()
+
+
+def test_a_second_server_ends_in_one_line(settings):
+    env = os.environ | {"WORKBOOK_STATE": str(settings.state)}
+    with locked(settings.state / "server.lock", held=RuntimeError):
+        command = [sys.executable, "-m", "helpers.backend.daemon"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: another server works on ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other rights than file modes")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.backend.storage.processes import watch_parent
+from helpers.base.files import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ class Task:
     def write(self, folder: Path) -> None:
         """Store it in the batch's folder, without the answers of an earlier one."""
         (folder / ANSWERED).unlink(missing_ok=True)
-        (folder / TASK).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        write_text(folder / TASK, json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, folder: Path) -> Task:

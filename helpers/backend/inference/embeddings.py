@@ -12,8 +12,6 @@ original was below 0.999 in the tests.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ import xllamacpp
 
 from helpers.backend.inference.pool import common_params, start
 from helpers.base.errors import BackendError
+from helpers.base.files import atomic_path
 from helpers.base.settings import EMBEDDING_MODEL, EMBEDDING_SHA256, embedding_folder
 
 if TYPE_CHECKING:
@@ -102,10 +101,8 @@ def converted(cache: Path) -> Path:
         raise BackendError(
             "the embedding model is not installed", fix="run: python3 -m helpers doctor"
         )
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as partial:
-        write_gguf(folder, Path(partial) / target.name)
-        os.replace(Path(partial) / target.name, target)
+    with atomic_path(target) as partial:
+        write_gguf(folder, partial)
     return target
 
 

@@ -12,9 +12,9 @@ served as they are.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from helpers.base.files import atomic_path
 from helpers.base.settings import base_gguf, served_gguf
 
 
@@ -24,13 +24,8 @@ def write() -> Path:
     if source is None:
         raise FileNotFoundError("the base model is not installed")
     if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
-        try:
+        with atomic_path(target) as partial:
             requantize(source, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
     return target
 
 

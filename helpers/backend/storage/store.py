@@ -10,13 +10,14 @@ For: everything that must survive a restart or a kill. Not for: what it means.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
+
+from helpers.base.files import atomic, write_bytes
 
 Kind = Literal["file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch"]
 Document = dict[str, Any]
@@ -124,20 +125,13 @@ class Store:
 
     def save_file(self, key: str, source: BinaryIO) -> int:
         """Copy an upload to disk; returns its bytes."""
-        partial = self.files / f"{key}.partial"
-        with partial.open("wb") as target:
+        with atomic(self.files / key) as target:
             shutil.copyfileobj(source, target, CHUNK)
-            target.flush()
-            os.fsync(target.fileno())
-            size = target.tell()
-        os.replace(partial, self.files / key)
-        return size
+            return target.tell()
 
     def write_file(self, key: str, data: bytes) -> None:
         """Store bytes that the server made itself."""
-        partial = self.files / f"{key}.partial"
-        partial.write_bytes(data)
-        os.replace(partial, self.files / key)
+        write_bytes(self.files / key, data)
 
     def job_dir(self, job_id: str) -> Path:
         """The folder of a job's process."""

@@ -7,8 +7,7 @@ For: checkpoints. The PEFT folder loads with plain `peft`, the GGUF with llama.c
 
 from __future__ import annotations
 
-import os
-import shutil
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,26 @@ import torch
 from peft import PeftModel
 
 from helpers.backend.training.base import LAYER_NAMES, permute
+from helpers.base.files import atomic_folder
 
-GGUF_NAME = "adapter.gguf"
+CONFIG_NAME, GGUF_NAME = "adapter_config.json", "adapter.gguf"
 
 
 def save_adapter(model: PeftModel, folder: Path) -> Path:
-    """Write both forms beside `folder`, then swap it in: a crash leaves no half folder."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    model.save_pretrained(str(partial), save_embedding_layers=False)
-    write_gguf(model, partial / GGUF_NAME)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    """Write both forms into `folder`, which is there whole or not at all."""
+    with atomic_folder(folder) as partial:
+        model.save_pretrained(str(partial), save_embedding_layers=False)
+        _in_fixed_order(partial / CONFIG_NAME)
+        write_gguf(model, partial / GGUF_NAME)
     return folder
+
+
+def _in_fixed_order(config: Path) -> None:
+    """peft keeps the target modules as a set, whose order differs from process to process:
+    two equal adapters would have files that differ."""
+    body = json.loads(config.read_text(encoding="utf-8"))
+    body["target_modules"] = sorted(body["target_modules"])
+    config.write_text(json.dumps(body, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def write_gguf(model: PeftModel, path: Path) -> None:

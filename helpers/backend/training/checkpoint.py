@@ -9,12 +9,13 @@ from seed and epoch, the noise from seed and step.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
+
+from helpers.base.files import atomic
 
 
 def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
@@ -31,17 +32,14 @@ def save_state(
     extra: dict[str, Any],
 ) -> None:
     """Write the state after `step` steps, then swap it in, so that a kill leaves one whole."""
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "step": step,
-            "weights": {name: p.data for name, p in trainable(model).items()},
-            "optimizer": optimizer.state_dict(),
-            "extra": extra,
-        },
-        partial,
-    )
-    os.replace(partial, path)
+    state = {
+        "step": step,
+        "weights": {name: p.data for name, p in trainable(model).items()},
+        "optimizer": optimizer.state_dict(),
+        "extra": extra,
+    }
+    with atomic(path) as stream:
+        torch.save(state, stream)
 
 
 def restore(

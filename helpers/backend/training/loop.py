@@ -9,8 +9,8 @@ For: the trainer process, and anything that trains in process (`bench`, tests).
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +32,7 @@ from helpers.backend.training.examples import Example, Pair, read_examples, read
 from helpers.backend.training.forward import Network, Noise
 from helpers.backend.training.objectives import Stats, dpo, supervised
 from helpers.backend.training.spec import LOSSES, RESUME, TrainSpec
+from helpers.base.files import write_text
 from helpers.base.tokens import local_tokenizer
 
 Item = Example | Pair
@@ -263,12 +264,11 @@ class Trainer:
         )
 
     def _write_losses(self) -> None:
-        partial = self.job_dir / f"{LOSSES}.partial"
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(["line", "loss"])
-            writer.writerows(sorted(self.by_line.items()))
-        os.replace(partial, self.job_dir / LOSSES)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(["line", "loss"])
+        writer.writerows(sorted(self.by_line.items()))
+        write_text(self.job_dir / LOSSES, text.getvalue())
 
 
 def _length(item: Item) -> int:

@@ -10,12 +10,11 @@ For: both sides of the process boundary, so it imports nothing heavy.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from helpers.base.files import own_copy
+from helpers.base.files import own_copy, write_text
 
 SPEC, PROGRESS, STOP, RESUME = "spec.json", "progress.jsonl", "stop", "resume.pt"
 LOSSES = "example_losses.csv"
@@ -54,10 +53,7 @@ class TrainSpec:
 
     def write(self, job_dir: Path) -> None:
         """Store it in the job's folder."""
-        job_dir.mkdir(parents=True, exist_ok=True)
-        partial = job_dir / f"{SPEC}.partial"
-        partial.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        os.replace(partial, job_dir / SPEC)
+        write_text(job_dir / SPEC, json.dumps(asdict(self), indent=1))
 
     def with_own_files(self, job_dir: Path) -> TrainSpec:
         """The same with files in the job's folder: uploads may be deleted while it waits."""

@@ -22,6 +22,7 @@ from typing import Any, TextIO
 
 from helpers.backend.storage.processes import watch_parent
 from helpers.backend.training.spec import PAUSED, PROGRESS, STOP, TrainSpec, read_progress
+from helpers.base.files import write_text
 
 
 class ProgressFile:
@@ -30,9 +31,7 @@ class ProgressFile:
     def __init__(self, job_dir: Path, *, keep_to_step: int) -> None:
         self.path = job_dir / PROGRESS
         kept = [row for row in read_progress(job_dir) if _until(row, keep_to_step)]
-        partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        os.replace(partial, self.path)
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self._stream: TextIO = self.path.open("a", encoding="utf-8")
 
     def emit(self, row: dict[str, Any]) -> None:
