@@ -22,13 +22,8 @@ from helpers.backend.batch.queue import Batches
 from helpers.backend.finetune.queue import Jobs
 from helpers.backend.inference.engine import Engine
 from helpers.backend.inference.models import ServedModel, base_models
-from helpers.backend.protocol.schemas import (
-    ApiError,
-    BatchRequest,
-    new_id,
-    not_found,
-    unknown_model,
-)
+from helpers.backend.protocol.errors import ApiError, not_found, unknown_model
+from helpers.backend.protocol.schemas import BatchRequest, new_id
 from helpers.backend.storage.store import Document, Store
 from helpers.backend.storage.uploads import base_name, document
 from helpers.base.settings import EMBEDDING_MODEL, Settings

@@ -40,7 +40,8 @@ from helpers.backend.api.routes import (
 )
 from helpers.backend.batch.queue import Ask
 from helpers.backend.inference.engine import ContextTooLong, Engine
-from helpers.backend.protocol.schemas import ApiError, new_id
+from helpers.backend.protocol.errors import ApiError
+from helpers.backend.protocol.schemas import new_id
 from helpers.backend.service import Limits, Service
 from helpers.backend.storage.store import Store
 from helpers.base.errors import CourseError

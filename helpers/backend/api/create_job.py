@@ -13,13 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from helpers.backend.protocol.schemas import (
-    ApiError,
-    HyperparameterRequest,
-    JobRequest,
-    new_id,
-    unknown_model,
-)
+from helpers.backend.protocol.errors import ApiError, unknown_model
+from helpers.backend.protocol.schemas import JobRequest, new_id
 from helpers.backend.service import MAX_TRAINING_TOKENS, Service
 from helpers.backend.storage.store import Document
 from helpers.backend.training.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT, resolve
@@ -87,9 +82,7 @@ def _job(
     gguf: Path,
     parent: Path | None,
 ) -> tuple[Document, TrainSpec]:
-    options = getattr(body.method, kind) if body.method else None
-    asked = (options and options.hyperparameters) or body.hyperparameters
-    asked = asked or HyperparameterRequest()
+    asked = body.settings
     found = resolve(examples, asked.n_epochs, asked.batch_size, asked.learning_rate_multiplier)
     beta = DEFAULT_BETA if asked.beta == "auto" else asked.beta
     seed = 42 if body.seed is None else body.seed
@@ -130,7 +123,7 @@ def _job(
         "training_file": body.training_file,
         "hyperparameters": shown,
         "trained_tokens": None,
-        "error": {"code": "", "message": "", "param": None},
+        "error": None,
         "integrations": [],
         "seed": seed,
         "estimated_finish": None,
@@ -139,5 +132,4 @@ def _job(
         "user_provided_suffix": body.suffix,
         "_suffix": body.suffix,
     }
-    job["error"] = None
     return job, spec

@@ -17,9 +17,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.response_format import chat_sampling
 from helpers.backend.protocol.sampling import Sampling
-from helpers.backend.protocol.schemas import ApiError, ChatRequest, new_id
+from helpers.backend.protocol.schemas import ChatRequest, new_id
 
 MOST_LINES = 50_000
 WINDOW_SECONDS = 24 * 3600

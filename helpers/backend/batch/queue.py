@@ -26,7 +26,8 @@ from helpers.backend.batch import line_format, worker
 from helpers.backend.batch.line_format import Answers, BatchLine, tally, total_usage
 from helpers.backend.batch.prompts import BulkChats
 from helpers.backend.inference.models import ServedModel
-from helpers.backend.protocol.schemas import ApiError, new_id, not_found
+from helpers.backend.protocol.errors import ApiError, not_found
+from helpers.backend.protocol.schemas import new_id
 from helpers.backend.storage.processes import start_bulk
 from helpers.backend.storage.store import Document, Store
 from helpers.backend.storage.uploads import keep

@@ -19,7 +19,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from helpers.backend.protocol.schemas import ApiError, new_id, not_found
+from helpers.backend.protocol.errors import ApiError, not_found
+from helpers.backend.protocol.schemas import new_id
 from helpers.backend.storage.processes import start_trainer
 from helpers.backend.storage.store import Document, Store
 from helpers.backend.storage.uploads import keep

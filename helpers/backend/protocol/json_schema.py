@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.sampling import COMPACT
-from helpers.backend.protocol.schemas import ApiError
 
 MOST = 100_000
 """No answer has more items, properties or characters at least than this."""

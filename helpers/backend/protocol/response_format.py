@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.json_schema import enforceable
 from helpers.backend.protocol.sampling import Sampling, TokenLogprob
-from helpers.backend.protocol.schemas import ApiError, ChatRequest, SamplingRequest, new_id
+from helpers.backend.protocol.schemas import ChatRequest, SamplingRequest, new_id
 
 FINGERPRINT = "fp_workbook"
 

@@ -1,9 +1,9 @@
-"""The shapes of OpenAI's API: requests as pydantic models, errors, lists, ids.
+"""The shapes of OpenAI's API: requests as pydantic models, lists, ids.
 
-For: the routes. A request may hold fields that are not named here; they are ignored,
-as a newer client may send them. Not for: deciding anything.
+For: the routes. Not for: deciding anything, nor for what this server does not do, see
+`helpers.backend.protocol.parameters`.
 
-    raise ApiError(404, "The model 'x' does not exist", code="model_not_found", param="model")
+    ChatRequest.model_validate(body).messages[0].plain()
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import secrets
 import string
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -24,47 +24,12 @@ from pydantic import (
     model_validator,
 )
 
+from helpers.backend.protocol.errors import ApiError
+from helpers.backend.protocol.parameters import check, unsupported
 from helpers.base.chat_format import role_of, text_of
 from helpers.base.settings import BASE_MODEL
 
 ALPHABET = string.ascii_letters + string.digits
-
-
-class ApiError(Exception):
-    """An answer that is an error, in OpenAI's envelope."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        type: str = "invalid_request_error",
-        param: str | None = None,
-        code: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        # Half of a surrogate pair, quoted from a request, could not be sent back.
-        message = message.encode("utf-8", "backslashreplace").decode()
-        super().__init__(message)
-        self.status = status
-        self.headers = dict(headers or {})
-        self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
-
-
-def not_found(kind: str, name: str, param: str = "id") -> ApiError:
-    """404 for a file or job that is not there."""
-    return ApiError(404, f"No such {kind} object: {name}", param=param, code="not_found")
-
-
-def unknown_model(name: str) -> ApiError:
-    """404 with the way to find out which models there are."""
-    return ApiError(
-        404,
-        f"The model '{name}' does not exist or you do not have access to it. "
-        "List the models with client.models.list().",
-        param="model",
-        code="model_not_found",
-    )
 
 
 def new_id(prefix: str, length: int = 24) -> str:
@@ -99,6 +64,20 @@ class Request(BaseModel):
         return body
 
 
+class Body(Request):
+    """A whole request. What it asks for is read, or it is refused; see `parameters`."""
+
+    limited: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asks_for_nothing_else(cls, body: Any) -> Any:
+        if isinstance(body, Mapping):
+            fields = {field.alias or name for name, field in cls.model_fields.items()}
+            check(fields, cls.limited, body)
+        return body
+
+
 class ContentPart(Request):
     type: str
     text: str = ""
@@ -110,18 +89,28 @@ class ChatMessage(Request):
     content: str | list[ContentPart] | None = None
     refusal: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
+    function_call: dict[str, Any] | None = None
+    audio: dict[str, Any] | None = None
+    name: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """Role and text, as the chat template takes them. Raises `ApiError` for a picture."""
+        if self.audio:
+            raise unsupported("messages.audio", "This model reads text only")
+        if self.name and self.role != "function":
+            why = "The chat template of this model knows roles, and no names"
+            raise unsupported("messages.name", why, "Write the name into the content")
         for part in self.content if isinstance(self.content, list) else ():
-            if "text" not in part.type and part.type != "refusal":
+            if part.type not in ("text", "input_text", "output_text", "refusal"):
                 raise ApiError(
                     400,
                     f"This model reads text only, not {part.type!r} parts.",
                     param="messages",
                     code="unsupported_value",
                 )
-        said = self.model_dump(include={"role", "content", "refusal", "tool_calls"})
+        said = self.model_dump(
+            include={"role", "content", "refusal", "tool_calls", "function_call"}
+        )
         return {"role": role_of(said), "content": text_of(said)}
 
 
@@ -146,16 +135,19 @@ class ResponseFormat(Request):
 
 class StreamOptions(Request):
     include_usage: StrictBool = False
+    include_obfuscation: Literal[False] | None = None
+    """Padding against listeners on the way, of whom there are none on this machine."""
 
 
-Stop = str | list[str] | None
+StopText = Annotated[str, Field(min_length=1)]
+Stop = StopText | Annotated[list[StopText], Field(max_length=4)] | None
 Bias = dict[
     Annotated[str, Field(pattern=r"^[0-9]{1,9}$")],
     Annotated[StrictFloat, Field(ge=-100, le=100)],
 ]
 
 
-class SamplingRequest(Request):
+class SamplingRequest(Body):
     """What chat and completions have in common."""
 
     model: str
@@ -171,6 +163,17 @@ class SamplingRequest(Request):
     logit_bias: Bias | None = None
     max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
 
+    @model_validator(mode="after")
+    def _options_are_for_streams(self) -> Self:
+        if self.stream_options and not self.stream:
+            raise ApiError(
+                400,
+                "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+                param="stream_options",
+                code="invalid_value",
+            )
+        return self
+
     def stops(self) -> tuple[str, ...]:
         if self.stop is None:
             return ()
@@ -178,21 +181,55 @@ class SamplingRequest(Request):
 
 
 class ChatRequest(SamplingRequest):
+    limited = frozenset(
+        {
+            "audio", "modalities", "moderation", "prediction", "reasoning_effort", "verbosity",
+            "web_search_options", "functions", "function_call", "tools", "tool_choice",
+        }
+    )  # fmt: skip
+
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     logprobs: StrictBool | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
-    tools: list[dict[str, Any]] | None = None
     store: StrictBool | None = None
     metadata: Metadata | None = None
 
+    @model_validator(mode="after")
+    def _each_has_what_it_needs(self) -> Self:
+        for name, needed in (("top_logprobs", "logprobs"), ("metadata", "store")):
+            if getattr(self, name) and not getattr(self, needed):
+                raise ApiError(
+                    400,
+                    f"The '{name}' parameter is only allowed when '{needed}' is enabled.",
+                    param=name,
+                    code="invalid_value",
+                )
+        if self.max_tokens is not None and self.max_completion_tokens is not None:
+            raise ApiError(
+                400,
+                "Give 'max_completion_tokens' or the older 'max_tokens', not both.",
+                param="max_tokens",
+                code="invalid_value",
+            )
+        return self
+
 
 class CompletionRequest(SamplingRequest):
+    limited = frozenset({"suffix"})
+
     prompt: str | list[str] | list[StrictInt] | list[list[StrictInt]] | None = "<|endoftext|>"
     logprobs: Annotated[StrictInt, Field(ge=0, le=5)] | None = None
     echo: StrictBool | None = None
-    suffix: str | None = None
+    best_of: Annotated[StrictInt, Field(ge=1, le=20)] | None = None
+
+    @model_validator(mode="after")
+    def _best_is_one_of_n(self) -> Self:
+        if self.best_of not in (None, self.n or 1):
+            why = "This server makes as many answers as it gives back"
+            raise unsupported("best_of", why, "Ask for n answers and choose by their logprobs")
+        return self
 
 
 class Expiry(Request):
@@ -202,7 +239,7 @@ class Expiry(Request):
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
 
 
-class BatchRequest(Request):
+class BatchRequest(Body):
     input_file_id: str
     endpoint: Literal["/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings"]
     completion_window: Literal["24h"]
@@ -210,14 +247,11 @@ class BatchRequest(Request):
     output_expires_after: Expiry | None = None
 
 
-class EmbeddingRequest(Request):
-    model_config = ConfigDict(extra="forbid")
-
+class EmbeddingRequest(Body):
     model: str
     input: str | list[str] | list[StrictInt] | list[list[StrictInt]]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[StrictInt, Field(ge=1)] | None = None
-    user: str | None = None
 
 
 class TextFormat(Request):
@@ -227,11 +261,37 @@ class TextFormat(Request):
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
-class TextOptions(Request):
+class TextOptions(Body):
+    limited = frozenset({"verbosity"})
+
     format: TextFormat | None = None
 
 
-class ResponseRequest(Request):
+class ResponseStreamOptions(Body):
+    include_obfuscation: Literal[False] | None = None
+
+
+Included = Literal[
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+]
+"""Only the last can occur here; for the others there is never anything to include."""
+
+
+class ResponseRequest(Body):
+    limited = frozenset(
+        {
+            "background", "context_management", "conversation", "moderation", "prompt", "reasoning",
+            "tools", "tool_choice", "truncation",
+        }
+    )  # fmt: skip
+
     model: str
     input: str | list[dict[str, Any]]
     instructions: str | None = None
@@ -243,9 +303,29 @@ class ResponseRequest(Request):
     metadata: Metadata | None = None
     previous_response_id: str | None = None
     text: TextOptions | None = None
+    include: list[Included] | None = None
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
+    stream_options: ResponseStreamOptions | None = None
+    parallel_tool_calls: StrictBool | None = None
+
+    @model_validator(mode="after")
+    def _logprobs_are_included(self) -> Self:
+        if self.top_logprobs and not self.with_logprobs:
+            raise ApiError(
+                400,
+                "The 'top_logprobs' parameter needs include=['message.output_text.logprobs'].",
+                param="top_logprobs",
+                code="invalid_value",
+            )
+        return self
+
+    @property
+    def with_logprobs(self) -> bool:
+        """Whether each token comes with its probability."""
+        return "message.output_text.logprobs" in (self.include or ())
 
 
-class HyperparameterRequest(Request):
+class HyperparameterRequest(Body):
     n_epochs: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=50)] = "auto"
     batch_size: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=256)] = "auto"
     learning_rate_multiplier: Literal["auto"] | Annotated[StrictFloat, Field(gt=0)] = "auto"
@@ -253,17 +333,46 @@ class HyperparameterRequest(Request):
     prompt_loss_weight: Literal["auto"] | Annotated[StrictFloat, Field(ge=0, le=1)] = "auto"
 
 
-class MethodOptions(Request):
+class MethodOptions(Body):
     hyperparameters: HyperparameterRequest | None = None
 
 
-class Method(Request):
+class Method(Body):
     type: Literal["supervised", "dpo", "reinforcement"]
     supervised: MethodOptions | None = None
     dpo: MethodOptions | None = None
+    reinforcement: dict[str, Any] | None = None
+
+    @property
+    def options(self) -> HyperparameterRequest | None:
+        """The hyperparameters of the method that is asked for."""
+        own = getattr(self, self.type)
+        return own.hyperparameters if isinstance(own, MethodOptions) else None
 
 
-class JobRequest(Request):
+class JobRequest(Body):
+    limited = frozenset({"integrations"})
+
+    @model_validator(mode="after")
+    def _settings_are_for_the_method(self) -> Self:
+        """What only another method reads, or what is said twice, would be passed over."""
+        kind = self.method.type if self.method else "supervised"
+        for other in {"supervised", "dpo", "reinforcement"} - {kind}:
+            if self.method and getattr(self.method, other):
+                raise unsupported(f"method.{other}", f"The method is {kind!r}")
+        if self.method and self.method.options and self.hyperparameters:
+            raise unsupported("hyperparameters", "The method has hyperparameters too")
+        name = {"supervised": "beta", "dpo": "prompt_loss_weight"}.get(kind, "beta")
+        if name in self.settings.model_fields_set:
+            raise unsupported(f"hyperparameters.{name}", f"The method {kind!r} has none")
+        return self
+
+    @property
+    def settings(self) -> HyperparameterRequest:
+        """What is asked for, wherever it stands."""
+        own = self.method.options if self.method else None
+        return own or self.hyperparameters or HyperparameterRequest()
+
     model: str
     training_file: str
     validation_file: str | None = None
@@ -274,7 +383,7 @@ class JobRequest(Request):
     metadata: Metadata | None = None
 
 
-class FineTuneRequest(Request):
+class FineTuneRequest(Body):
     """What `/v1/fine-tunes` was told."""
 
     training_file: str

@@ -11,7 +11,7 @@ import pytest
 
 from helpers.backend.finetune import queue as jobs_module
 from helpers.backend.finetune.queue import MAX_DEATHS, Jobs
-from helpers.backend.protocol.schemas import ApiError
+from helpers.backend.protocol.errors import ApiError
 from helpers.backend.storage.store import Store
 from helpers.backend.training.spec import LOSSES, PAUSED, PROGRESS, STOP, TrainSpec
 

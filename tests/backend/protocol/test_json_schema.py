@@ -25,8 +25,8 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.json_schema import MOST, enforceable
-from helpers.backend.protocol.schemas import ApiError
 
 BYTES = llguidance.LLTokenizer("byte")
 CHECKER = jsonschema.Draft202012Validator.FORMAT_CHECKER

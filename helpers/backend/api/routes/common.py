@@ -14,7 +14,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from helpers.backend.protocol.schemas import ApiError, Metadata
+from helpers.backend.protocol.errors import ApiError
+from helpers.backend.protocol.schemas import Metadata
 from helpers.backend.service import Service
 
 METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)

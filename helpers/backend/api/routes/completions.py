@@ -11,9 +11,10 @@ from fastapi import APIRouter
 
 from helpers.backend.api.answering import as_choice, begin, several
 from helpers.backend.api.routes.common import ServiceOf, sse
+from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.response_format import FINGERPRINT, Choice, sampling, usage
 from helpers.backend.protocol.sampling import Delta, TokenLogprob
-from helpers.backend.protocol.schemas import ApiError, CompletionRequest, new_id
+from helpers.backend.protocol.schemas import CompletionRequest, new_id
 
 router = APIRouter()
 COMPLETION_TOKENS = 16

@@ -9,7 +9,8 @@ from fastapi import APIRouter
 
 from helpers.backend.api.routes.common import ServiceOf
 from helpers.backend.inference.embeddings import WIDTH
-from helpers.backend.protocol.schemas import ApiError, EmbeddingRequest
+from helpers.backend.protocol.errors import ApiError
+from helpers.backend.protocol.schemas import EmbeddingRequest
 from helpers.base.settings import EMBEDDING_MODEL
 from helpers.base.tokens import local_tokenizer
 

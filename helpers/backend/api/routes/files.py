@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from helpers.backend.api.routes.common import ServiceOf, within
-from helpers.backend.protocol.schemas import ApiError, Expiry, page
+from helpers.backend.protocol.errors import ApiError
+from helpers.backend.protocol.schemas import Expiry, page
 from helpers.backend.service import public
 
 router = APIRouter()

@@ -19,7 +19,8 @@ from fastapi.responses import StreamingResponse
 from helpers.backend.api.create_job import create_job
 from helpers.backend.api.routes.common import SSE_HEADERS, ServiceOf
 from helpers.backend.finetune.queue import OVER
-from helpers.backend.protocol.schemas import ApiError, FineTuneRequest, JobRequest
+from helpers.backend.protocol.errors import ApiError
+from helpers.backend.protocol.schemas import FineTuneRequest, JobRequest
 from helpers.backend.service import Service, public
 from helpers.backend.storage.store import Document
 
@@ -55,7 +56,8 @@ def create(body: FineTuneRequest, service: ServiceOf) -> Any:
         )
     given = body.model_dump(exclude_none=True)
     settings = {name: given[name] for name in HYPERPARAMETERS if name in given}
-    job = create_job(JobRequest.model_validate(given | {"hyperparameters": settings}), service)
+    asked = {name: given[name] for name in given.keys() & JobRequest.model_fields.keys()}
+    job = create_job(JobRequest.model_validate(asked | {"hyperparameters": settings}), service)
     return fine_tune(service, service.jobs.get(job["id"]), with_events=True)
 
 

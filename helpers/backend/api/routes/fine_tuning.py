@@ -9,10 +9,7 @@ from fastapi import Request as HttpRequest
 
 from helpers.backend.api.create_job import create_job
 from helpers.backend.api.routes.common import ServiceOf, has_metadata, within
-from helpers.backend.protocol.schemas import (
-    JobRequest,
-    page,
-)
+from helpers.backend.protocol.schemas import JobRequest, page
 from helpers.backend.service import public
 
 router = APIRouter()

@@ -13,16 +13,11 @@ from pydantic import ValidationError
 
 from helpers.backend.api.answering import as_choice, begin, whole
 from helpers.backend.api.routes.common import ServiceOf, sse
+from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.json_schema import enforceable
 from helpers.backend.protocol.response_format import Choice
 from helpers.backend.protocol.sampling import Delta, Sampling
-from helpers.backend.protocol.schemas import (
-    ApiError,
-    ChatMessage,
-    ResponseRequest,
-    TextFormat,
-    new_id,
-)
+from helpers.backend.protocol.schemas import ChatMessage, ResponseRequest, TextFormat, new_id
 from helpers.backend.service import Service
 
 router = APIRouter()
