@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from helpers.backend.api.app import create_app
 from helpers.backend.inference.embeddings import WIDTH
 from helpers.backend.protocol.sampling import Delta, TokenLogprob
-from helpers.backend.service import Limits
+from helpers.backend.service.limits import Limits
 from helpers.base.settings import Settings
 
 TOKEN = "t"

@@ -30,7 +30,7 @@ class EchoEngine(InstantEngine):
 def client(tmp_path_factory):
     own = replace(settings_module.load(), state=tmp_path_factory.mktemp("state"))
     with served(own, EchoEngine()) as (app, url):
-        app.state.service.set_alias("other", BASE_MODEL)
+        app.state.service.models.set_alias("other", BASE_MODEL)
         yield openai.OpenAI(base_url=f"{url}/v1", api_key=TOKEN, max_retries=0)
 
 

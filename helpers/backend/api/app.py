@@ -42,7 +42,8 @@ from helpers.backend.batch.queue import Ask
 from helpers.backend.inference.engine import ContextTooLong, Engine
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import new_id
-from helpers.backend.service import Limits, Service
+from helpers.backend.service import Service
+from helpers.backend.service.limits import Limits
 from helpers.backend.storage.store import Store
 from helpers.base.errors import CourseError
 from helpers.base.settings import Settings

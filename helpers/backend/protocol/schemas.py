@@ -239,6 +239,25 @@ class Expiry(Request):
     seconds: Annotated[int, Field(ge=3600, le=2_592_000)]
 
 
+class UploadRequest(Body):
+    """What is announced before the parts come."""
+
+    filename: Annotated[str, Field(min_length=1)]
+    purpose: str
+    bytes: Annotated[StrictInt, Field(ge=0)]
+    mime_type: str
+    expires_after: Expiry | None = None
+
+
+class UploadCompletion(Body):
+    part_ids: list[str]
+    md5: str | None = None
+
+
+class MetadataRequest(Body):
+    metadata: Metadata | None
+
+
 class BatchRequest(Body):
     input_file_id: str
     endpoint: Literal["/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings"]

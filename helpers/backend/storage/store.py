@@ -19,7 +19,9 @@ from typing import Any, BinaryIO, Literal
 
 from helpers.base.files import atomic, write_bytes
 
-Kind = Literal["file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch"]
+Kind = Literal[
+    "file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch", "upload"
+]
 Document = dict[str, Any]
 
 SCHEMA = """
@@ -143,3 +145,8 @@ class Store:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+def public(body: Document) -> Document:
+    """A document without the server's own fields."""
+    return {key: value for key, value in body.items() if not key.startswith("_")}

@@ -11,7 +11,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from helpers.backend.service import Limits
+from helpers.backend.service.limits import Limits
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from tests.backend.in_process import TOKEN, InstantEngine, served
 from tests.backend.openai_document import document, known_models, mended

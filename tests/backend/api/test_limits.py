@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from helpers.backend.protocol.sampling import Delta
-from helpers.backend.service import Limits
+from helpers.backend.service.limits import Limits
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from tests.backend.in_process import TOKEN, served
 

@@ -11,7 +11,7 @@ from openai.types import Batch
 
 from helpers.backend.batch import queue as batches_module
 from helpers.backend.batch.line_format import NAME
-from helpers.backend.service import Limits
+from helpers.backend.service.limits import Limits
 from helpers.base import settings as settings_module
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from tests.backend.batch.batching import (

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from helpers.backend.api.routes.common import ServiceOf, within
 from helpers.backend.protocol.schemas import BatchRequest, page
-from helpers.backend.service import public
+from helpers.backend.storage.store import public
 
 router = APIRouter()
 MOST = 100

@@ -27,7 +27,7 @@ MOST = 100
 
 @router.post("/v1/chat/completions")
 def chat(body: ChatRequest, service: ServiceOf) -> Any:
-    model = service.resolve(body.model)
+    model = service.models.resolve(body.model)
     messages = [message.plain() for message in body.messages]
     how = chat_sampling(body)
     head = chat_head(body)
@@ -38,7 +38,7 @@ def chat(body: ChatRequest, service: ServiceOf) -> Any:
         choices = several(service, model, [messages], how, body.n or 1)
     answer = chat_answer(head, choices, how, body)
     if body.store:
-        service.keep_answer("chat", answer["id"], answer | {"metadata": body.metadata or {}})
+        service.answers.keep("chat", answer["id"], answer | {"metadata": body.metadata or {}})
     return answer
 
 

@@ -23,7 +23,7 @@ COMPLETION_TOKENS = 16
 
 @router.post("/v1/completions")
 def complete(body: CompletionRequest, service: ServiceOf) -> Any:
-    model = service.resolve(body.model)
+    model = service.models.resolve(body.model)
     prompts = _prompts(body)
     how = sampling(body, max_tokens=body.max_tokens or COMPLETION_TOKENS, logprobs=body.logprobs)
     head = {

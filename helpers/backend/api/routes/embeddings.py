@@ -21,7 +21,7 @@ MAX_INPUTS = 2048
 @router.post("/v1/embeddings")
 def embed(body: EmbeddingRequest, service: ServiceOf) -> Any:
     if body.model != EMBEDDING_MODEL:
-        service.resolve(body.model)
+        service.models.resolve(body.model)
         raise ApiError(
             400,
             f"The model {body.model!r} makes no embeddings. Use {EMBEDDING_MODEL!r}.",

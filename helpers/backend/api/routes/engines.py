@@ -25,12 +25,12 @@ Given = Annotated[dict[str, Any], Body()]
 
 @router.get("/v1/engines")
 def list_engines(service: ServiceOf) -> Any:
-    return {"object": "list", "data": [engine(model) for model in service.list_models()]}
+    return {"object": "list", "data": [engine(model) for model in service.models.all()]}
 
 
 @router.get("/v1/engines/{name}")
 def retrieve_engine(name: str, service: ServiceOf) -> Any:
-    return engine(service.find_model(name))
+    return engine(service.models.find(name))
 
 
 @router.post("/v1/engines/{name}/completions")

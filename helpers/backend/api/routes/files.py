@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 from helpers.backend.api.routes.common import ServiceOf, within
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import Expiry, page
-from helpers.backend.service import public
+from helpers.backend.storage.store import public
 
 router = APIRouter()
 MOST = 10_000
@@ -35,7 +35,7 @@ async def upload(
         raise ApiError(400, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     expiry = expiry_of(form)
     keep = functools.partial(
-        service.add_file,
+        service.files.add,
         file.filename or "upload",
         purpose,
         file.file,
@@ -65,7 +65,7 @@ def list_files(
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
 ) -> Any:
-    service.drop_expired()
+    service.files.drop_expired()
     found, more = service.store.list(
         "file",
         after=after,
@@ -78,16 +78,16 @@ def list_files(
 
 @router.get("/v1/files/{key}")
 def retrieve_file(key: str, service: ServiceOf) -> Any:
-    return public(service.file(key))
+    return public(service.files.get(key))
 
 
 @router.get("/v1/files/{key}/content")
 def file_content(key: str, service: ServiceOf) -> Any:
-    name = service.file(key)["filename"]
-    path = service.store.files / key
+    name = service.files.get(key)["filename"]
+    path = service.files.path(key)
     return FileResponse(path, media_type="application/octet-stream", filename=name)
 
 
 @router.delete("/v1/files/{key}")
 def delete_file(key: str, service: ServiceOf) -> Any:
-    return service.delete_file(key)
+    return service.files.delete(key)

@@ -16,13 +16,12 @@ import anyio.to_thread
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from helpers.backend.api.create_job import create_job
 from helpers.backend.api.routes.common import SSE_HEADERS, ServiceOf
 from helpers.backend.finetune.queue import OVER
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import FineTuneRequest, JobRequest
-from helpers.backend.service import Service, public
-from helpers.backend.storage.store import Document
+from helpers.backend.service import Service
+from helpers.backend.storage.store import Document, public
 
 router = APIRouter()
 POLL = 0.2
@@ -57,7 +56,7 @@ def create(body: FineTuneRequest, service: ServiceOf) -> Any:
     given = body.model_dump(exclude_none=True)
     settings = {name: given[name] for name in HYPERPARAMETERS if name in given}
     asked = {name: given[name] for name in given.keys() & JobRequest.model_fields.keys()}
-    job = create_job(JobRequest.model_validate(asked | {"hyperparameters": settings}), service)
+    job = service.training.create(JobRequest.model_validate(asked | {"hyperparameters": settings}))
     return fine_tune(service, service.jobs.get(job["id"]), with_events=True)
 
 
@@ -94,7 +93,7 @@ def delete(key: str, service: ServiceOf) -> Any:
         raise ApiError(400, f"Cancel {key} first: it is {job['status']}.", code="invalid_job_state")
     if not job["fine_tuned_model"]:
         raise ApiError(404, f"{key} has made no model.", param="id", code="model_not_found")
-    service.delete_model(job["fine_tuned_model"])
+    service.models.delete(job["fine_tuned_model"])
     return {"id": key, "object": "fine-tune", "deleted": True}
 
 

@@ -7,10 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 
-from helpers.backend.api.create_job import create_job
 from helpers.backend.api.routes.common import ServiceOf, has_metadata, within
 from helpers.backend.protocol.schemas import JobRequest, page
-from helpers.backend.service import public
+from helpers.backend.storage.store import public
 
 router = APIRouter()
 MOST = 1000
@@ -19,7 +18,7 @@ MOST = 1000
 
 @router.post("/v1/fine_tuning/jobs")
 def create(body: JobRequest, service: ServiceOf) -> Any:
-    return public(create_job(body, service))
+    return public(service.training.create(body))
 
 
 @router.get("/v1/fine_tuning/jobs")

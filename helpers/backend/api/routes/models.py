@@ -18,19 +18,19 @@ class AliasRequest(Request):
 
 @router.get("/v1/models")
 def list_models(service: ServiceOf) -> Any:
-    return {"object": "list", "data": service.list_models()}
+    return {"object": "list", "data": service.models.all()}
 
 
 @router.put("/v1/models/{name:path}/alias")
 def set_alias(name: str, body: AliasRequest, service: ServiceOf) -> Any:
-    return service.set_alias(name, body.model)
+    return service.models.set_alias(name, body.model)
 
 
 @router.get("/v1/models/{name:path}")
 def retrieve_model(name: str, service: ServiceOf) -> Any:
-    return service.find_model(name)
+    return service.models.find(name)
 
 
 @router.delete("/v1/models/{name:path}")
 def delete_model(name: str, service: ServiceOf) -> Any:
-    return service.delete_model(name)
+    return service.models.delete(name)

@@ -26,7 +26,7 @@ ROLES = ("system", "developer", "user", "assistant")
 
 @router.post("/v1/responses")
 def respond(body: ResponseRequest, service: ServiceOf) -> Any:
-    model = service.resolve(body.model)
+    model = service.models.resolve(body.model)
     turns = _history(body, service) + _input(body)
     messages = ([_system(body.instructions)] if body.instructions else []) + turns
     how = _sampling(body)
@@ -164,7 +164,7 @@ def _finish(
     """The whole response; it is kept for `previous_response_id` unless `store` is false."""
     if frame["store"]:
         answer = {"role": "assistant", "content": choice.text}
-        service.keep_answer("response", frame["id"], {"turns": [*turns, answer]})
+        service.answers.keep("response", frame["id"], {"turns": [*turns, answer]})
     cut = choice.finish_reason == "length"
     status = "incomplete" if cut else "completed"
     return frame | {

@@ -1,0 +1,150 @@
+"""Uploaded files: taken in, listed, given out and dropped.
+
+For: the files API, and whoever names a file in a request. Not for: the bytes on disk alone, see
+`helpers.backend.storage.store`.
+
+    files.add("train.jsonl", "fine-tune", stream)["id"]      # "file-a81Kd…"
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from helpers.backend.protocol.errors import ApiError, not_found
+from helpers.backend.protocol.schemas import new_id
+from helpers.backend.service.limits import Limits
+from helpers.backend.storage.store import Document, Store, public
+from helpers.backend.storage.uploads import base_name, document
+from helpers.datasets.validation.codes import CODES
+from helpers.datasets.validation.file import validate_file
+
+PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")
+
+
+class Files:
+    """What clients have uploaded, within bounds."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store, self._limits = store, limits
+        self._arriving: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def add(
+        self, name: str, purpose: str, stream: BinaryIO, *, seconds: int | None = None
+    ) -> Document:
+        """Store an upload, for ever or for some seconds. A file for fine-tuning must be JSONL."""
+        check_purpose(purpose)
+        self.drop_expired()
+        key = new_id("file-")
+        with self.room_for(key, stream):
+            size = self._store.save_file(key, stream)
+            if purpose == "fine-tune":
+                try:
+                    self._check_jsonl(self._store.files / key)
+                except ApiError:
+                    (self._store.files / key).unlink()
+                    raise
+            return self._keep(key, name, purpose, size, seconds)
+
+    @contextlib.contextmanager
+    def room_for(self, key: str, stream: BinaryIO) -> Iterator[None]:
+        """Hold space for an upload. Raises `ApiError` if there is none."""
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        with self._lock:
+            held, _ = self._store.list("file")
+            parts, _ = self._store.list("upload")
+            total = sum(item["bytes"] for item in held) + sum(self._arriving.values())
+            total += sum(size for upload in parts for size in upload["_parts"].values())
+            left = self._limits.total_bytes - total
+            if len(held) + len(self._arriving) >= self._limits.files or left <= 0:
+                raise ApiError(
+                    400,
+                    "The file storage is full. Delete files that you no longer need.",
+                    param="file",
+                    code="file_storage_full",
+                )
+            limit = min(self._limits.file_bytes, left)
+            if size > limit:
+                raise too_large(size, limit)
+            self._arriving[key] = size
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._arriving[key]
+
+    def _keep(self, key: str, name: str, purpose: str, size: int, seconds: int | None) -> Document:
+        body = document(key, base_name(name), purpose, size, seconds=seconds)
+        self._store.put("file", key, body)
+        return public(body)
+
+    def _check_jsonl(self, path: Path) -> None:
+        """What an upload is refused for; the rest is said when a job is created."""
+        report = validate_file(path, minimum=0)
+        for problem in report.errors:
+            if problem.code in ("empty_file", "not_text", "not_utf8", "not_jsonl", "line_too_long"):
+                raise invalid_file(str(problem.message), problem.fix, problem.line, problem.code)
+
+    def drop_expired(self) -> None:
+        """Delete the files whose time is over."""
+        now = time.time()
+        over, _ = self._store.list(
+            "file", keep=lambda item: item.get("expires_at", math.inf) <= now
+        )
+        for body in over:
+            self._store.delete("file", body["id"])
+            (self._store.files / body["id"]).unlink(missing_ok=True)
+
+    def get(self, key: str) -> Document:
+        body = self._store.get("file", key)
+        if body is None or body.get("expires_at", math.inf) <= time.time():
+            raise not_found("File", key)
+        return body
+
+    def delete(self, key: str) -> Document:
+        self.get(key)
+        self._store.delete("file", key)
+        (self._store.files / key).unlink(missing_ok=True)
+        return {"id": key, "object": "file", "deleted": True}
+
+    def path(self, key: str) -> Path:
+        """Where the bytes of a file lie. Raises `ApiError` 404 for one that is not there."""
+        self.get(key)
+        return self._store.files / key
+
+
+def check_purpose(purpose: str) -> None:
+    """Raise `ApiError` for a purpose that OpenAI does not have."""
+    if purpose not in PURPOSES:
+        raise ApiError(
+            400, f"{purpose!r} is not one of {list(PURPOSES)} - 'purpose'", param="purpose"
+        )
+
+
+def too_large(size: int, limit: int, *, param: str = "file") -> ApiError:
+    """413 with both numbers and the way round."""
+    return ApiError(
+        413,
+        f"File is too large: {size} bytes, and the limit is {limit} bytes. Upload "
+        "it in parts, and continue training from one part's model with the next.",
+        param=param,
+        code="file_too_large",
+    )
+
+
+def invalid_file(message: str, fix: str, line: int, problem: str, param: str = "file") -> ApiError:
+    """A refused file, in OpenAI's words where it has some; the remedy stands at the end."""
+    where = f" Line {line}:" if line and f"ine {line}" not in message else ""
+    code = problem if problem == "invalid_n_examples" else "invalid_training_file"
+    assert problem in CODES
+    lead = "" if problem == "invalid_n_examples" else "Invalid file format."
+    text = f"{lead}{where} {message.rstrip('.')}. Remedy: {fix}.".strip()
+    return ApiError(400, text, param=param, code=code)

@@ -1,0 +1,105 @@
+"""Which models there are, under which names, and which one answers.
+
+For: every route with a model in it. Not for: loading one, see `helpers.backend.inference.pool`.
+
+    models.resolve("ft:smollm2-135m-instruct:course::AbC123")
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from helpers.backend.inference.engine import Engine
+from helpers.backend.inference.models import ServedModel, base_models
+from helpers.backend.protocol.errors import ApiError, unknown_model
+from helpers.backend.storage.store import Document, Store, public
+from helpers.base.settings import EMBEDDING_MODEL, Settings
+
+OWNER = "workbook"
+
+
+class Models:
+    """Base models, fine-tuned ones, and other names for them."""
+
+    def __init__(self, settings: Settings, store: Store, engine: Engine) -> None:
+        self._store, self._engine = store, engine
+        self._bases = base_models(settings)
+
+    def resolve(self, name: str) -> ServedModel:
+        """The model to answer with. Raises `ApiError` 404 for an unknown one."""
+        if name in self._bases:
+            return self._bases[name].served()
+        if alias := self._store.get("alias", name):
+            return self.resolve(alias["model"])
+        if name == EMBEDDING_MODEL:
+            raise ApiError(
+                400,
+                f"The model {name!r} makes embeddings; it cannot chat. "
+                f"Use one of: {', '.join(self._bases)}.",
+                param="model",
+                code="unsupported_value",
+            )
+        model = self._store.get("model", name)
+        if model is None:
+            raise unknown_model(name)
+        return ServedModel(name, Path(model["_gguf"]), Path(model["_adapter"]) / "adapter.gguf")
+
+    def all(self) -> list[Document]:
+        """Base models, the embedding model, and the fine-tuned ones."""
+        fixed = [
+            {"id": base.id, "object": "model", "created": base.created, "owned_by": OWNER}
+            for base in self._bases.values()
+        ]
+        created = fixed[0]["created"]
+        fixed.append(
+            {"id": EMBEDDING_MODEL, "object": "model", "created": created, "owned_by": OWNER}
+        )
+        tuned, _ = self._store.list(
+            "model", newest_first=False, keep=lambda m: not m["_checkpoint"]
+        )
+        return [*fixed, *map(public, tuned)]
+
+    def find(self, name: str) -> Document:
+        for model in self.all():
+            if model["id"] == name:
+                return model
+        if tuned := self._store.get("model", name):
+            return public(tuned)
+        if alias := self._store.get("alias", name):
+            return self.find(alias["model"]) | {"id": name}
+        raise unknown_model(name)
+
+    def delete(self, name: str) -> Document:
+        """Remove a fine-tuned model; its job and files stay."""
+        if name in self._bases or name == EMBEDDING_MODEL:
+            raise ApiError(403, f"The model {name!r} is built in and cannot be deleted.")
+        removed = self._store.delete("model", name) or self._store.delete("alias", name)
+        if not removed:
+            raise unknown_model(name)
+        self._engine.unload(name)
+        return {"id": name, "object": "model", "deleted": True}
+
+    def set_alias(self, name: str, model: str) -> Document:
+        """Let `name` answer as `model`, so that old code with its own name runs."""
+        if name in self._bases or not re.fullmatch(r"[\w.:-]{1,64}", name):
+            raise ApiError(400, f"{name!r} cannot be an alias.", param="name")
+        # What an alias stands for is settled now: names that point at each other cannot arise.
+        model = self.resolve(model).id
+        self._store.put("alias", name, {"id": name, "model": model})
+        return {"id": name, "object": "model.alias", "model": model}
+
+    def warm(self, model_id: str) -> None:
+        """Load a model before the first question comes."""
+        self._engine.warm(self.resolve(model_id))
+
+    def trainable(self, name: str) -> tuple[Path, Path | None]:
+        """Weights, and the adapter to go on from if the base is a fine-tuned model."""
+        if alias := self._store.get("alias", name):
+            name = alias["model"]
+        if name in self._bases:
+            return self._bases[name].gguf, None
+        model = self._store.get("model", name)
+        if model is None:
+            raise unknown_model(name)
+        return Path(model["_gguf"]), Path(model["_adapter"])

@@ -1,0 +1,169 @@
+"""Turn a request for a fine-tuning job into a job and what its trainer needs to know.
+
+For: today's route and the retired one, which create the same jobs. Not for: running them, see
+`helpers.backend.finetune.queue`.
+
+    job = training.create(JobRequest.model_validate(body))
+"""
+
+from __future__ import annotations
+
+import filecmp
+import time
+from pathlib import Path
+from typing import Any
+
+from helpers.backend.finetune.queue import Jobs
+from helpers.backend.protocol.errors import ApiError
+from helpers.backend.protocol.schemas import JobRequest, new_id
+from helpers.backend.service.files import Files, invalid_file
+from helpers.backend.service.limits import Limits
+from helpers.backend.service.models import Models
+from helpers.backend.storage.store import Document
+from helpers.backend.training.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT, resolve
+from helpers.backend.training.spec import TrainSpec
+from helpers.base.settings import Settings
+from helpers.base.tokens import local_tokenizer
+from helpers.datasets.validation.file import validate_file
+
+DEFAULT_BETA = 0.1
+DPO_SHARE = 0.1
+"""Preferences are learnt at a tenth of the learning rate: more breaks the model."""
+MAX_TRAINING_TOKENS = 2048
+"""Longest example; beyond it a CPU would take minutes a step."""
+
+
+class Training:
+    """Checks what a job is to be made of, and queues it."""
+
+    def __init__(
+        self, settings: Settings, limits: Limits, models: Models, files: Files, jobs: Jobs
+    ) -> None:
+        self._settings, self._limits = settings, limits
+        self._models, self._files, self._jobs = models, files, jobs
+
+    def create(self, body: JobRequest) -> Document:
+        """Check a request and queue its job. Raises `ApiError` for anything that cannot run."""
+        kind = body.method.type if body.method else "supervised"
+        if kind == "reinforcement":
+            raise ApiError(
+                400,
+                "This server trains with the methods 'supervised' and 'dpo'.",
+                param="method",
+                code="unsupported_value",
+            )
+        self._limits.room_for("jobs", self._jobs.waiting)
+        gguf, parent = self._models.trainable(body.model)
+        examples = self._examples(body, kind)
+        return self._jobs.submit(*self._job(body, kind, examples, gguf, parent))
+
+    def _examples(self, body: JobRequest, kind: str) -> int:
+        """How many examples there are to train on, when both files are good."""
+        if body.validation_file == body.training_file:
+            raise _same_twice()
+        examples = self._check(body.training_file, kind=kind, param="training_file")
+        if body.validation_file:
+            self._check(body.validation_file, kind=kind, param="validation_file")
+            first, second = map(self._files.path, (body.training_file, body.validation_file))
+            if filecmp.cmp(first, second, shallow=False):
+                raise _same_twice()
+        return examples
+
+    def _check(self, key: str, *, kind: str, param: str) -> int:
+        """Number of examples of a good file. Raises `ApiError` with the first problem."""
+        try:
+            path = self._files.path(key)
+        except ApiError:
+            raise ApiError(
+                404, f"No such File object: {key}", param=param, code="file_not_found"
+            ) from None
+        tokenizer = local_tokenizer()
+        report = validate_file(
+            path,
+            minimum=10 if param == "training_file" else 1,
+            count_tokens=tokenizer.count,
+            max_tokens=MAX_TRAINING_TOKENS,
+        )
+        found = report.kind or ""
+        if report.ok and (found == "dpo") != (kind == "dpo"):
+            raise ApiError(
+                400,
+                f"The file holds {found} examples, which the method {kind!r} cannot use.",
+                param=param,
+                code="invalid_training_file",
+            )
+        for problem in report.errors:
+            raise invalid_file(problem.message, problem.fix, problem.line, problem.code, param)
+        return report.examples
+
+    def _job(
+        self,
+        body: JobRequest,
+        kind: str,
+        examples: int,
+        gguf: Path,
+        parent: Path | None,
+    ) -> tuple[Document, TrainSpec]:
+        asked = body.settings
+        found = resolve(examples, asked.n_epochs, asked.batch_size, asked.learning_rate_multiplier)
+        beta = DEFAULT_BETA if asked.beta == "auto" else asked.beta
+        seed = 42 if body.seed is None else body.seed
+        shown: dict[str, Any] = vars(found).copy()
+        weight = (
+            PROMPT_LOSS_WEIGHT if asked.prompt_loss_weight == "auto" else asked.prompt_loss_weight
+        )
+        if kind == "dpo":
+            shown["beta"] = beta
+        else:
+            shown["prompt_loss_weight"] = weight
+        files = self._files
+        spec = TrainSpec(
+            base_gguf=str(gguf),
+            training_file=str(files.path(body.training_file)),
+            validation_file=str(files.path(body.validation_file)) if body.validation_file else None,
+            parent_adapter=str(parent) if parent else None,
+            method="dpo" if kind == "dpo" else "supervised",
+            n_epochs=found.n_epochs,
+            batch_size=found.batch_size,
+            learning_rate=found.learning_rate * (DPO_SHARE if kind == "dpo" else 1),
+            prompt_loss_weight=weight,
+            neftune_alpha=NEFTUNE_ALPHA,
+            beta=beta,
+            seed=seed,
+            threads=self._settings.threads,
+            max_tokens=MAX_TRAINING_TOKENS,
+        )
+        job = {
+            "object": "fine_tuning.job",
+            "id": new_id("ftjob-"),
+            "model": body.model,
+            "created_at": int(time.time()),
+            "finished_at": None,
+            "fine_tuned_model": None,
+            "organization_id": "org-workbook",
+            "result_files": [],
+            "status": "validating_files",
+            "validation_file": body.validation_file,
+            "training_file": body.training_file,
+            "hyperparameters": shown,
+            "trained_tokens": None,
+            "error": None,
+            "integrations": [],
+            "seed": seed,
+            "estimated_finish": None,
+            "method": {"type": kind, kind: {"hyperparameters": shown}},
+            "metadata": body.metadata,
+            "user_provided_suffix": body.suffix,
+            "_suffix": body.suffix,
+        }
+        return job, spec
+
+
+def _same_twice() -> ApiError:
+    return ApiError(
+        400,
+        "The same file is given for training and for validation. "
+        "Remedy: split off other examples for validation.",
+        param="validation_file",
+        code="invalid_validation_file",
+    )

@@ -1,0 +1,136 @@
+"""Uploads in parts: begun, added to, and made one file, as `upload_file_chunked` does it.
+
+For: the uploads API. Not for: files that come whole, see `helpers.backend.service.files`.
+
+    upload = uploads.create(UploadRequest(filename="a.jsonl", purpose="batch", bytes=6, ...))
+    part = uploads.add_part(upload["id"], stream)
+    uploads.complete(upload["id"], [part["id"]])["file"]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from helpers.backend.protocol.errors import ApiError, not_found
+from helpers.backend.protocol.schemas import UploadRequest, new_id
+from helpers.backend.service.files import Files, check_purpose, too_large
+from helpers.backend.service.limits import Limits
+from helpers.backend.storage.store import Document, Store
+
+LIFE = 3600
+"""Seconds until an upload that nobody completed is dropped."""
+CHUNK = 1 << 20
+
+
+class Uploads:
+    """What is on its way in parts."""
+
+    def __init__(self, store: Store, files: Files, limits: Limits) -> None:
+        self._store, self._files, self._limits = store, files, limits
+
+    def create(self, body: UploadRequest) -> Document:
+        """Begin one. Raises `ApiError` for a file that could not be kept at the end."""
+        check_purpose(body.purpose)
+        if body.bytes > self._limits.file_bytes:
+            raise too_large(body.bytes, self._limits.file_bytes, param="bytes")
+        self._drop_expired()
+        now = int(time.time())
+        upload: Document = {
+            "id": new_id("upload_"),
+            "object": "upload",
+            "bytes": body.bytes,
+            "created_at": now,
+            "filename": body.filename,
+            "purpose": body.purpose,
+            "status": "pending",
+            "expires_at": now + LIFE,
+            "file": None,
+            "_parts": {},
+            "_seconds": body.expires_after.seconds if body.expires_after else None,
+        }
+        self._store.put("upload", upload["id"], upload)
+        return upload
+
+    def add_part(self, key: str, stream: BinaryIO) -> Document:
+        """Take in a part; the order is settled when the upload is completed."""
+        self._pending(key)
+        part = new_id("part_")
+        with self._files.room_for(part, stream):
+            size = self._store.save_file(part, stream)
+            self._store.update("upload", key, lambda body: body["_parts"].update({part: size}))
+        return {
+            "id": part,
+            "object": "upload.part",
+            "created_at": int(time.time()),
+            "upload_id": key,
+        }
+
+    def complete(self, key: str, parts: Sequence[str], md5: str | None = None) -> Document:
+        """Make the parts, in this order, one file. Raises `ApiError` if they are not that file."""
+        upload = self._pending(key)
+        sizes: dict[str, int] = upload["_parts"]
+        for part in parts:
+            if part not in sizes or parts.count(part) > 1:
+                raise _refused(f"The part {part!r} is not one of this upload, once.", "part_ids")
+        total = sum(sizes[part] for part in parts)
+        if total != upload["bytes"]:
+            raise _refused(
+                f"The parts have {total} bytes, and the upload was created for {upload['bytes']}.",
+                "part_ids",
+            )
+        with tempfile.TemporaryFile(dir=self._store.root) as whole:
+            for part in parts:
+                with (self._store.files / part).open("rb") as stream:
+                    shutil.copyfileobj(stream, whole, CHUNK)
+            _check_md5(whole, md5)
+            file = self._files.add(
+                upload["filename"], upload["purpose"], whole, seconds=upload["_seconds"]
+            )
+        self._end(upload, "completed")
+        return self._store.update("upload", key, lambda body: body.update(file=file))
+
+    def cancel(self, key: str) -> Document:
+        """Drop an upload and its parts."""
+        return self._end(self._pending(key), "cancelled")
+
+    def _pending(self, key: str) -> Document:
+        self._drop_expired()
+        upload = self._store.get("upload", key)
+        if upload is None:
+            raise not_found("Upload", key, "upload_id")
+        if upload["status"] != "pending":
+            raise _refused(f"The upload {key} is {upload['status']} already.", "upload_id")
+        return upload
+
+    def _end(self, upload: Document, status: str) -> Document:
+        for part in upload["_parts"]:
+            (self._store.files / part).unlink(missing_ok=True)
+        return self._store.update(
+            "upload", upload["id"], lambda body: body.update(status=status, _parts={})
+        )
+
+    def _drop_expired(self) -> None:
+        now = time.time()
+        found, _ = self._store.list(
+            "upload", keep=lambda body: body["status"] == "pending" and body["expires_at"] <= now
+        )
+        for upload in found:
+            self._end(upload, "expired")
+
+
+def _check_md5(stream: BinaryIO, wanted: str | None) -> None:
+    stream.seek(0)
+    digest = hashlib.md5(usedforsecurity=False)
+    while block := stream.read(CHUNK):
+        digest.update(block)
+    if wanted is not None and digest.hexdigest() != wanted.lower():
+        raise _refused(f"The parts have the MD5 {digest.hexdigest()}, not {wanted}.", "md5")
+
+
+def _refused(message: str, param: str) -> ApiError:
+    return ApiError(400, message, param=param, code="invalid_upload")
