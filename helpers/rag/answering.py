@@ -21,9 +21,11 @@ from helpers.base.errors import DataError
 from helpers.evaluation.grading import Answer, Message, chat_body
 from helpers.evaluation.requests import Reply, send_all
 from helpers.evaluation.scorers import Sample
-from helpers.rag.documents import sentences
-from helpers.rag.hits import Hit
+from helpers.rag.documents import fits, shortened
+from helpers.rag.embedding import well_formed
+from helpers.rag.hits import Hit, best_of_each
 from helpers.rag.index import Index, SearchMode
+from helpers.rag.markdown import Piece, pieces, sentences
 from helpers.rag.prompts import Note, brief, with_notes
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ WITHIN = 0.15
 """How far below the best article another one may score to be read too. Of the validation questions
 98 in 100 then have every article they need among the notes, of which there are 1.8 in the mean;
 with always two it is 92 in 100."""
+NOTE_TOKENS = 600
+"""Most tokens of one note: of a longer article, the part around what was found is read."""
+QUERY_TOKENS = 2000
+"""Most tokens of a question that a model is shown; the search reads all of it."""
 IN_A_ROW = 8
 """Questions that one worker of `generate_all` asks after each other."""
 ENOUGH = 3
@@ -76,6 +82,8 @@ class Generation:
     completion_tokens: int = 0
     seconds: float | None = None
     """How long a customer would have waited; None where it was not asked alone."""
+    tokens_cut: int = 0
+    """Tokens of a very long question that were left out of the prompt, from its middle."""
 
     def grounding(self) -> list[GroundedSentence]:
         """Each sentence of the answer against the notes."""
@@ -95,6 +103,7 @@ class _Plan:
     model: str = ""
     prompt: Sequence[Message] = ()
     aided: bool = False
+    tokens_cut: int = 0
 
     def answered(self, reply: Reply) -> Generation:
         """The answer with everything behind it."""
@@ -108,6 +117,7 @@ class _Plan:
             prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
             seconds=reply.seconds,
+            tokens_cut=self.tokens_cut,
         )
 
 
@@ -158,10 +168,10 @@ class Rag:
         `knowledge_base` may name one for each question. A question that is declined without
         asking the model takes no tokens. `answers_to` makes the result ready to grade.
         """
-        names = (
-            [knowledge_base] * len(queries) if isinstance(knowledge_base, str) else knowledge_base
-        )
-        indexes = [self._base(name) for name in names]
+        queries = [well_formed(query) for query in queries]
+        if isinstance(knowledge_base, str):
+            knowledge_base = [knowledge_base] * len(queries)
+        indexes = [self._base(name) for name in knowledge_base]
         found = self._search(indexes, queries)
         plans = [
             self._plan(index, query, hits)
@@ -203,8 +213,9 @@ class Rag:
             return _Plan(tuple(hits))
         notes = tuple(notes_of(index, hits))
         alone = self.closed_book_model if best < self.unsure else None
-        prompt = with_notes(query, () if alone else notes, guard=self.guard, system=self.system)
-        return _Plan(tuple(hits), notes, alone or self.model, prompt, aided=not alone)
+        shown, cut = shortened(query, QUERY_TOKENS)
+        prompt = with_notes(shown, () if alone else notes, guard=self.guard, system=self.system)
+        return _Plan(tuple(hits), notes, alone or self.model, prompt, not alone, cut)
 
     def _relevance(self, hit: Hit) -> float:
         """How near a hit is; BM25 and fused ranks are no measure of that, the cosine is."""
@@ -231,19 +242,47 @@ def near_best(
 
 
 def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:
-    """One note for each article among the hits: small pieces are searched, the whole is read."""
-    found = []
-    for name in dict.fromkeys(hit.article for hit in hits):
-        parts: dict[str, list[str]] = {}
-        for piece in index.chunks(name):
-            parts.setdefault(piece.heading, []).append(piece.text)
-        title = next(iter(parts), name).split(" > ")[0]
-        whole = [
-            (heading.rpartition(" > ")[2] if heading != title else "", "\n".join(texts))
-            for heading, texts in parts.items()
+    """One note for each article among the hits: small pieces are searched, the whole is read.
+
+    Of an article whose note would be longer than `NOTE_TOKENS`, the part around the hit is read.
+    """
+    return [_note(index.chunks(hit.article), hit) for hit in best_of_each(hits)]
+
+
+def _note(chunks: Sequence[Hit], hit: Hit) -> Note:
+    title = (chunks[0].heading if chunks else hit.article).split(" > ")[0]
+    whole = _text(chunks, title)
+    if fits(whole, NOTE_TOKENS):
+        return Note(hit.article, title, whole)
+    at = next((place for place, chunk in enumerate(chunks) if chunk.id == hit.id), 0)
+    text = _text(chunks[at : at + 1], title)
+    for reach in range(1, len(chunks)):
+        # As many chunks before as behind: what stands around a passage explains it.
+        wider = _text(chunks[max(at - reach, 0) : at + reach + 1], title)
+        if not fits(wider, NOTE_TOKENS):
+            break
+        text = wider
+    return Note(hit.article, title, text)
+
+
+def _text(chunks: Sequence[Hit], title: str) -> str:
+    parts: dict[str, list[Piece]] = {}
+    for chunk in chunks:
+        _add(parts.setdefault(chunk.heading, []), pieces(chunk.text))
+    return brief(
+        [
+            (heading.rpartition(" > ")[2] if heading != title else "", own)
+            for heading, own in parts.items()
         ]
-        found.append(Note(name, title, brief(whole)))
-    return found
+    )
+
+
+def _add(known: list[Piece], more: Sequence[Piece]) -> None:
+    """Put pieces behind those known, without the ones that the two chunks share."""
+    overlap = next(
+        n for n in range(min(len(known), len(more)), -1, -1) if known[len(known) - n :] == more[:n]
+    )
+    known += more[overlap:]
 
 
 def cited(answer: str, notes: Sequence[Note]) -> tuple[str, ...]:

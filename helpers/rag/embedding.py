@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 BATCH = 256
 """Texts in one request."""
+SHORT = 100
+"""Characters of a text that every model reads: if it is refused, that is for another reason."""
+TOO_LARGE = (400, 413, 422)
+"""What endpoints say of a text, or of a request, that is longer than they read."""
 
 
 class Embedder(Protocol):
@@ -34,19 +38,55 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class ClientEmbedder:
-    """An embedding model behind the openai client."""
+    """An embedding model behind the openai client.
+
+    A text that is longer than the model reads is cut, and gets the mean of its parts' vectors,
+    each weighted by its length: so one long e-mail stops nothing.
+    """
 
     client: OpenAI
     name: str
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        rows: list[list[float]] = []
-        for start in range(0, len(texts), BATCH):
-            reply = self.client.embeddings.create(
-                model=self.name, input=list(texts[start : start + BATCH])
-            )
-            rows += [item.embedding for item in reply.data]
+        clean = [well_formed(text) for text in texts]
+        starts = range(0, len(clean), BATCH)
+        rows = [row for start in starts for row in self._rows(clean[start : start + BATCH])]
         return unit(np.array(rows, dtype=np.float32).reshape(len(texts), -1))
+
+    def _rows(self, texts: Sequence[str]) -> list[np.ndarray]:
+        from openai import APIStatusError
+
+        try:
+            reply = self.client.embeddings.create(model=self.name, input=list(texts))
+        except APIStatusError as error:
+            too_large = error.status_code in TOO_LARGE or "too large" in str(error)
+            if not too_large or (len(texts) == 1 and len(texts[0]) <= SHORT):
+                raise
+        else:
+            return [np.array(item.embedding, dtype=np.float32) for item in reply.data]
+        if len(texts) == 1:
+            return [self._mean_of_halves(texts[0])]
+        middle = len(texts) // 2
+        return self._rows(texts[:middle]) + self._rows(texts[middle:])
+
+    def _mean_of_halves(self, text: str) -> np.ndarray:
+        halves = in_two(text)
+        vectors = [unit(self._rows([half])[0]) * len(half) for half in halves]
+        return unit(np.sum(vectors, axis=0))
+
+
+def well_formed(text: str) -> str:
+    """A text that can be sent: half a surrogate pair, as some exports have it, becomes "?"."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def in_two(text: str) -> list[str]:
+    """The two halves of a text, cut at a blank where there is one near the middle."""
+    middle = len(text) // 2
+    blank = max(text.rfind(" ", 0, middle), text.rfind("\n", 0, middle))
+    # A blank near the beginning would leave the rest as long as before.
+    place = blank + 1 if blank > middle // 2 else middle
+    return [half for half in (text[:place].rstrip(), text[place:].lstrip()) if half]
 
 
 def embedder(client: OpenAI, model: str) -> ClientEmbedder:

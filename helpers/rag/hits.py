@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from helpers.rag.documents import Article, Chunk, Chunking, chunk
+from helpers.rag.documents import Article, Chunk, Chunking, check_unique, chunk
 from helpers.rag.embedding import Embedder
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def table_of(chunks: Sequence[Chunk], vectors: np.ndarray) -> pa.Table:
 
 
 def rows_of(articles: Sequence[Article], embed: Embedder, chunking: Chunking) -> pa.Table:
-    """The articles cut, embedded, and written as rows."""
+    """The articles cut, embedded, and written as rows. Raises `DataError` for an id twice."""
+    check_unique(articles)
     chunks = [piece for article in articles for piece in chunk(article, chunking)]
     vectors = embed([one.passage for one in chunks]) if chunks else np.zeros((0, 1))
     return table_of(chunks, vectors)

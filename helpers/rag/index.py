@@ -25,7 +25,7 @@ import numpy as np
 
 from helpers.base.errors import DataError
 from helpers.rag.documents import Article, Chunking
-from helpers.rag.embedding import Embedder
+from helpers.rag.embedding import Embedder, well_formed
 from helpers.rag.hits import COLUMNS, Hit, best_first, best_of_each, rows_of, shown
 from helpers.rag.known_questions import ALL, KnownQuestions, sql_list
 from helpers.rag.known_questions import TABLE as QUESTIONS
@@ -81,9 +81,14 @@ class Index:
     ) -> list[Hit]:
         """The k best chunks, best first; with `per_article` the best chunk of k articles.
 
+        Any text may be asked: quotation marks and operators are words like others, and a query
+        that says nothing finds nothing.
         `vector` is the query's embedding, where it is known already. With `leave_out`, a known
         question with the query's very words does not count: for searches with training data.
         """
+        query = well_formed(query)
+        if not query.strip() and vector is None:
+            return []
         if vector is None and mode != "bm25":
             vector = self._embed([query])[0]
         depth = max(DEPTH, k)
@@ -103,14 +108,23 @@ class Index:
         self, queries: Sequence[str], *, mode: SearchMode = "hybrid", **options: Any
     ) -> list[list[Hit]]:
         """`search` for many queries, embedded together, with the same options."""
-        vectors = [None] * len(queries) if mode == "bm25" else self._embed(queries)
+        queries = [well_formed(query) for query in queries]
+        # An empty text cannot be embedded, and finds nothing.
+        telling = [query for query in queries if query.strip()]
+        known = {}
+        if telling and mode != "bm25":
+            known = dict(zip(telling, self._embed(telling), strict=True))
         return [
-            self.search(query, mode=mode, vector=vector, **options)
-            for query, vector in zip(queries, vectors, strict=True)
+            self.search(query, mode=mode, vector=known.get(query), **options) for query in queries
         ]
 
     def _by_words(self, query: str, depth: int) -> list[Hit]:
-        request = self._table.search(query, query_type="fts").limit(depth)
+        from lancedb.query import MatchQuery
+
+        # As a plain string, a query in quotation marks would be a search for a phrase, for which
+        # the word index would have to hold every word's place.
+        words = MatchQuery(query, "passage")  # type: ignore[call-arg]
+        request = self._table.search(words, query_type="fts").limit(depth)
         rows = request.select([*COLUMNS, "_score"]).to_arrow().to_pylist()
         return best_first(Hit(row["id"], row["_score"], *shown(row)) for row in rows)
 
@@ -154,15 +168,14 @@ class Index:
         near = self._by_meaning(vector, depth)
         if self._asked is None or vector is None:
             return near
+        if not near:
+            return []
         likely = {hit.article for hit in near} | set(self._asked.likely(vector))
         chunks = self._by_meaning(vector, ALL, f"article IN ({sql_list(sorted(likely))})")
         best = {hit.article: hit.similarity for hit in reversed(chunks)}
         asked = self._asked.nearest(vector, best, without=without)
-        return best_first(
-            hit._replace(score=hit.similarity + (asked.get(name, best[name]) - best[name]) / 2)
-            for hit in chunks
-            for name in [hit.article]
-        )
+        lift = {name: (asked.get(name, score) - score) / 2 for name, score in best.items()}
+        return best_first(hit._replace(score=hit.similarity + lift[hit.article]) for hit in chunks)
 
     def upsert(self, *articles: Article) -> int:
         """Put in articles, in place of what they had before; returns the new version.
@@ -253,7 +266,7 @@ def store(
     # Overwriting a table that is not there works, but warns.
     mode = "overwrite" if TABLE in database.list_tables().tables else "create"
     table = database.create_table(TABLE, rows.replace_schema_metadata(about), mode=mode)
-    if any((questions or {}).values()):
+    if any(text.strip() for texts in (questions or {}).values() for text in texts):
         asked = KnownQuestions.store(database, questions or {}, embed)
     else:
         asked = None

@@ -39,7 +39,7 @@ class KnownQuestions:
         cls, database: Any, questions: Mapping[str, Sequence[str]], embed: Embedder
     ) -> KnownQuestions:
         """Write the questions, by id of their article, in place of those from before."""
-        rows = [(name, text) for name, texts in questions.items() for text in texts]
+        rows = [(name, text) for name, texts in questions.items() for text in texts if text.strip()]
         data = _table(rows, embed([text for _, text in rows]))
         mode = "overwrite" if TABLE in database.list_tables().tables else "create"
         return cls(database.create_table(TABLE, data, mode=mode))

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from helpers.evaluation.scorers import stated_facts
-from helpers.rag.documents import ITEM, Article, sections, sentences
+from helpers.rag.documents import Article, sections
+from helpers.rag.markdown import ITEM, Piece, note_text, pieces
 
 ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.*\b(?:instruction|rule|prompt|above|previous)"
@@ -46,27 +47,34 @@ class Note(NamedTuple):
 
 def article_note(article: Article) -> Note:
     """The short form of a whole article."""
-    parts = [(heading[-1] if len(heading) > 1 else "", text) for heading, text in sections(article)]
+    parts = [
+        (heading[-1] if len(heading) > 1 else "", pieces(text))
+        for heading, text in sections(article)
+    ]
     return Note(article.id, article.title, brief(parts))
 
 
-def brief(parts: Sequence[tuple[str, str]]) -> str:
-    """Sections, as (heading, text), cut to what they state; an introduction goes first.
+def brief(parts: Sequence[tuple[str, Sequence[Piece]]]) -> str:
+    """Sections, as (heading, pieces), cut to what they state; an introduction goes first.
 
-    Kept are the first sentence of each section, list items, and every sentence with a number,
-    a price, an address or a path. The rest explains, and would cost tokens in each request.
+    Kept are the first sentence of each section, list items, tables and code, and every sentence
+    with a number, a price, an address or a path. The rest explains, and would cost tokens in
+    each request.
     """
     telling = [part for part in parts if part[0]] or list(parts)
-    kept = []
-    for heading, text in telling:
+    text = ""
+    for heading, own in telling:
         chosen = [
-            sentence
-            for place, sentence in enumerate(sentences(text))
-            if place == 0 or ITEM.match(sentence) or stated_facts(sentence)
+            one
+            for place, one in enumerate(own)
+            if place == 0 or one.line or ITEM.match(one.text) or stated_facts(one.text)
         ]
         if chosen:
-            kept.append(": ".join(filter(None, (heading, " ".join(chosen)))))
-    return " ".join(kept)
+            # A table or code does not go on in the line of its heading, nor anything in its own.
+            first, last = (one.line and not one.flows for one in (chosen[0], chosen[-1]))
+            section = (f"{heading}:\n\n" if first else f"{heading}: ") if heading else ""
+            text += section + note_text(chosen) + ("\n\n" if last else " ")
+    return text.strip()
 
 
 def with_notes(
@@ -90,4 +98,4 @@ def with_notes(
 
 def clean(text: str) -> str:
     """A note without the sentences that give orders to the assistant."""
-    return " ".join(part for part in sentences(text) if not ORDERS.search(part))
+    return note_text(part for part in pieces(text) if not ORDERS.search(part.text))

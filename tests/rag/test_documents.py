@@ -11,8 +11,10 @@ from helpers.rag.documents import (
     in_force,
     load_articles,
     parse_article,
-    sentences,
+    shortened,
+    token_count,
 )
+from helpers.rag.markdown import joined, pieces, sentences
 
 SOURCE = """---
 id: router-reset
@@ -123,3 +125,169 @@ def test_list_items_are_sentences_of_their_own():
         "- another.",
         "And more.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("header", "title"),
+    [
+        ("title: Reset: the router", "Reset: the router"),
+        ('title: "Reset: \\"now\\""', 'Reset: "now"'),
+        ("title: >-\n  Reset\n  the router", "Reset the router"),
+        ("title: Reset # the short name", "Reset"),
+        ("title: 'It''s off'\ntags: [a, b]", "It's off"),
+    ],
+)
+def test_a_header_is_read_as_yaml_and_a_bare_colon_is_allowed(header, title):
+    article = parse_article(f"---\nid: 007\n{header}\n---\nText.")
+    assert (article.id, article.title, article.text) == ("007", title, "Text.")
+
+
+@pytest.mark.parametrize("header", ["- id: a\n- title: b", "id: [a]\ntitle: b", "id: a\ntitle:"])
+def test_a_header_without_id_and_title_is_refused(header):
+    with pytest.raises(ValueError, match="header"):
+        parse_article(f"---\n{header}\n---\nText.")
+
+
+def article_file(folder, name, day=""):
+    when = f"effective: {day}\n" if day else ""
+    (folder / name).write_text(f"---\nid: fee\ntitle: Fee\n{when}---\n{name}")
+
+
+def test_two_files_of_one_version_are_named_and_two_versions_are_fine(tmp_path):
+    article_file(tmp_path, "a.md")
+    article_file(tmp_path, "b.md", "2026-01-01")
+    assert [one.text for one in load_articles(tmp_path)] == ["b.md"]
+    article_file(tmp_path, "c.md", "2026-01-01")
+    with pytest.raises(DataError, match=r"b\.md and c\.md are both the article 'fee'"):
+        load_articles(tmp_path)
+
+
+TABLE = "| country | minute |\n|:---|---:|\n" + "\n".join(
+    f"| Land {n} | {n} EUR |" for n in range(60)
+)
+CODE = "```bash\n# stop\nsudo hubctl stop\n\n    # wait\nsudo hubctl start\n```"
+
+
+def in_article(text, **rule):
+    return chunk(Article("a", "A", text), Chunking(**rule))
+
+
+def test_a_long_table_is_cut_between_rows_and_each_chunk_has_its_head():
+    made = in_article(f"## Prices\n\n{TABLE}\n\nAll with tax.", size=40)
+    assert len(made) > 5
+    for one in made[:-1]:
+        assert one.text.startswith("| country | minute |\n|:---|---:|\n| Land")
+    rows = [line for one in made for line in one.text.splitlines() if "Land" in line]
+    assert rows == TABLE.splitlines()[2:]
+    assert made[-1].text.endswith("\n\nAll with tax.")
+    assert all(len(one.text.split()) <= 40 for one in made)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        CODE,
+        CODE.replace("```", "~~~~"),
+        CODE.replace("```bash", "````md").replace("```\n", "```\n").replace("\n```", "\n````"),
+        CODE.removesuffix("\n```"),
+        "    # stop\n    sudo hubctl stop\n\n    sudo hubctl start",
+        "<pre>\n# stop\n  sudo hubctl stop\n</pre>",
+    ],
+)
+def test_code_keeps_its_lines_and_has_no_headings(code):
+    made = in_article(f"Log in.\n\n{code}\n")
+    assert [one.heading for one in made] == [("A",)]
+    inside = [line for line in code.splitlines() if "hubctl" in line or "# stop" in line]
+    assert [line for line in made[0].text.splitlines() if line in inside] == inside
+    assert made[0].text.startswith("Log in.\n\n")
+
+
+def test_code_that_is_cut_stands_between_fences_in_each_chunk():
+    lines = "\n".join(f"run step {n} --now" for n in range(40))
+    made = in_article(f"```sh\n{lines}\n```", size=30)
+    assert len(made) > 4
+    for one in made:
+        first, *inside, last = one.text.splitlines()
+        assert (first, last) == ("```sh", "```")
+        assert all(line.startswith("run step") for line in inside)
+
+
+def test_code_in_a_list_and_a_table_in_a_quotation_stay_whole():
+    text = "1. Stop it:\n\n   ```\n   # no heading\n   stop\n   ```\n2. Wait."
+    assert in_article(text)[0].text.splitlines()[2:6] == text.splitlines()[2:6]
+    quoted = "> |a|b|\n> |-|-|\n> |1|2|"
+    assert in_article(quoted)[0].text == quoted
+
+
+def test_headings_of_every_form_open_a_section():
+    text = "Intro.\n\nFirst\n=====\none\n\nSecond\n---\ntwo\n\n ### Third ###\nthree\n\n#\nfour"
+    made = in_article(text)
+    assert [one.heading[1:] for one in made] == [
+        (), ("First",), ("First", "Second"), ("First", "Second", "Third")
+    ]  # fmt: skip
+
+
+def test_a_line_is_no_heading_under_a_table_or_in_html():
+    made = in_article(f"{TABLE[:60]}\n\n<!--\n# hidden\n-->\nEnd.", size=200)
+    assert len(made) == 1
+
+
+LONG = {
+    "one word": "x" * 9000,
+    "no full stop": "the fee of the line " * 900,
+    "Chinese": "什么时候付账单呢" * 300,
+    "Chinese sentences": "什么时候付账单呢。" * 300,
+    "Arabic": "متى ندفع الفاتورة؟ " * 300,
+    "Thai": "เมื่อไหร่จะจ่ายบิล" * 200,
+    "emoji": "🙂" * 900,
+    "a row": "|a|b|\n|-|-|\n|" + "word " * 2000 + "|2|",
+    "a head": "|" + "name " * 1000 + "|b|\n|-|-|\n|1|2|",
+    "a line of code": "```\n" + "a=1;" * 3000 + "\n```",
+    "a fence": "```" + "info " * 1000 + "\ncode\n```",
+    "blank lines in code": "```\na\n" + "\n" * 500 + "b\n```",
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_no_chunk_has_more_tokens_than_it_may_and_no_letter_is_lost(text):
+    made = in_article(text, max_tokens=300)
+    assert all(token_count(one.text) <= 300 for one in made)
+    letters = "".join("".join(one.text for one in made).split())
+    for letter in set("".join(text.split())):
+        assert letters.count(letter) >= text.count(letter), letter
+
+
+def test_words_that_no_blank_divides_fill_a_chunk_too():
+    made = in_article("什么时候付账单呢。" * 60, size=40)
+    assert all(len(one.text) < 100 for one in made)
+
+
+def test_pieces_put_together_are_the_text_again():
+    text = f"It is free. Call.\n- one\n- two\n\n{CODE}\n\nThen:\n\n{TABLE}"
+    again = joined(pieces(text))
+    assert again.split() == text.split()
+    assert pieces(again) == pieces(text)
+    for line in (CODE + "\n" + TABLE).splitlines():
+        assert line in again.splitlines()
+
+
+def test_a_sentence_right_below_a_table_is_no_row():
+    found = pieces("|a|b|\n|-|-|\n|1|2|\nIn words: one. And two.")
+    assert [one.text for one in found] == ["|1|2|", "In words: one.", "And two."]
+    assert [one.line for one in found] == [True, False, False]
+
+
+def test_a_long_text_is_shortened_in_its_middle():
+    text = " ".join(f"word{n}" for n in range(3000))
+    shown, left_out = shortened(text, 200)
+    assert token_count(shown) <= 200
+    assert shown.startswith("word0 word1 ")
+    assert shown.endswith(" word2999")
+    assert " […] " in shown
+    assert left_out > 3000
+    assert shortened("short", 200) == ("short", 0)
+
+
+def test_no_chunk_without_tokens():
+    with pytest.raises(DataError, match="0 tokens"):
+        Chunking(max_tokens=0)

@@ -6,6 +6,7 @@ import pytest
 
 from helpers.evaluation.scorers import contains, stated_facts
 from helpers.rag.documents import Article, load_articles
+from helpers.rag.markdown import pieces
 from helpers.rag.prompts import Note, article_note, brief, clean, with_notes
 from helpers.support_desk import desk, tickets
 from tests.places import ROOT
@@ -37,13 +38,12 @@ def test_a_note_keeps_first_sentences_list_items_and_facts_alone():
 
 
 def test_an_article_without_headings_keeps_its_first_sentence():
-    assert brief([("", "One thing. Another thing. It takes 3 days.")]) == (
+    assert brief([("", pieces("One thing. Another thing. It takes 3 days."))]) == (
         "One thing. It takes 3 days."
     )
 
 
-def test_the_notes_hold_the_facts_of_nearly_all_trained_answers():
-    made = tickets.build(tickets.load(SUPPORT))
+def test_the_notes_hold_the_facts_of_nearly_all_trained_answers(made):
     table = made.cleaning.table
     texts = tickets.articles(SUPPORT / "kb")
     old = {article.id: article for article in load_articles(SUPPORT / "kb")}
