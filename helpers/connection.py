@@ -9,12 +9,12 @@ For: one call at the top of each notebook. Not for: fine-tuning jobs, see `helpe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
+from helpers.base.markup import html_text
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL, Settings
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ class Connection:
         return "\n".join([*lines, self.note] if self.note else lines)
 
     def _repr_html_(self) -> str:
-        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        note = f"<p>{html_text(self.note)}</p>" if self.note else ""
         return (
-            f"<p><b>{escape(self.summary)}</b></p><ul>"
-            f"<li>chat model: <code>{escape(self.chat_model)}</code></li>"
-            f"<li>embedding model: <code>{escape(self.embedding_model)}</code></li></ul>{note}"
+            f"<p><b>{html_text(self.summary)}</b></p><ul>"
+            f"<li>chat model: <code>{html_text(self.chat_model)}</code></li>"
+            f"<li>embedding model: <code>{html_text(self.embedding_model)}</code></li></ul>{note}"
         )
 
 

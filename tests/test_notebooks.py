@@ -16,6 +16,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from tests.pages import formulas_in_html, formulas_in_markdown
 from tests.places import ROOT
 from tests.test_layers import FACADES
 
@@ -163,11 +164,14 @@ def test_each_notebook_ends_with_its_own_questions_and_the_course_map(notebook, 
     assert number == "08" or f'quiz.check_yourself("{number}")' in code
 
 
-def test_two_prices_in_a_paragraph_do_not_become_a_formula(notebook):
-    texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
-    plain = [re.sub(r"`[^`]*`", "", part) for text in texts for part in text.split("\n\n")]
-    # JupyterLab makes one of escaped signs too.
-    assert [part for part in plain if part.count("$") > 1] == []
+def test_two_prices_do_not_become_a_formula(notebook):
+    """Neither in prose nor in an output; JupyterLab makes one of escaped signs too."""
+    prose = [c.source for c in notebook.cells if c.cell_type == "markdown"]
+    outputs = [o.get("data", {}) for _, c in code_cells(notebook) for o in c.outputs]
+    prose += [data["text/markdown"] for data in outputs if "text/markdown" in data]
+    pages = [data["text/html"] for data in outputs if "text/html" in data]
+    assert [found for text in prose if (found := formulas_in_markdown(text))] == []
+    assert [found for page in pages if (found := formulas_in_html(page))] == []
 
 
 def test_pictures_in_prose_have_alternative_text(notebook):

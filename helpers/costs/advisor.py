@@ -11,10 +11,10 @@ leaves a reason. Not for: the last word, which is an evaluation on your own ques
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 from helpers.base.errors import DataError
+from helpers.base.markup import html_text
 from helpers.costs.monthly import BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
 
 Facts = Literal["in the question", "fixed", "changing"]
@@ -76,14 +76,14 @@ class Advice:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
+        reasons = "".join(f"<li>{html_text(reason)}</li>" for reason in self.reasons)
         against = "".join(
-            f"<li><b>{escape(method)}</b>: {escape(why)}</li>"
+            f"<li><b>{html_text(method)}</b>: {html_text(why)}</li>"
             for method, why in self.against.items()
         )
-        first = "".join(f"<li>{escape(step)}</li>" for step in self.first)
+        first = "".join(f"<li>{html_text(step)}</li>" for step in self.first)
         return (
-            f"<p><b>Begin with: {escape(self.method)}</b>, on {escape(self.place)}.</p>"
+            f"<p><b>Begin with: {html_text(self.method)}</b>, on {html_text(self.place)}.</p>"
             f"<p>Because:</p><ul>{reasons}</ul><p>Next:</p><ol>{first}</ol>"
             f"<p>Not yet the others:</p><ul>{against}</ul>"
         )

@@ -56,6 +56,8 @@ CHAPTERS: dict[str, Chapter] = {
         "09_then_and_now": "Then and now",
     }.items()
 }
+REVIEW = "08"
+"""The notebook that asks the questions of all others."""
 
 
 @functools.lru_cache(maxsize=32)

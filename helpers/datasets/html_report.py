@@ -9,8 +9,9 @@ anything; it shows what `pipeline.prepare` found.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import TYPE_CHECKING
+
+from helpers.base.markup import html_text
 
 if TYPE_CHECKING:
     from helpers.datasets.pipeline import PreparedDataset
@@ -32,7 +33,7 @@ def whole(done: PreparedDataset) -> str:
 
 def document(title: str, content: str) -> str:
     """An HTML page around `content`, which is HTML already."""
-    name = escape(title)
+    name = html_text(title)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{name}</h1>{content}</body></html>\n"
@@ -46,7 +47,7 @@ def body(done: PreparedDataset) -> str:
     parts = [
         f"<p>The training file <strong>{verdict}</strong>.</p>",
         section("Where each row went", account.keys(), [account.values()]),
-        "".join(f"<p>Note: {escape(note)}.</p>" for note in done.tabled.notes),
+        "".join(f"<p>Note: {html_text(note)}.</p>" for note in done.tabled.notes),
         section("Columns", ("meaning", "column"), done.columns.used.items()),
         _cleaning(done),
         _rejects(done),
@@ -70,11 +71,11 @@ def section(
     if not made:
         return ""
     table = f"<table><thead><tr>{_cells('th', head)}</tr></thead><tbody>{made}</tbody></table>"
-    return f"<h2>{escape(title)}</h2>{note}{table}"
+    return f"<h2>{html_text(title)}</h2>{note}{table}"
 
 
 def _cells(tag: str, values: Iterable[object]) -> str:
-    return "".join(f"<{tag}>{escape(str(value))}</{tag}>" for value in values)
+    return "".join(f"<{tag}>{html_text(value)}</{tag}>" for value in values)
 
 
 def _cleaning(done: PreparedDataset) -> str:

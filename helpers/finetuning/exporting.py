@@ -14,13 +14,13 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from helpers.backend.training.spec import TrainSpec, read_progress
 from helpers.base import settings
 from helpers.base.chat_format import END, START
 from helpers.base.errors import DataError
+from helpers.base.markup import html_text
 
 ADAPTER, BASE, PEFT = "adapter.gguf", "base.gguf", "peft"
 HUGGING_FACE = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -47,7 +47,7 @@ class ExportedModel:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td><code>{escape(path)}</code></td>"
+            f"<tr><td><code>{html_text(path)}</code></td>"
             f'<td style="text-align:right">{size:,}</td></tr>'
             for path, size in self.files.items()
         )

@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from html import escape
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from helpers.base.errors import DataError
+from helpers.base.markup import html_text
 from helpers.evaluation.grading import Answer, Message, chat_body
 from helpers.evaluation.requests import Reply, send_all
 from helpers.evaluation.scorers import Sample
@@ -90,8 +90,8 @@ class Generation:
         return grounding(self.answer, [note.text for note in self.notes])
 
     def _repr_html_(self) -> str:
-        cited = ", ".join(f"<code>{escape(name)}</code>" for name in self.citations) or "none"
-        return f"<p>{escape(self.answer)}</p><p>Articles: {cited}</p>"
+        cited = ", ".join(f"<code>{html_text(name)}</code>" for name in self.citations) or "none"
+        return f"<p>{html_text(self.answer)}</p><p>Articles: {cited}</p>"
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from html import escape
 from typing import Any
 
 import anywidget
 import traitlets
 
+from helpers.base.markup import html_text
 from helpers.costs import catalog
 from helpers.costs import monthly as costs
 from helpers.costs.monthly import HERE, METHODS, Bill, Machine, Workload
@@ -259,18 +259,18 @@ def monthly(load: Workload, known: catalog.Catalog) -> dict[str, list[str]]:
 
 def static_table(load: Workload, known: catalog.Catalog) -> str:
     """The hosted bills as HTML, for a page without a kernel."""
-    head = "".join(f'<th scope="col">{escape(model)}</th>' for model in known.inference)
+    head = "".join(f'<th scope="col">{html_text(model)}</th>' for model in known.inference)
     body = "".join(
-        f'<tr><th scope="row">{escape(method)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        f'<tr><th scope="row">{html_text(method)}</th>'
+        + "".join(f"<td>{html_text(cell)}</td>" for cell in cells)
         + "</tr>"
         for method, cells in monthly(load, known).items()
     )
     sources = "".join(
-        f"<li>{escape(line)}</li>" for model in known.inference for line in prices(model, known)
+        f"<li>{html_text(line)}</li>" for model in known.inference for line in prices(model, known)
     )
     return (
-        f"<p>Run this cell to change the numbers. Without a kernel: {escape(_volume(load))}.</p>"
+        f"<p>Run this cell to change the numbers. Without a kernel: {html_text(_volume(load))}.</p>"
         f"<table><caption>Dollars a month by method and hosted model</caption><thead><tr>"
         f'<th scope="col">method</th>{head}</tr></thead><tbody>{body}</tbody></table>'
         f"<details><summary>Prices and their dates</summary><ul>{sources}</ul></details>"

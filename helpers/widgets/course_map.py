@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
@@ -22,10 +22,12 @@ import anywidget
 import psutil
 import traitlets
 
+from helpers.base.markup import html_text
 from helpers.course import chapters, progress
 from helpers.course.exercises import core
 from helpers.course.progress import LearnerProgress
 from helpers.course.quiz.questions import Question, load
+from helpers.course.quiz.scores import answered
 from helpers.widgets.assets import assets
 
 TITLE = "Course map"
@@ -65,14 +67,21 @@ class CourseRow:
 def rows(done: LearnerProgress) -> list[CourseRow]:
     """A row for each notebook that exists."""
     questions = list(load().values())
-    return [_row(c, done, questions) for c in chapters.CHAPTERS.values() if c.exists]
+    right = answered(questions, done.questions)
+    return [_row(c, done, questions, right) for c in chapters.CHAPTERS.values() if c.exists]
 
 
-def _row(chapter: chapters.Chapter, done: LearnerProgress, questions: list[Question]) -> CourseRow:
+def _row(
+    chapter: chapters.Chapter,
+    done: LearnerProgress,
+    questions: list[Question],
+    right: Mapping[str, bool],
+) -> CourseRow:
     number = chapter.number
     run = done.notebooks.get(number, {"runs": 0, "seconds": 0.0})
     tasks = _tasks(number)
-    own = [question.id for question in questions if question.notebook == number]
+    # The review has no questions of its own: it asks those of all notebooks.
+    own = [q.id for q in questions if number in (q.notebook, chapters.REVIEW)]
     return CourseRow(
         number,
         f"{int(number)} {chapter.title}",
@@ -80,7 +89,7 @@ def _row(chapter: chapters.Chapter, done: LearnerProgress, questions: list[Quest
         chapters.promise(number),
         {"runs": run["runs"], "last": run.get("last", "")},
         Share(sum(done.exercises.get(name, {}).get("solved", False) for name in tasks), len(tasks)),
-        Share(sum(done.questions.get(name, {}).get("right", False) for name in own), len(own)),
+        Share(sum(right.get(name, False) for name in own), len(own)),
         round(run["seconds"] / 60),
     )
 
@@ -175,7 +184,7 @@ def finish(notebook: str, *, clock: Callable[[], float] = time.time) -> CourseMa
 def static_list() -> str:
     """The notebooks by title: the same for every reader, and whatever is edited in them."""
     lines = "".join(
-        f'<li><a href="{escape(chapter.file)}">{escape(chapter.title)}</a></li>'
+        f'<li><a href="{escape(chapter.file)}">{html_text(chapter.title)}</a></li>'
         for chapter in chapters.CHAPTERS.values()
     )
     return f'<p>Run this cell to see what you have done.</p><ol start="0">{lines}</ol>'

@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
+from helpers.base.markup import html_text
 from helpers.finetuning.jobs import ENDED, Snapshot, follow
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class TrainingMonitor(anywidget.AnyWidget):
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/plain"] = repr(self)
-            data["text/html"] = f"<p>{escape(repr(self))}</p>"
+            data["text/html"] = f"<p>{html_text(repr(self))}</p>"
         return bundle
 
 

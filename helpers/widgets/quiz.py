@@ -19,6 +19,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from helpers.base.markup import html_text
 from helpers.course import chapters, progress
 from helpers.course.quiz import text
 from helpers.course.quiz.attempt import Attempt
@@ -154,7 +155,7 @@ def static_form(questions: Sequence[Question], *, title: str, seed: int = 0) -> 
         body = "".join(_fieldset(question, seed) for question in questions)
     else:
         body = "".join(
-            f"<details><summary>{escape(topic)} ({len(group)})</summary>"
+            f"<details><summary>{html_text(topic)} ({len(group)})</summary>"
             f"{''.join(_fieldset(question, seed) for question in group)}</details>"
             for topic, group in groups.items()
         )
@@ -179,5 +180,5 @@ def _fieldset(question: Question, seed: int) -> str:
 
 def _rich(words: str) -> str:
     """Escaped, with `backticks` as code."""
-    parts = escape(words).split("`")
+    parts = html_text(words).split("`")
     return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))

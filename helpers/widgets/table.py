@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from helpers.base.markup import lone_dollars
 from helpers.widgets.assets import assets
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class SortableTable(anywidget.AnyWidget):
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/plain"] = repr(self)
-            data["text/html"] = self._frame.head(20).to_html(index=False)
+            data["text/html"] = lone_dollars(self._frame.head(20).to_html(index=False))
         return bundle
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from helpers.course import chapters, progress
 from helpers.course.progress import LearnerProgress
-from helpers.course.quiz.questions import select
-from helpers.widgets import course_map
+from helpers.course.quiz import scores
+from helpers.course.quiz.questions import load, select
+from helpers.widgets import course_map, quiz
+from tests.course.quiz.test_session import answer_all, session, wrong_answer
 
 
 @pytest.fixture(autouse=True)
@@ -29,18 +31,52 @@ def test_there_is_a_row_for_each_notebook_that_exists():
 
 def test_what_was_done_stands_in_its_row():
     progress.record_notebook("02", 600)
-    for question in select(notebook="02")[:4]:
-        progress.record_question(question.id, right=True)
+    answer_all(session(select(notebook="02")[:4]))
     row = next(r for r in course_map.rows(progress.read()) if r.number == "02")
     assert (row.questions.done, row.questions.total) == (4, 11)
     assert (row.run["runs"], row.minutes) == (1, 10)
+
+
+def counts_of_the_course():
+    """Right and all questions, as the map, the figure of 08 and the review itself say."""
+    rows = course_map.rows(progress.read())
+    own = [row.questions for row in rows if row.number != chapters.REVIEW]
+    whole = next(row.questions for row in rows if row.number == chapters.REVIEW)
+    figure = scores.recorded()
+    review = quiz.review()
+    review.session.result()
+    screen = review.session.screen()
+    return {
+        (sum(share.done for share in own), sum(share.total for share in own)),
+        (whole.done, whole.total),
+        (sum(score.right for score in figure), sum(score.total for score in figure)),
+        (screen["right"], screen["total"]),
+    }
+
+
+def test_the_map_the_figure_and_the_review_count_alike():
+    assert counts_of_the_course() == {(0, len(load()))}
+    answer_all(session(select(notebook="02")))
+    missed = session(select(notebook="03"))
+    missed.check(wrong_answer(missed.question, missed.attempt))
+    right = len(select(notebook="02"))
+    assert counts_of_the_course() == {(right, len(load()))}
+
+
+@pytest.mark.parametrize("kept", [{"given": [99], "seed": 0}, {"given": "x", "seed": 0}, {}])
+def test_an_answer_to_a_question_that_was_rewritten_counts_nowhere(kept):
+    question = next(q for q in load().values() if q.kind == "one")
+    progress.record_question(question.id, right=True, **kept)
+    progress.record_question("gone-from-the-course", right=True, given=[0], seed=0)
+    assert counts_of_the_course() == {(0, len(load()))}
 
 
 def test_next_is_what_was_not_run_yet_then_what_has_something_left():
     assert course_map.coming(course_map.rows(LearnerProgress())) == "00"
     done = LearnerProgress(notebooks={n: {"runs": 1, "seconds": 1.0} for n in numbers()})
     assert course_map.coming(course_map.rows(done)) == "00"
-    done.questions = {q.id: {"right": True} for q in select(notebook="00")}
+    answer_all(session(select(notebook="00")))
+    done.questions = progress.read().questions
     left = course_map.rows(done)
     assert course_map.coming(left) == next(row.number for row in left if not row.done)
 

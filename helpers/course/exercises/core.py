@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any, Literal
 
 from helpers.base import settings
 from helpers.base.errors import CourseError, DataError
+from helpers.base.markup import html_text, markdown_text
 from helpers.course import progress
 from helpers.course.exercises.checkers import Checker, said
 
@@ -44,7 +44,7 @@ class Verdict:
         return (
             f'<div role="status" style="border-left:4px solid var({COLOURS[self.state]});'
             f'padding:4px 12px"><b>{MARKS[self.state]} {self.state.capitalize()}.</b> '
-            f"{escape(self.message)}</div>"
+            f"{html_text(self.message)}</div>"
         )
 
 
@@ -57,7 +57,7 @@ class Note(str):
         return str(self)
 
     def _repr_markdown_(self) -> str:
-        return str(self)
+        return markdown_text(str(self))
 
 
 @dataclass(frozen=True)

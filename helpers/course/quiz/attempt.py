@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from helpers.course.quiz.questions import Kind, Question, is_number
 
@@ -113,6 +114,30 @@ class Attempt:
             return AttemptOutcome(True, self.question.explanation)
         traps = {_code(word): why for word, why in self.question.traps.items()}
         return AttemptOutcome(False, traps.get(typed, self.question.hint))
+
+
+def replay(question: Question, row: Mapping[str, Any]) -> tuple[Attempt, Given] | None:
+    """An answer that was kept, given again under the order shown then.
+
+    None where there is none, or where it no longer fits: the question may have been rewritten.
+    Whether it is right is judged anew, so that every count of the course agrees.
+    """
+    given: Any = row.get("given")
+    seed = row.get("seed")
+    if not isinstance(seed, int) or not _fits(question, given):
+        return None
+    attempt = Attempt(question, seed=seed)
+    if not attempt.answer(given).counts:
+        return None
+    attempt.tries = int(row.get("tries", 1))
+    return attempt, given
+
+
+def _fits(question: Question, given: Any) -> bool:
+    if question.kind in ("number", "gap"):
+        return isinstance(given, str)
+    places = range(len(question.options))
+    return isinstance(given, list) and bool(given) and all(one in places for one in given)
 
 
 def plain_number(text: str) -> str | None:

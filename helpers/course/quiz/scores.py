@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from helpers.course import progress
+from helpers.course.quiz.attempt import replay
 from helpers.course.quiz.questions import Question, load
 
 
@@ -50,7 +52,19 @@ def by_topic(questions: Iterable[Question], right: Mapping[str, bool]) -> list[T
     ]
 
 
+def answered(
+    questions: Iterable[Question], kept: Mapping[str, Mapping[str, Any]]
+) -> dict[str, bool]:
+    """The answered questions' ids, and whether the last answer is right; `kept` as in the file."""
+    found = {q.id: replay(q, kept[q.id]) for q in questions if q.id in kept}
+    return {
+        name: bool(known[0].outcome and known[0].outcome.correct)
+        for name, known in found.items()
+        if known
+    }
+
+
 def recorded() -> list[TopicScore]:
     """The scores of all questions, from what this learner has answered so far."""
-    right = {name: row["right"] for name, row in progress.read().questions.items()}
-    return by_topic(load().values(), right)
+    questions = list(load().values())
+    return by_topic(questions, answered(questions, progress.read().questions))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from helpers.course import chapters
-from helpers.course.quiz.attempt import Attempt, AttemptOutcome, Given
+from helpers.course.quiz.attempt import Attempt, AttemptOutcome, Given, replay
 from helpers.course.quiz.questions import LEVELS, Question
 from helpers.course.quiz.scores import TopicScore, by_topic
 
@@ -194,26 +194,11 @@ class Session:
         return question.id in self.right
 
     def _restore(self, question: Question, row: Mapping[str, Any]) -> None:
-        """Answer again what was answered earlier, under the order shown then."""
-        given: Any = row.get("given")
-        seed = row.get("seed")
-        if not isinstance(seed, int) or not _fits(question, given):
-            return
-        attempt = Attempt(question, seed=seed)
-        outcome = attempt.answer(given)
-        if outcome.counts:
-            self.right[question.id] = outcome.correct
-            attempt.tries = int(row.get("tries", 1))
-            self._attempts[question.id] = attempt
-            self._given[question.id] = given
-
-
-def _fits(question: Question, given: Any) -> bool:
-    """Whether a stored answer still belongs to a question, which may have been rewritten."""
-    if question.kind in ("number", "gap"):
-        return isinstance(given, str)
-    places = range(len(question.options))
-    return isinstance(given, list) and bool(given) and all(one in places for one in given)
+        """Answer again what was answered earlier."""
+        if known := replay(question, row):
+            attempt, given = known
+            self._attempts[question.id], self._given[question.id] = attempt, given
+            self.right[question.id] = bool(attempt.outcome and attempt.outcome.correct)
 
 
 def _plain(given: Given) -> str | list[int]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helpers.base.errors import DataError
+from helpers.base.markup import lone_dollars
 from helpers.datasets.frame import full_texts
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class CleaningResult:
         raise DataError(f"no step {name!r} was run", fix=f"choose one of: {names}")
 
     def _repr_html_(self) -> str:
-        return str(self.summary()._repr_html_())  # type: ignore[operator]
+        return lone_dollars(str(self.summary()._repr_html_()))  # type: ignore[operator]
 
 
 def apply(step: Step, table: pd.DataFrame) -> tuple[pd.DataFrame, StepResult]:

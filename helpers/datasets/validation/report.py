@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 
+from helpers.base.markup import html_text
 from helpers.datasets.example import Kind
 from helpers.datasets.validation.codes import CODES, Problem
 
@@ -105,11 +105,11 @@ class ValidationReport:
         more = f"<p>… and {total - SHOWN} more</p>" if total > SHOWN else ""
         head = "<th>line</th><th>severity</th><th>code</th><th>message</th><th>remedy</th>"
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        return f"<p>{escape(self.summary())}</p>{table if rows else ''}{more}"
+        return f"<p>{html_text(self.summary())}</p>{table if rows else ''}{more}"
 
 
 def _rows(problems: tuple[Problem, ...]) -> Iterator[str]:
     for problem in problems:
         line = str(problem.line) if problem.line else "file"
         cells = (line, problem.severity, problem.code, problem.message, problem.fix)
-        yield "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        yield "<tr>" + "".join(f"<td>{html_text(cell)}</td>" for cell in cells) + "</tr>"

@@ -188,7 +188,7 @@ function render({ model, el }) {
     sources.replaceChildren(...list(screen.prices));
   };
   const heading = (words) => node("h3", {}, words);
-  el.append(node("section", { class: "workbook costs", "aria-label": "Cost explorer" },
+  el.append(node("section", { class: "workbook mathjax_ignore tex2jax_ignore costs", "aria-label": "Cost explorer" },
     form, node("div", { class: "actions" }, again), status, bill,
     heading("Where another bill becomes the lowest"),
     node("p", {}, "The plain base model is left out: it is always cheaper, and knows none of your facts."),

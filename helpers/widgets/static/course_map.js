@@ -27,7 +27,7 @@ function render({ model, el }) {
   const rows = node("ol", { class: "rows" });
   const said = node("p", { class: "said", role: "status", "aria-live": "polite" });
   const actions = node("div", { class: "actions" });
-  el.append(node("section", { class: "workbook course-map", "aria-label": "Course map" },
+  el.append(node("section", { class: "workbook mathjax_ignore tex2jax_ignore course-map", "aria-label": "Course map" },
     next, rows, actions, said));
 
   let timer;

@@ -104,6 +104,7 @@ function render({ model, el }) {
   const head = node("div", { class: "head" });
   head.append(bar, cancel);
   root.append(status, head, chart, events);
+  root.classList.add("mathjax_ignore", "tex2jax_ignore");
   el.append(root);
 
   cancel.addEventListener("click", () => {

@@ -158,7 +158,7 @@ function render({ model, el }) {
   const all = node("ol", { class: "all" });
   const details = node("details", {}, focusable("summary", {}, "All questions"), all);
   const form = node("form", {}, node("div", { class: "head" }, where, bar), body, status, actions);
-  el.append(node("section", { class: "workbook quiz", "aria-label": model.get("title") }, form, details));
+  el.append(node("section", { class: "workbook mathjax_ignore tex2jax_ignore quiz", "aria-label": model.get("title") }, form, details));
 
   const draft = { read: () => [], locked: false };
   let known = "";

@@ -12,7 +12,7 @@ function render({ model, el }) {
   const caption = node("p", { class: "caption", id: `sortable-caption-${drawn}` });
   const head = node("tr");
   const table = node("table", { "aria-labelledby": caption.id }, node("thead", {}, head), body);
-  el.append(node("section", { class: "workbook sortable", "aria-label": "Table" }, caption, field,
+  el.append(node("section", { class: "workbook mathjax_ignore tex2jax_ignore sortable", "aria-label": "Table" }, caption, field,
     node("div", { class: "scroll", tabindex: "0", [QUIET]: "true", role: "region", "aria-label": "Rows" }, table), said));
 
   const wanted = () => field.value.trim().toLowerCase();
