@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.backend.protocol.schemas import (ChatMessage)
+from helpers.backend.protocol.schemas import ChatMessage
 from helpers.base.chat_format import DEFAULT_SYSTEM, chat_text, text_of, turns
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
