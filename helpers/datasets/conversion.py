@@ -80,7 +80,7 @@ def convert_file(
     done = from_table(tabled, to=to, system=system, separator=separator or "", stop=stop or "")
     if to == "table":
         with files.atomic(target) as stream:
-            stream.write(_csv_bytes(done.examples))
+            stream.write(csv_bytes(done.examples))
     else:
         jsonl.write(target, done.examples)
     return replace(done, rejects_file=write_rejects(target, done.rejected))
@@ -93,7 +93,7 @@ def write_rejects(target: str | Path, rejected: Sequence[Reject]) -> Path | None
         path.unlink(missing_ok=True)
         return None
     with files.atomic(path) as stream:
-        stream.write(_csv_bytes([_with_reason(reject) for reject in rejected]))
+        stream.write(csv_bytes([_with_reason(reject) for reject in rejected]))
     return path
 
 
@@ -103,7 +103,8 @@ def _with_reason(reject: Reject) -> dict[str, Any]:
     return dict(zip(OURS, (reject.row, reject.reason), strict=True)) | own
 
 
-def _csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """A table of all columns that any row has."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO(newline="")
     # Quoted throughout: a bare CR in a cell would else read as the end of a row.

@@ -1,10 +1,11 @@
 """Exact and near duplicates among many texts.
 
-For: 100,000 rows in seconds on two cores. Near means that the sets of five-letter
-pieces of two normalised texts overlap: their Jaccard similarity reaches a threshold.
+For: 100,000 rows in seconds on two cores. Near means that the sets of shingles (runs of
+five letters) of two normalised texts overlap: their Jaccard similarity reaches a threshold.
 Method: MinHash signatures (Broder 1997), candidates by banding (Leskovec, Rajaraman,
 Ullman, "Mining of Massive Datasets", chapter 3), each candidate pair checked exactly.
-Not for: texts that mean the same in other words.
+Not for: texts that mean the same in other words; whether two like questions ask for the
+same thing, see `same_question`.
 
     groups = near_duplicates(["The wifi is down", "the WiFi is down!", "A refund"])
     groups.labels       # array([0, 0, 2])
@@ -15,15 +16,15 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-PIECE = 5
-"""Letters in one piece (shingle)."""
+SHINGLE = 5
+"""Letters in one shingle."""
 BANDS, ROWS = 24, 4
 """24 bands of 4 rows: a pair of similarity 0.6 becomes a candidate with 97 % chance,
 one of 0.7 with 99.8 %."""
@@ -36,7 +37,8 @@ MARGIN = 0.2
 BATCH = 1_000_000
 """Letters hashed at a time: bounds the memory."""
 
-_WORDS = re.compile(r"\w+")
+_WORDS = re.compile(r"\w+(?:[+#]+(?!\w))?")
+"""Words; "C++", "C#" and "A+" keep the signs that tell them apart."""
 
 Hashes = npt.NDArray[np.uint64]
 Signatures = npt.NDArray[np.uint32]
@@ -108,78 +110,54 @@ def exact_duplicates(texts: Sequence[str]) -> Groups:
     return Groups(np.array(labels, np.int64))
 
 
-def near_duplicates(texts: Sequence[str], *, threshold: float = THRESHOLD) -> Groups:
-    """Groups of rows that are nearly equal, directly or through a row between them."""
+Same = Callable[[int, int], bool]
+
+
+def near_duplicates(
+    texts: Sequence[str], *, threshold: float = THRESHOLD, same: Same | None = None
+) -> Groups:
+    """Groups of rows that are nearly equal, directly or through a row between them.
+
+    `same(one, other)` may refuse to join two rows that are similar enough.
+    """
     exact = exact_duplicates(texts)
     union = Union(len(texts))
     for group in exact.members():
         for row in group[1:]:
             union.join(group[0], row)
     rows = np.flatnonzero(exact.labels == np.arange(len(texts)))
-    _join_similar([normalise(texts[row]) for row in rows.tolist()], rows, union, threshold)
+    plain = [normalise(texts[row]) for row in rows.tolist()]
+    _join_similar(plain, rows, union, threshold, same)
     return union.groups()
 
 
 def _join_similar(
-    plain: Sequence[str], rows: npt.NDArray[np.int64], union: Union, threshold: float
+    plain: Sequence[str],
+    rows: npt.NDArray[np.int64],
+    union: Union,
+    threshold: float,
+    same: Same | None,
 ) -> None:
     """Join those of `rows` whose normalised texts are similar."""
 
     @lru_cache(maxsize=1024)
-    def pieces_of(place: int) -> frozenset[str]:
+    def shingles_of(place: int) -> frozenset[str]:
         return shingles(plain[place])
 
     signed = signatures(plain)
     for pairs in candidates(signed):
         roots = union.groups().labels[rows]
         pairs = pairs[roots[pairs[:, 0]] != roots[pairs[:, 1]]]
-        pairs = pairs[_estimate(signed, pairs) >= threshold - MARGIN]
+        pairs = pairs[estimate(signed, pairs) >= threshold - MARGIN]
         for first, second in pairs[np.argsort(pairs[:, 0])].tolist():
             one, other = int(rows[first]), int(rows[second])
-            if union.root(one) == union.root(other):
+            if union.root(one) == union.root(other) or (same and not same(one, other)):
                 continue
-            if jaccard(pieces_of(first), pieces_of(second)) >= threshold:
+            if jaccard(shingles_of(first), shingles_of(second)) >= threshold:
                 union.join(one, other)
 
 
-def signature_groups(signed: Signatures, *, threshold: float) -> Groups:
-    """Groups by signatures alone, where the texts are no longer at hand."""
-    union = Union(len(signed))
-    for pairs in candidates(signed):
-        for first, second in pairs[_estimate(signed, pairs) >= threshold].tolist():
-            union.join(first, second)
-    return union.groups()
-
-
-def most_similar(
-    known: Signatures, asked: Signatures
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """For each asked row the most similar known row and their estimated similarity.
-
-    Looks at `NEIGHBOURS` known rows in each shared bucket; 0.0 where there is none.
-    """
-    best = np.zeros(len(asked), np.int64)
-    similarity = np.zeros(len(asked))
-    if not len(known):
-        return best, similarity
-    for band in range(BANDS):
-        keys, wanted = _band_keys(known, band), _band_keys(asked, band)
-        order = np.argsort(keys, kind="stable")
-        start = np.searchsorted(keys[order], wanted)
-        for apart in range(NEIGHBOURS):
-            place = np.minimum(start + apart, len(order) - 1)
-            rows = np.flatnonzero(keys[order[place]] == wanted)
-            if not len(rows):
-                break
-            there = order[place[rows]]
-            shares = (known[there] == asked[rows]).mean(axis=1)
-            better = shares > similarity[rows]
-            similarity[rows[better]] = shares[better]
-            best[rows[better]] = there[better]
-    return best, similarity
-
-
-def _estimate(signed: Signatures, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def estimate(signed: Signatures, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Similarity of pairs by their signatures; off by 0.05 (one standard error)."""
     parts = [pairs[i : i + BATCH // 10] for i in range(0, len(pairs), BATCH // 10)]
     shares = [(signed[part[:, 0]] == signed[part[:, 1]]).mean(axis=1) for part in parts]
@@ -187,12 +165,12 @@ def _estimate(signed: Signatures, pairs: npt.NDArray[np.int64]) -> npt.NDArray[n
 
 
 def shingles(plain: str) -> frozenset[str]:
-    """All pieces of a normalised text; a shorter text is one piece."""
-    return frozenset(plain[i : i + PIECE] for i in range(max(1, len(plain) - PIECE + 1)))
+    """All shingles of a normalised text; a shorter text is one shingle."""
+    return frozenset(plain[i : i + SHINGLE] for i in range(max(1, len(plain) - SHINGLE + 1)))
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """Shared pieces in proportion to all pieces, 0 to 1."""
+    """Shared shingles in proportion to all shingles, 0 to 1."""
     shared = len(one & other)
     return shared / (len(one) + len(other) - shared)
 
@@ -211,17 +189,17 @@ def signatures(plain: Sequence[str]) -> Signatures:
 
 
 def _batch(plain: Sequence[str]) -> Signatures:
-    """Signatures of some texts: hash every piece once, then take minima of mixed hashes."""
-    padded = [text.ljust(PIECE, "\0") for text in plain]
+    """Signatures of some texts: hash every shingle once, then take minima of mixed hashes."""
+    padded = [text.ljust(SHINGLE, "\0") for text in plain]
     letters = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32)
     lengths = np.fromiter(map(len, padded), np.int64, len(padded))
-    hashes = _piece_hashes(letters.astype(np.uint64))
+    hashes = _shingle_hashes(letters.astype(np.uint64))
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     inside = np.ones(len(letters), bool)
-    for back in range(1, PIECE):
+    for back in range(1, SHINGLE):
         inside[starts + lengths - back] = False
     hashes = hashes[inside[: len(hashes)]]
-    counts = lengths - PIECE + 1
+    counts = lengths - SHINGLE + 1
     first = np.concatenate(([0], np.cumsum(counts)[:-1]))
     result = np.empty((len(plain), BANDS * ROWS), np.uint32)
     for column, (factor, offset) in enumerate(_mixers()):
@@ -231,11 +209,11 @@ def _batch(plain: Sequence[str]) -> Signatures:
     return result
 
 
-def _piece_hashes(letters: Hashes) -> Hashes:
-    """A 64-bit hash of each run of PIECE letters."""
-    size = len(letters) - PIECE + 1
+def _shingle_hashes(letters: Hashes) -> Hashes:
+    """A 64-bit hash of each run of SHINGLE letters."""
+    size = len(letters) - SHINGLE + 1
     hashes = np.zeros(size, np.uint64)
-    for place in range(PIECE):
+    for place in range(SHINGLE):
         hashes = (hashes ^ letters[place : place + size]) * np.uint64(0x9E3779B97F4A7C15)
         hashes ^= hashes >> np.uint64(32)
     return hashes

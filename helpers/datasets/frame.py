@@ -2,7 +2,7 @@
 
 For: a pandas frame with the columns `question` and `answer` as text, and as it may be
 `turns` (the messages before the question, a list), `intent`, and whatever else the
-source had. Not for: reading files, see `sources`; writing them, see `convert`.
+source had. Not for: reading files, see `reading`; writing them, see `conversion`.
 
     table = make_table([{"question": "How?", "answer": "Hold the button."}])
     map_texts(table, str.strip)
@@ -62,19 +62,19 @@ def _objects(values: list[Any]) -> Any:
     return column
 
 
-def full_texts(table: pd.DataFrame) -> list[str]:
-    """All that is said in each example, as one text a row."""
+def texts_of(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Each text of each example: the turns before, the question, the answer."""
     turns = table[TURNS] if TURNS in table else [None] * len(table)
     said = [[turn["content"] for turn in t] if isinstance(t, list) else [] for t in turns]
     both = zip(said, table[QUESTION], table[ANSWER], strict=True)
-    return ["\n".join([*before, question, answer]) for before, question, answer in both]
+    return [(*before, question, answer) for before, question, answer in both]
+
+
+def full_texts(table: pd.DataFrame) -> list[str]:
+    """All that is said in each example, as one text a row."""
+    return ["\n".join(texts) for texts in texts_of(table)]
 
 
 def asked_texts(table: pd.DataFrame) -> list[str]:
     """What stands before the answer of each example."""
-    turns = table[TURNS] if TURNS in table else [None] * len(table)
-    said = [[turn["content"] for turn in t] if isinstance(t, list) else [] for t in turns]
-    return [
-        "\n".join([*before, question])
-        for before, question in zip(said, table[QUESTION], strict=True)
-    ]
+    return ["\n".join(texts[:-1]) for texts in texts_of(table)]

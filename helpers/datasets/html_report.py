@@ -8,12 +8,16 @@ anything; it shows what `pipeline.prepare` found.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from helpers.base.markup import html_text
+from helpers.base.markup import html_text, lone_dollars
+from helpers.datasets.frame import ANSWER, QUESTION
 
 if TYPE_CHECKING:
+    from helpers.datasets.cleaning.run import StepResult
     from helpers.datasets.pipeline import PreparedDataset
 
 SHOWN = 20
@@ -23,6 +27,7 @@ table { border-collapse: collapse; margin: 0.5rem 0 1.5rem }
 th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.75rem; text-align: left;
   vertical-align: top; white-space: pre-wrap }
 th { background: #f2f2f2 }
+mark { background: #ffe08a }
 """
 
 
@@ -45,15 +50,16 @@ def body(done: PreparedDataset) -> str:
     verdict = "may be uploaded" if done.ok else "needs work before an upload"
     account = done.account()
     parts = [
-        f"<p>The training file <strong>{verdict}</strong>.</p>",
+        f"<p>The training file <strong>{verdict}</strong>. {_TASKS[done.task]}</p>",
         section("Where each row went", account.keys(), [account.values()]),
-        "".join(f"<p>Note: {html_text(note)}.</p>" for note in done.tabled.notes),
+        "".join(f"<p>Note: {html_text(note)}.</p>" for note in done.notes),
+        _to_look_at(done),
         section("Columns", ("meaning", "column"), done.columns.used.items()),
         _cleaning(done),
         _rejects(done),
         section("Examples in each part", *_split(done)),
         _problems(done),
-        section("Lengths in tokens", *_lengths(done)),
+        section("Lengths", *_lengths(done), note=_price(done)),
         section(
             "Files",
             ("file", "examples", "SHA-256 of the content"),
@@ -61,6 +67,12 @@ def body(done: PreparedDataset) -> str:
         ),
     ]
     return "".join(parts)
+
+
+_TASKS = {
+    "answers": "Its answers are texts.",
+    "labels": "Its answers are labels: a few short ones that come again and again.",
+}
 
 
 def section(
@@ -74,31 +86,105 @@ def section(
     return f"<h2>{html_text(title)}</h2>{note}{table}"
 
 
+class Html(str):
+    """A cell that is HTML already."""
+
+
 def _cells(tag: str, values: Iterable[object]) -> str:
-    return "".join(f"<{tag}>{html_text(value)}</{tag}>" for value in values)
+    made = (value if isinstance(value, Html) else html_text(value) for value in values)
+    return "".join(f"<{tag}>{value}</{tag}>" for value in made)
+
+
+def _to_look_at(done: PreparedDataset) -> str:
+    """The table's own problems, then both sides of contradictions and of long cuts."""
+    found = [(p.line or "table", p.code, p.message, p.fix) for p in done.problems]
+    texts = done.cleaning.table
+    clashes = [
+        (*(f"row {row}: {_cut(str(texts.at[row, ANSWER]))}" for row in (one.row, one.other)),)
+        for one in done.contradictions
+    ]
+    asked = [_cut(str(texts.at[one.row, QUESTION])) for one in done.contradictions]
+    both = [(question, *pair) for question, pair in zip(asked, clashes, strict=True)]
+    cuts = [(c.row, ", ".join(c.kinds), *spot(c.before, c.after)) for c in done.cleaning.shortened]
+    return (
+        _shown("To look at", ("row", "code", "what", "remedy"), found)
+        + _shown("One question, two answers", ("question", "one row", "another"), both)
+        + _shown("Answers that lost more than a third", ("row", "steps", "before", "after"), cuts)
+    )
+
+
+def _shown(title: str, head: Iterable[object], rows: Sequence[Iterable[object]]) -> str:
+    more = f"<p>The first {SHOWN} of {len(rows)}.</p>" if len(rows) > SHOWN else ""
+    return section(title, head, rows[:SHOWN], more)
 
 
 def _cleaning(done: PreparedDataset) -> str:
     steps = [
-        (s.step.name, s.rows_in, s.changed, len(s.rejected), s.rows_out, s.step.why)
+        (s.step.name, s.rows_in, s.changed, s.lost, len(s.rejected), s.rows_out, s.step.why)
         for s in done.cleaning.steps
     ]
-    head = ("step", "examples in", "changed", "rejected", "examples out", "why")
-    examples = [
-        (s.step.name, _cut(s.examples[0].before), _cut(s.examples[0].after))
+    head = ("step", "examples in", "changed", "letters lost", "rejected", "examples out", "why")
+    changes = [
+        (s.step.name, kind, rows, *_example(s, kind), f'without=["{s.step.name}"]')
         for s in done.cleaning.steps
-        if s.examples
+        for kind, rows in s.kinds.most_common()
     ]
+    where = f"<p>All of them: {done.changed_file.name}.</p>" if done.changed_file else ""
+    undo = "<p>A step is undone by prepare(…, steps=default_steps(without=[…])).</p>"
+    kinds = ("step", "kind", "examples", "before", "after", "undo")
     return section("Cleaning", head, steps) + section(
-        "One change of each step", ("step", "before", "after"), examples
+        "What was changed", kinds, changes, undo + where if changes else ""
     )
+
+
+def _example(done: StepResult, kind: str) -> tuple[Html, Html]:
+    """The changed spot of the first example of a kind."""
+    change = next(one for one in done.examples if kind in one.kinds)
+    return spot(change.before, change.after)
+
+
+AROUND, SPOT = 40, 160
+"""Letters shown before and after a changed spot, and at most within it."""
+
+
+def spot(before: str, after: str) -> tuple[Html, Html]:
+    """Where two texts differ, marked, with a few letters around it."""
+    start = _common(before, after)
+    rest = min(len(before), len(after)) - start
+    end = _common(before[::-1][:rest], after[::-1][:rest])
+    return _marked(before, start, len(before) - end), _marked(after, start, len(after) - end)
+
+
+def _common(one: str, other: str) -> int:
+    """Letters with which both texts begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _marked(text: str, start: int, end: int) -> Html:
+    inside = text[start:end]
+    if len(inside) > SPOT:
+        inside = f"{inside[: SPOT // 2]} … {inside[-SPOT // 2 :]}"
+    # Blanks and letters without a shape would be marked and yet not seen.
+    shown = html_text(inside).replace("\n", "↵\n").replace("\r", "␍").replace("\t", "⇥")
+    left, right = text[max(0, start - AROUND) : start], text[end : end + AROUND]
+    dots = ("…" * (start > AROUND), "…" * (end + AROUND < len(text)))
+    return Html(f"{dots[0]}{html_text(left)}<mark>{shown}</mark>{html_text(right)}{dots[1]}")
 
 
 def _rejects(done: PreparedDataset) -> str:
     rows = [(r.row, r.reason, _cut(" | ".join(_texts(r.values.values())))) for r in done.rejected]
+    plain = [(re.sub(r"\brow \d+", "another row", reason), shown) for _, reason, shown in rows]
+    counts = Counter(reason for reason, _ in plain)
+    first = dict(reversed(plain))
+    counted: list[Sequence[object]] = [
+        (number, reason, first[reason]) for reason, number in counts.most_common()
+    ]
     more = len(rows) - SHOWN
     note = f"<p>{more} more stand in rows.rejected.csv.</p>" if more > 0 else ""
-    return section("Rejected rows", ("row", "reason", "content"), rows[:SHOWN], note)
+    return _shown("Why rows were rejected", ("rows", "reason", "for example"), counted) + section(
+        "Rejected rows", ("row", "reason", "content"), rows[:SHOWN], note
+    )
 
 
 def _texts(values: Iterable[object]) -> list[str]:
@@ -114,7 +200,7 @@ def _split(done: PreparedDataset) -> tuple[Sequence[object], list[Sequence[objec
 
 
 def _problems(done: PreparedDataset) -> str:
-    found = [
+    found: list[tuple[object, ...]] = [
         (part, p.line or "file", p.severity, p.code, p.message, p.fix)
         for part, report in done.reports.items()
         for p in report.problems
@@ -122,19 +208,44 @@ def _problems(done: PreparedDataset) -> str:
     found += [("split", p.line, p.severity, p.code, p.message, p.fix) for p in done.leaks]
     head = ("part", "line", "severity", "code", "message", "remedy")
     if not found:
-        return "<h2>Problems</h2><p>None were found.</p>"
-    return section("Problems", head, found[: 5 * SHOWN])
+        return "<h2>Problems of the files</h2><p>None were found.</p>"
+    found.sort(key=lambda row: str(row[2]))
+    return _shown("Problems of the files", head, found)
 
 
 def _lengths(done: PreparedDataset) -> tuple[Sequence[object], list[Sequence[object]]]:
-    head = ("part", "total", "10th percentile", "median", "90th percentile", "longest")
+    """Letters and words of questions and answers, and tokens where they were counted."""
+    head = ("part", "what", "total", "10th percentile", "median", "90th percentile", "longest")
     rows: list[Sequence[object]] = []
     for part, report in done.reports.items():
+        table = getattr(done.split, part)
+        for side in (QUESTION, ANSWER):
+            letters = [len(text) for text in table[side]]
+            words = [len(text.split()) for text in table[side]]
+            rows += [(part, f"{side}, letters", *_spread(letters))] if letters else []
+            rows += [(part, f"{side}, words", *_spread(words))] if words else []
         found = report.tokens
         if found is not None and found.examples:
             middle = [found.percentile(percent) for percent in (10, 50, 90)]
-            rows.append((part, found.total, *middle, found.longest))
+            rows.append((part, "example, tokens", found.total, *middle, found.longest))
     return head, rows
+
+
+def _spread(lengths: Sequence[int]) -> list[int]:
+    ordered = sorted(lengths)
+    middle = [ordered[(len(ordered) - 1) * percent // 100] for percent in (10, 50, 90)]
+    return [sum(ordered), *middle, ordered[-1]]
+
+
+def _price(done: PreparedDataset) -> str:
+    tokens = done.reports["train"].tokens
+    if tokens is None or done.training_price is None:
+        return ""
+    price = tokens.total * done.training_price / 1_000_000
+    return lone_dollars(
+        f"<p>One epoch of training is {tokens.total:,} tokens: ${price:,.2f} at "
+        f"${done.training_price:,.2f} for a million.</p>"
+    )
 
 
 def _cut(text: str, limit: int = 300) -> str:

@@ -123,17 +123,6 @@ def read_manifest(folder: str | Path) -> DatasetVersion:
         ) from error
 
 
-def changed_files(folder: str | Path) -> list[str]:
-    """Files whose examples are not those that the manifest names; [] if all agree."""
-    known = read_manifest(folder)
-    found = []
-    for file in known.files:
-        path = Path(folder) / file.name
-        if not path.is_file() or content_hash(path) != file.sha256:
-            found.append(file.name)
-    return found
-
-
 def metadata(version: DatasetVersion, **more: str) -> dict[str, str]:
     """What to attach to a job. Raises `DataError` beyond OpenAI's limits for metadata."""
     pairs = {

@@ -1,7 +1,7 @@
-"""Count what is in a dataset: turns, words, tokens, intents, how varied the texts are.
+"""Count what is in a dataset: turns, words, tokens, intents.
 
 For: frames that notebooks show and `helpers.widgets.plots` draws. Not for: judging a file, see
-`validate`.
+`helpers.datasets.validation`.
 
     frame = measure("train.jsonl", count_tokens=local_tokenizer().count)
     summary(frame)      # mean, 10th, 50th and 90th percentile, longest
@@ -9,11 +9,10 @@ For: frames that notebooks show and `helpers.widgets.plots` draws. Not for: judg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from helpers.base import files, jsonl
-from helpers.datasets import dedup
 from helpers.datasets.example import kind_of, messages_of, sides
 from helpers.datasets.token_counts import TokenCounter
 
@@ -67,20 +66,3 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 def intents(table: pd.DataFrame, *, column: str = "intent") -> pd.Series[int]:
     """Examples of each intent, the most frequent first."""
     return table[column].value_counts()
-
-
-def near_duplicate_rate(texts: Sequence[str], *, threshold: float = dedup.THRESHOLD) -> float:
-    """Share of texts that nearly repeat an earlier one, 0 to 1."""
-    return dedup.near_duplicates(texts, threshold=threshold).repeated / max(1, len(texts))
-
-
-def distinct_ngrams(texts: Sequence[str], *, n: int = 3) -> float:
-    """Distinct runs of n words in proportion to all, 0 to 1 (distinct-n, Li et al. 2016)."""
-    runs: set[tuple[str, ...]] = set()
-    total = 0
-    for text in texts:
-        words = dedup.normalise(text).split()
-        found = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
-        runs.update(found)
-        total += len(found)
-    return len(runs) / max(1, total)

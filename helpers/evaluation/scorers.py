@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from helpers.datasets.checkable_facts import stated_facts
+
 Fact = tuple[str, ...]
 """The accepted spellings of one fact, lower case."""
 
@@ -92,29 +94,6 @@ def chrf(output: str, sample: Sample) -> Score:
     from sacrebleu.metrics.chrf import CHRF
 
     return Score(CHRF().sentence_score(output, [sample.target]).score / 100)
-
-
-FACT_PATTERNS = (
-    re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
-    re.compile(r"\b(?:[\w-]+\.)+(?:example|com|net|org)(?:/[\w/-]+)?"),
-    re.compile(r"\b[A-Z][\w-]*(?: [a-z]+)? > [A-Z][\w-]*(?: (?:[a-z]+|&))*"),
-    re.compile(r"\b\d{3}-\d{4}\b"),
-    re.compile(r"\$\d+(?:\.\d\d)?"),
-    re.compile(r"\b\d+(?:[.,]\d+)*\b"),
-)
-
-
-def stated_facts(text: str) -> list[str]:
-    """Numbers, prices, phone numbers, addresses and app paths in `text`, in order of pattern.
-
-    A text that one pattern took is not searched again, so "$12" is one fact, not two.
-    """
-    found: list[str] = []
-    rest = text
-    for pattern in FACT_PATTERNS:
-        found += [match.rstrip(".") for match in pattern.findall(rest)]
-        rest = pattern.sub(" ", rest)
-    return found
 
 
 def made_up_facts(known: Iterable[str]) -> Scorer:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from helpers.base.errors import DataError
 from helpers.base.markup import html_text
+from helpers.datasets.checkable_facts import NUMBER
 from helpers.evaluation.grading import Answer, Message, chat_body
 from helpers.evaluation.requests import Reply, send_all
 from helpers.evaluation.scorers import Sample
@@ -51,7 +52,6 @@ IN_A_ROW = 8
 """Questions that one worker of `generate_all` asks after each other."""
 ENOUGH = 3
 """Longer words and numbers in a sentence from which its source can be told."""
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
 @dataclass(frozen=True)
@@ -293,7 +293,7 @@ def cited(answer: str, notes: Sequence[Note]) -> tuple[str, ...]:
     """
     found = []
     for sentence in sentences(answer):
-        own = _words(sentence) | set(_NUMBER.findall(sentence))
+        own = _words(sentence) | set(NUMBER.findall(sentence))
         shared = [len(own & _said_by(note)) for note in notes]
         most = max(shared, default=0)
         if len(own) >= ENOUGH and most >= len(own) / 2:
@@ -303,7 +303,7 @@ def cited(answer: str, notes: Sequence[Note]) -> tuple[str, ...]:
 
 def _said_by(note: Note) -> set[str]:
     text = f"{note.heading} {note.text}"
-    return _words(text) | set(_NUMBER.findall(text))
+    return _words(text) | set(NUMBER.findall(text))
 
 
 def _words(text: str) -> set[str]:
@@ -314,10 +314,10 @@ def _words(text: str) -> set[str]:
 def grounding(answer: str, notes: Sequence[str]) -> list[GroundedSentence]:
     """Whether each sentence's numbers stand in the notes, and half of its longer words."""
     text = " ".join(notes)
-    numbers, words = set(_NUMBER.findall(text)), _words(text)
+    numbers, words = set(NUMBER.findall(text)), _words(text)
     found = []
     for sentence in sentences(answer):
-        missing = tuple(n for n in _NUMBER.findall(sentence) if n not in numbers)
+        missing = tuple(n for n in NUMBER.findall(sentence) if n not in numbers)
         own = _words(sentence)
         covered = len(own & words) >= len(own) / 2
         found.append(GroundedSentence(sentence, not missing and covered, missing))

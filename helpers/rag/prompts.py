@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from helpers.evaluation.scorers import stated_facts
+from helpers.datasets.checkable_facts import stated_facts
 from helpers.rag.documents import Article, sections
 from helpers.rag.markdown import ITEM, Piece, note_text, pieces
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.base import jsonl
+from helpers.datasets import dedup
+from helpers.datasets.checkable_facts import NUMBER
 from helpers.datasets.cleaning import steps
 from helpers.datasets.cleaning.run import CleaningResult, Step, StepOutcome, run
-from helpers.datasets.frame import ANSWER, QUESTION
+from helpers.datasets.frame import ANSWER, QUESTION, full_texts
 from helpers.datasets.splitting import split
 from helpers.support_desk.desk import KEEP, chat
 
@@ -32,7 +34,6 @@ TEXT_STEPS = 7
 UPDATE = ".v2.md"
 """How the file of a later version of an article ends."""
 _TITLE = re.compile(r"^title: *(.+?) *$", re.MULTILINE)
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def greetings() -> Step:
 def without_greeting(text: str) -> str:
     """The lines that state something: with a number in them, if there is any such line."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    telling = [line for line in lines if _NUMBER.search(line)]
+    telling = [line for line in lines if NUMBER.search(line)]
     return " ".join(telling or lines)
 
 
@@ -138,6 +139,28 @@ def _with_titles(
     return row[ANSWER] if rest else " ".join(parts)
 
 
+def alike() -> Step:
+    """Keep the first of tickets that are nearly the same in question and answer together.
+
+    Stricter than `steps.duplicates`: of this desk's few answers many wordings of a question
+    are at hand, so that another word is no reason to keep a second one.
+    """
+
+    def function(table: pd.DataFrame) -> StepOutcome:
+        texts = full_texts(table)
+        exact = dedup.exact_duplicates(texts).labels
+        labels = dedup.near_duplicates(texts, threshold=steps.NEAR).labels
+        reasons = {}
+        for place, first in enumerate(labels.tolist()):
+            if first != place:
+                kind = "duplicate" if exact[place] == exact[first] else "near duplicate"
+                reasons[table.index[place]] = f"{kind} of row {table.index[first]}"
+        return StepOutcome(table.drop(index=list(reasons)), reasons)
+
+    why = "Repeated examples weigh more, and leak from training into the test."
+    return Step("duplicates", why, function)
+
+
 def tagged(*, at_least: int = TOO_FEW) -> Step:
     """Take out tickets without an intent, and intents with too few tickets to be learnt."""
 
@@ -172,14 +195,14 @@ def agrees_with_article(known: Mapping[str, str], *, route: str = KEEP[0]) -> St
 
     Where no article exists, as for questions that are declined, the answer must name `route`.
     """
-    stated = {name: frozenset(_NUMBER.findall(text)) for name, text in known.items()}
+    stated = {name: frozenset(NUMBER.findall(text)) for name, text in known.items()}
 
     def judge(row: pd.Series[Any]) -> str:
-        said = frozenset(_NUMBER.findall(row[ANSWER]))
+        said = frozenset(NUMBER.findall(row[ANSWER]))
         allowed = [stated[name] for name in row["intent"].split(";") if name in stated]
         if not allowed:
             return "" if route in row[ANSWER] else f"neither an article nor {route}"
-        extra = sorted(said - frozenset(_NUMBER.findall(route)).union(*allowed))
+        extra = sorted(said - frozenset(NUMBER.findall(route)).union(*allowed))
         if extra:
             return f"says {', '.join(extra)}, the article does not"
         return "" if said else "states nothing from its article"
@@ -198,12 +221,12 @@ def course_steps(known: Mapping[str, str]) -> list[Step]:
         greetings(),
         straight_quotes(),
         steps.whitespace(),
-        steps.redaction(keep=KEEP),
+        steps.redaction(keep=KEEP, own=False),
         steps.useless(words=5),
-        steps.language(),
+        steps.language("en"),
         tagged(),
         agrees_with_article(known),
-        steps.duplicates(),
+        alike(),
         steps.contradictions(),
         house_style(),
         topic_first(known),

@@ -81,15 +81,6 @@ def test_signature_estimates_the_similarity() -> None:
     assert float((signed[0] == signed[1]).mean()) == pytest.approx(true, abs=0.15)
 
 
-def test_most_similar_names_the_training_row() -> None:
-    known = dedup.signatures([*map(dedup.normalise, random_texts(20)), dedup.normalise(QUESTION)])
-    asked = dedup.signatures([dedup.normalise(TYPOS), "something else entirely"])
-    best, similarity = dedup.most_similar(known, asked)
-    assert best[0] == 20
-    assert similarity[0] > 0.6
-    assert similarity[1] == 0
-
-
 @settings(max_examples=40)
 @given(st.lists(st.text(max_size=20), max_size=8))
 def test_any_texts_are_grouped(texts: list[str]) -> None:

@@ -11,7 +11,6 @@ from helpers.base.errors import DataError
 from helpers.datasets import dedup
 from helpers.datasets.frame import asked_texts, make_table
 from helpers.datasets.splitting import split
-from helpers.datasets.stats import distinct_ngrams, near_duplicate_rate
 
 
 def table(rows: int, *, intents: int = 4, seed: int = 0) -> Any:
@@ -74,11 +73,3 @@ def test_every_row_is_in_one_part(questions: list[str]) -> None:
     parts = split(rows, validation=0.2, test=0.3)
     places = [*parts.train.index, *parts.validation.index, *parts.test.index]
     assert sorted(places) == list(range(len(questions)))
-
-
-def test_variety_is_measured() -> None:
-    same = ["how do I reset my router"] * 4
-    assert near_duplicate_rate(same) == 0.75
-    assert distinct_ngrams(same) == 0.25
-    assert distinct_ngrams(["one two three four"]) == 1
-    assert distinct_ngrams([]) == 0

@@ -1,5 +1,6 @@
 import pytest
 
+from helpers.datasets.checkable_facts import stated_facts
 from helpers.evaluation.scorers import (
     Sample,
     chrf,
@@ -8,7 +9,6 @@ from helpers.evaluation.scorers import (
     key_fact_recall,
     made_up_facts,
     outdated,
-    stated_facts,
 )
 
 SAMPLE = Sample(

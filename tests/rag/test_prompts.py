@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.evaluation.scorers import contains, stated_facts
+from helpers.datasets.checkable_facts import stated_facts
+from helpers.evaluation.scorers import contains
 from helpers.rag.documents import Article, load_articles
 from helpers.rag.markdown import pieces
 from helpers.rag.prompts import Note, article_note, brief, clean, with_notes

@@ -1,8 +1,9 @@
 """Find personal data and secrets in texts, and put placeholders in their place.
 
-For: e-mail addresses, phone numbers, payment cards (checked with Luhn's sum), API keys
-and, on request, order numbers. Not for: names and addresses, which no pattern finds
-reliably; a person must look for those.
+For: e-mail addresses, phone numbers, payment cards (by issuer and Luhn's sum), API keys
+and, on request, order numbers. Numbers that a text calls an order's, an invoice's or a
+parcel's, and the digits of links, are neither cards nor phones. Not for: names and
+addresses, which no pattern finds reliably; a person must look for those.
 
     redact("Call 020 7946 0018 or write to ann@post.example").text
     # 'Call [phone] or write to [email]'
@@ -32,6 +33,29 @@ _PATTERNS = {
     ),
     "order": re.compile(r"(?<![\w-])#?(?:[A-Z]{2,4}-?\d{4,10}|#\d{4,10})(?![\w-])"),
 }
+_ISSUERS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"
+    r"|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}|(?:6011|65\d\d|64[4-9]\d)\d{12}"
+    r"|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}|(?:50|5[6-9]|6[0-9])\d{10,17}"
+)
+"""The numbers that card issuers give out: how they begin, and how long they are."""
+_LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"')\]]+|\b[\w-]+(?:\.[\w-]+)+/[^\s<>\"')\]]*")
+_ID_WORDS = (
+    "order|purchase|invoice|receipt|reference|ref|tracking|parcel|package|shipment|"
+    "consignment|ticket|case|incident|claim|policy|booking|reservation|transaction|"
+    "contract|serial|model|article|item|product|sku|"
+    "isbn|ean|imei|id|code|version|build|bestell\\w*|auftrag\\w*|rechnung\\w*|sendung\\w*|"
+    "paket\\w*|vertrag\\w*|vorgang\\w*|artikel\\w*|serien\\w*|buchung\\w*|referenz\\w*|"
+    "aktenzeichen|commande|facture|colis|suivi|dossier|contrat|pedido|factura|envío|contrato|"
+    "ordine|fattura|spedizione|bestelling|factuur|zending|zamówieni\\w*|faktur\\w*|przesyłk\\w*"
+)
+_PEOPLES = r"(?:customer|client|account|user|member(?:ship)?)(?:'s)? (?:number|no|nr|id)|kunden\w+"
+_CALLED_ID = re.compile(
+    rf"(?:\b(?:{_ID_WORDS}|{_PEOPLES})\b|#)(?:[\s:.#=_-]|\b(?:number|numbers|num|no|nr|id|code|nummer|numéro|"
+    rf"número|numero|is|ist|est|es|was|with|the|n°|nº)\b){{0,6}}$",
+    re.IGNORECASE,
+)
+"""What stands before a number that is the number of something."""
 _DATE = re.compile(r"\d{4}[-. ]\d{1,2}[-. ]\d{1,2}|\d{1,2}[-. ]\d{1,2}[-. ]\d{4}")
 _LOCAL_PHONE = re.compile(r"\d{3}[ .-]\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}")
 _SEVEN_DIGITS = re.compile(r"\d(?:[^\d\n]{0,3}\d){6}")
@@ -68,12 +92,19 @@ def find(
     """Personal data in order of place. `keep` names values that may stay, such as the
     address of the support desk itself."""
     found: list[PersonalDatum] = []
+    links: list[tuple[int, int]] | None = None
     for kind in (kind for kind in _PATTERNS if kind in kinds and _may_hold(kind, text)):
         for match in _PATTERNS[kind].finditer(text):
             start, end = match.span()
             free = all(end <= other.start or start >= other.end for other in found)
-            if free and match.group() not in keep and _holds(kind, match.group()):
-                found.append(PersonalDatum(kind, start, end, match.group()))
+            if not free or match.group() in keep or not _holds(kind, match.group()):
+                continue
+            if kind in ("card", "phone"):
+                if links is None:
+                    links = [link.span() for link in _LINK.finditer(text)]
+                if any(s <= start < e for s, e in links) or _numbers_something(kind, match):
+                    continue
+            found.append(PersonalDatum(kind, start, end, match.group()))
     return tuple(sorted(found, key=lambda finding: finding.start))
 
 
@@ -103,13 +134,27 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
+def _numbers_something(kind: str, match: re.Match[str]) -> bool:
+    """Whether the words before call it the number of an order or the like.
+
+    A card in its usual groups, and a phone with a country or an area in front, are what
+    they look like, whatever is said before them.
+    """
+    value = match.group()
+    if kind == "card" and re.fullmatch(r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}", value):
+        return False
+    if kind == "phone" and value[0] in "+(":
+        return False
+    return _CALLED_ID.search(match.string, max(0, match.start() - 60), match.start()) is not None
+
+
 def _holds(kind: str, value: str) -> bool:
     """The part of a kind's definition that its pattern cannot express."""
     digits = "".join(letter for letter in value if "0" <= letter <= "9")
     if kind == "card":
-        return 13 <= len(digits) <= 19 and luhn(digits) and digits.strip("0") != ""
+        return _ISSUERS.fullmatch(digits) is not None and luhn(digits)
     if kind != "phone":
         return True
-    if _DATE.fullmatch(value) or not 7 <= len(digits) <= 15:
+    if _DATE.fullmatch(value) or not 7 <= len(digits) <= 15 or digits.startswith("000"):
         return False
     return value[0] in "+(0" or _LOCAL_PHONE.fullmatch(value) is not None

@@ -1,7 +1,8 @@
 """Run named cleaning steps over a table, and keep account of every row.
 
 For: showing one step at a time what it changed and rejected, and why; the counts always
-add up. The steps themselves stand in `steps`. Not for: the form of JSONL, see `validate`.
+add up. The steps themselves stand in `steps`. Not for: the form of JSONL, see
+`helpers.datasets.validation`.
 
     result = run(default_steps(), table)
     result.summary()        # rows in, changed, rejected and kept, step by step
@@ -10,19 +11,26 @@ add up. The steps themselves stand in `steps`. Not for: the form of JSONL, see `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helpers.base.errors import DataError
 from helpers.base.markup import lone_dollars
-from helpers.datasets.frame import full_texts
+from helpers.datasets.cleaning.markup import without_tags
+from helpers.datasets.frame import ANSWER, full_texts, texts_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLES = 5
-"""Before-and-after pairs that are kept of each step."""
+"""Before-and-after pairs that are kept of each kind of change of each step."""
+MUCH = 1 / 3
+"""Share of an answer's letters whose removal is a problem to look at."""
+
+Kinds = Callable[[str, str], Collection[str]]
+"""What was changed in a text, in a few words, from the text before and after."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,8 @@ class StepOutcome:
     table: pd.DataFrame
     rejected: Mapping[Any, str]
     """Reason by row index."""
+    notes: tuple[str, ...] = ()
+    """What the step decided by itself, and how to decide otherwise."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class Step:
     why: str
     """What a model would learn if it were not done."""
     function: Callable[[pd.DataFrame], StepOutcome]
+    kinds: Kinds | None = None
+    """Names what the step did to a text; without it the step's own name stands for all."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,7 @@ class Change:
     row: Any
     before: str
     after: str
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,9 +72,23 @@ class StepResult:
 
     step: Step
     rows_in: int
-    changed: int
+    changes: Mapping[Any, tuple[str, ...]]
+    """Kinds of change by row index."""
     rejected: Mapping[Any, str]
     examples: tuple[Change, ...]
+    lost: int = 0
+    """Letters and digits that went from the rows that stayed; tags of HTML are none."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> int:
+        """Rows whose text was changed."""
+        return len(self.changes)
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """Rows by kind of change, the most frequent first."""
+        return Counter(kind for kinds in self.changes.values() for kind in kinds)
 
     @property
     def rows_out(self) -> int:
@@ -80,11 +107,29 @@ class CleaningResult:
     rows_in: int
     changed: int
     """Kept rows whose text differs from what came in."""
+    shortened: tuple[Change, ...] = ()
+    """Kept rows whose answer lost more than a third; the kinds say to which steps."""
+    origin: pd.DataFrame | None = field(default=None, repr=False)
+    """The table that came in."""
 
     @property
     def kept(self) -> int:
         """Rows that are left, changed or not."""
         return len(self.table)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the steps decided by themselves."""
+        return tuple(note for done in self.steps for note in done.notes)
+
+    def changed_by(self) -> dict[Any, str]:
+        """Of each kept row that was changed: by which steps, and how."""
+        found: dict[Any, list[str]] = {}
+        for done in self.steps:
+            for row, kinds in done.changes.items():
+                found.setdefault(row, []).append(f"{done.step.name}: {', '.join(kinds)}")
+        kept = set(self.table.index)
+        return {row: "; ".join(said) for row, said in found.items() if row in kept}
 
     def summary(self) -> pd.DataFrame:
         """One row a step: rows in, changed, rejected, rows out."""
@@ -118,12 +163,41 @@ def apply(step: Step, table: pd.DataFrame) -> tuple[pd.DataFrame, StepResult]:
             f"the step {step.name!r} loses rows without a reason",
             fix="return a reason for each row that it takes out",
         )
-    before = dict(zip(table.index, full_texts(table), strict=True))
-    pairs = zip(outcome.table.index, full_texts(outcome.table), strict=True)
-    changes = [Change(row, before[row], after) for row, after in pairs if before[row] != after]
-    examples = tuple(changes[:EXAMPLES])
-    account = StepResult(step, len(table), len(changes), dict(outcome.rejected), examples)
+    changes, shown, lost = _changes(step, table, outcome.table)
+    account = StepResult(
+        step, len(table), changes, dict(outcome.rejected), shown, lost, outcome.notes
+    )
     return outcome.table, account
+
+
+def _changes(
+    step: Step, before: pd.DataFrame, after: pd.DataFrame
+) -> tuple[dict[Any, tuple[str, ...]], tuple[Change, ...], int]:
+    """Kinds of change by row, examples of each kind, and how many letters went."""
+    earlier = dict(zip(before.index, texts_of(before), strict=True))
+    changes: dict[Any, tuple[str, ...]] = {}
+    shown: list[Change] = []
+    seen: Counter[str] = Counter()
+    lost = 0
+    for row, later in zip(after.index, texts_of(after), strict=True):
+        if later == earlier[row]:
+            continue
+        pairs = [pair for pair in zip(earlier[row], later, strict=False) if pair[0] != pair[1]]
+        kinds = tuple(dict.fromkeys(kind for pair in pairs for kind in _kinds(step, *pair)))
+        changes[row] = kinds
+        lost += sum(max(0, _letters(without_tags(one)) - _letters(two)) for one, two in pairs)
+        if any(seen[kind] < EXAMPLES for kind in kinds):
+            shown.append(Change(row, "\n".join(earlier[row]), "\n".join(later), kinds))
+            seen.update(kinds)
+    return changes, tuple(shown), lost
+
+
+def _kinds(step: Step, before: str, after: str) -> Collection[str]:
+    return (step.kinds(before, after) if step.kinds else ()) or (step.name,)
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def run(steps: Sequence[Step], table: pd.DataFrame) -> CleaningResult:
@@ -143,4 +217,20 @@ def run(steps: Sequence[Step], table: pd.DataFrame) -> CleaningResult:
     first = dict(zip(table.index, full_texts(table), strict=True))
     pairs = zip(current.index, full_texts(current), strict=True)
     changed = sum(first[row] != text for row, text in pairs)
-    return CleaningResult(current, rejected, tuple(accounts), len(table), changed)
+    shortened = tuple(_shortened(table, current, accounts))
+    return CleaningResult(current, rejected, tuple(accounts), len(table), changed, shortened, table)
+
+
+def _shortened(
+    table: pd.DataFrame, kept: pd.DataFrame, accounts: Sequence[StepResult]
+) -> Iterator[Change]:
+    """Rows whose answer lost more than a third of its letters."""
+    for row, before, after in zip(
+        kept.index, table.loc[kept.index, ANSWER], kept[ANSWER], strict=True
+    ):
+        if before == after:
+            continue
+        letters = _letters(without_tags(before))
+        if letters - _letters(after) > MUCH * letters:
+            steps = tuple(done.step.name for done in accounts if row in done.changes)
+            yield Change(row, before, after, steps)

@@ -1,47 +1,54 @@
 """The cleaning steps: each does one thing and says why.
 
-For: choosing and ordering steps, alone or through `default_steps()`; `clean.run` runs
-them. Not for: deciding what is right, which is the article's or a person's task.
+For: choosing and ordering steps, alone or through `default_steps()`; `run` runs them.
+Not for: deciding what is right, which is the article's or a person's task.
 
-    run([markup(), signatures(), whitespace()], table)
+    run(default_steps(without=["signatures"]), table)
+    run([markup(), whitespace()], table)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from functools import lru_cache
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from helpers.base.errors import DataError
 from helpers.datasets import dedup
-from helpers.datasets.checkable_facts import contradict, facts
+from helpers.datasets.checkable_facts import facts
 from helpers.datasets.cleaning import personal_data
-from helpers.datasets.cleaning.run import Step, StepOutcome
-from helpers.datasets.frame import ANSWER, QUESTION, asked_texts, full_texts, map_texts
+from helpers.datasets.cleaning.contradicting import contradicting_rows, same_question_groups
+from helpers.datasets.cleaning.languages import MANY_WORDS, SURER, guess_language, table_language
+from helpers.datasets.cleaning.mails import split_mail, strip_signature
+from helpers.datasets.cleaning.markup import strip_markup, without_tags
+from helpers.datasets.cleaning.run import Kinds, Step, StepOutcome
+from helpers.datasets.frame import ANSWER, QUESTION, full_texts, map_texts, texts_of
+from helpers.datasets.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
-    from py3langid.langid import LanguageIdentifier  # type: ignore[import-untyped]
 
-LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "pt", "sv", "da", "tr")
-"""Languages that are told apart. The fewer they are, the surer the guess on short texts."""
-SURE = 0.95
-LONGEST_MAIL, MOST_OPENINGS = 20_000, 25
-"""Letters of a mail, and words "On" or "Am" in it, up to which it is searched for quotes."""
-_OPENINGS = re.compile(r"\b(?:On|Am)\b")
-_TAG = re.compile(r"<[a-zA-Z!/][^>]*>|&(?:#\d+|#x[0-9a-fA-F]+|[a-zA-Z]{2,8});")
-_BLOCKS = ("p", "div", "li", "tr", "h1", "h2", "h3", "h4", "blockquote", "ul", "ol", "table")
+NEAR = 0.8
+"""Similarity from which two answers to one question count as nearly equal."""
 _USELESS = re.compile(
-    r"(?:ok(?:ay)?|done|fixed|resolved|closed|solved|yes|no|n/?a|none|see (?:above|below|attached"
+    r"(?:ok(?:ay)?|done|fixed|resolved|closed|solved|n/?a|none|see (?:above|below|attached"
     r"(?: file)?|my (?:last|previous) (?:mail|message))|as discussed(?: on the phone)?|thanks?"
     r"(?: you)?|noted|test|asdf|\W)*",
     re.IGNORECASE,
 )
+_NEGATIONS = re.compile(
+    r"\b(?:not|no|never|cannot|without|nicht|kein\w*|nie|ohne|pas|jamais|sans|nunca|sin|non|senza)\b"
+    r"|n['’]t\b",
+    re.IGNORECASE,
+)
 
 
-def text_step(name: str, why: str, change: Callable[[str], str]) -> Step:
+def text_step(
+    name: str, why: str, change: Callable[[str], str], kinds: Kinds | None = None
+) -> Step:
     """A step that changes each text by itself."""
-    return Step(name, why, lambda table: StepOutcome(map_texts(table, change), {}))
+    return Step(name, why, lambda table: StepOutcome(map_texts(table, change), {}), kinds)
 
 
 def reject_step(name: str, why: str, judge: Callable[[pd.Series[Any]], str]) -> Step:
@@ -54,95 +61,180 @@ def reject_step(name: str, why: str, judge: Callable[[pd.Series[Any]], str]) -> 
     return Step(name, why, function)
 
 
-def _without(table: pd.DataFrame, reasons: Mapping[Any, str]) -> StepOutcome:
-    return StepOutcome(table.drop(index=list(reasons)), reasons)
+def _without(
+    table: pd.DataFrame, reasons: Mapping[Any, str], notes: tuple[str, ...] = ()
+) -> StepOutcome:
+    return StepOutcome(table.drop(index=list(reasons)), reasons, notes)
+
+
+_EXCEL = re.compile(r"_x(00(?:0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff]))_")
+_EXPLAINED = {
+    "fix_latin_ligatures": "ligatures",
+    "remove_control_chars": "control characters",
+    "remove_terminal_escapes": "control characters",
+    "fix_c1_controls": "control characters",
+    "normalize": "letters in two parts",
+}
 
 
 def encoding() -> Step:
-    """Repair wrongly decoded letters with ftfy: "cafÃ©" becomes "café"."""
+    """Repair wrongly decoded letters with ftfy: "cafÃ©" becomes "café"; `_x000D_` goes."""
     import ftfy
 
-    config = ftfy.TextFixerConfig(unescape_html=False, uncurl_quotes=False)
-    return text_step(
-        "encoding",
-        "The model would learn to write broken letters.",
-        lambda text: ftfy.fix_text(text, config),
+    # Wide letters are how Chinese and Japanese texts are written, and no fault; ends of
+    # lines are the business of `whitespace`, which calls them by their name.
+    config = ftfy.TextFixerConfig(
+        unescape_html=False, uncurl_quotes=False, fix_line_breaks=False, fix_character_width=False
     )
+
+    def repaired(text: str) -> str:
+        if "_x0" in text:
+            text = _EXCEL.sub(lambda found: chr(int(found[1], 16)), text)
+        # A text of plain letters has nothing to repair: most of a table, and ftfy is slow.
+        return text if text.isascii() and text.isprintable() else ftfy.fix_text(text, config)
+
+    def kinds(before: str, after: str) -> list[str]:
+        told = ftfy.fix_and_explain(before, config).explanation or []
+        found = [_EXPLAINED.get(one.parameter, "wrongly decoded letters") for one in told]
+        return ["Excel's escapes"] * bool(_EXCEL.search(before)) + found
+
+    return text_step("encoding", "The model would learn to write broken letters.", repaired, kinds)
 
 
 def markup() -> Step:
-    """Turn HTML into plain text with BeautifulSoup; block elements become lines."""
-    return text_step("markup", "The model would answer in scraps of HTML.", strip_markup)
+    """Turn HTML into plain text with BeautifulSoup; what HTML does not know is text."""
 
+    def kinds(before: str, after: str) -> list[str]:
+        return ["HTML tags"] if without_tags(before) != before else ["HTML entities"]
 
-def strip_markup(text: str) -> str:
-    """The text that a reader sees; a text without tags comes back as it is."""
-    if not _TAG.search(text):
-        return text
-    from bs4 import BeautifulSoup
-
-    soup = BeautifulSoup(text, "html.parser")
-    for hidden in soup(["script", "style", "head"]):
-        hidden.decompose()
-    for tag in soup.find_all("br"):
-        tag.replace_with("\n")
-    for block in soup.find_all(_BLOCKS):
-        block.insert_after("\n")
-    return soup.get_text().strip()
+    return text_step("markup", "The model would answer in scraps of HTML.", strip_markup, kinds)
 
 
 def signatures() -> Step:
-    """Cut signatures and quoted mails with mail-parser-reply."""
+    """Cut signatures and quoted mails."""
+
+    def kinds(before: str, after: str) -> list[str]:
+        mail = split_mail(before)
+        return ["signature"] * bool(mail.signature) + ["quoted mail"] * bool(mail.quoted)
+
     return text_step(
         "signatures",
         "The model would sign with an agent's name and quote mails that never were.",
         strip_signature,
+        kinds,
     )
 
 
-def strip_signature(text: str) -> str:
-    """The newest mail of a thread, without its signature; never an empty text.
-
-    A text of one line, or one longer than any mail, comes back as it is.
-    """
-    from mailparser_reply import EmailReplyParser
-
-    # The parser's patterns take time with the cube of what could open a quoted mail.
-    openings = len(_OPENINGS.findall(text))
-    if "\n" not in text or len(text) > LONGEST_MAIL or openings > MOST_OPENINGS:
-        return text
-    tidy = re.sub(r"\n(?:[^\S\n]*\n){2,}", "\n\n", text)
-    replies = EmailReplyParser(languages=["en", "de"]).read(text=tidy).replies
-    body = str(replies[0].body).strip() if replies else ""
-    return body or text
+_INVISIBLE = re.compile(
+    r"[\u2060\ufeff\u00ad]|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
+)
+"""Letters that show nothing. The joiners U+200C and U+200D stay: Persian, Hindi and emoji
+are spelt with them; so do the breaks between words of Thai and its neighbours."""
+_FENCE = re.compile(r"(^```.*?(?:^```|\Z))", re.DOTALL | re.MULTILINE)
 
 
 def whitespace() -> Step:
-    """One space between words, no blanks at line ends, at most one empty line."""
-    return text_step(
-        "whitespace", "Tokens are spent on blanks, and they are learnt.", tidy_whitespace
-    )
+    """One blank between words, none at line ends, at most one empty line; code stays."""
+
+    def kinds(before: str, after: str) -> list[str]:
+        plain = before.replace("\r\n", "\n").replace("\r", "\n")
+        found = ["line ends of Windows (CR)"] * (plain != before)
+        found += ["invisible letters"] * bool(_INVISIBLE.search(plain))
+        return found + ["blanks and empty lines"] * (_INVISIBLE.sub("", plain) != after)
+
+    why = "Tokens are spent on blanks, and they are learnt."
+    return text_step("whitespace", why, tidy_whitespace, kinds)
 
 
 def tidy_whitespace(text: str) -> str:
-    """The text with its white space in order and without invisible letters."""
-    text = re.sub(r"[\u200b-\u200f\u2060\ufeff\u00ad]", "", text).replace("\r\n", "\n")
-    lines = [re.sub(r"[^\S\n]+", " ", line).strip() for line in text.split("\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    """The text with its white space in order and without invisible letters.
+
+    Blanks at the beginning of lines stay where they say what belongs to what, as in lists
+    and code; between fences of code nothing but line ends is touched.
+    """
+    text = _INVISIBLE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    parts = [part if part.startswith("```") else _tidied(part) for part in _FENCE.split(text)]
+    return "".join(parts).strip("\n")
 
 
-def redaction(*, keep: Collection[str] = (), orders: bool = False) -> Step:
-    """Replace personal data by placeholders; `keep` names values that may stay."""
-    kinds = (*personal_data.KINDS, "order") if orders else personal_data.KINDS
-    return text_step(
-        "redaction",
-        "The model could repeat a customer's data to another one.",
-        lambda text: personal_data.redact(text, kinds=kinds, keep=keep).text,
-    )
+def _tidied(text: str) -> str:
+    lines = text.split("\n")
+    if len(lines) == 1:
+        return re.sub(r"[^\S\n]+", " ", text).strip()
+    tidy = [_tidied_line(line) for line in lines]
+    least = min((_indent(line) for line in tidy if line), default=0)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line[least:] for line in tidy))
 
 
-def useless(*, words: int = 3) -> Step:
-    """Take out rows without a question, and answers that say nothing."""
+def _tidied_line(line: str) -> str:
+    """A line with its indentation, which a tab may be part of, and single blanks behind it."""
+    rest = line.lstrip()
+    if not rest:
+        return ""
+    indent = re.sub(r"[^\S\t]", " ", line[: len(line) - len(rest)])
+    return indent + re.sub(r"\s+", " ", rest).rstrip()
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def redaction(*, keep: Collection[str] = (), own: bool = True, orders: bool = False) -> Step:
+    """Replace personal data, with `orders` order numbers too, by placeholders.
+
+    `keep` names values that may stay. With `own`, the desk's own contacts stay too: the
+    addresses and numbers that answers to many rows give and their questions do not.
+    """
+
+    def function(table: pd.DataFrame) -> StepOutcome:
+        found = own_contacts(table) if own else {}
+        stays = frozenset(keep) | found.keys()
+        cleaned = map_texts(
+            table, lambda text: personal_data.redact(text, kinds=sought, keep=stays).text
+        )
+        return StepOutcome(cleaned, {}, _kept_note(found, keep))
+
+    sought = (*personal_data.KINDS, "order") if orders else personal_data.KINDS
+
+    def kinds(before: str, after: str) -> list[str]:
+        marks = [f"[{kind}]" for kind in sought]
+        return [mark for mark in marks if after.count(mark) > before.count(mark)]
+
+    why = "The model could repeat a customer's data to another one."
+    return Step("redaction", why, function, kinds)
+
+
+OWN_ROWS, OWN_SHARE = 3, 0.001
+"""Rows, and share of all rows, whose answers must give a contact for it to be the desk's."""
+
+
+def own_contacts(table: pd.DataFrame) -> dict[str, int]:
+    """Addresses and phone numbers that answers of many rows give, with the number of rows."""
+    said: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    for *before, answer in texts_of(table):
+        said.update({one.value for one in personal_data.find(answer, kinds=("email", "phone"))})
+        told = "\n".join(before)
+        asked.update({one.value for one in personal_data.find(told, kinds=("email", "phone"))})
+    enough = max(OWN_ROWS, OWN_SHARE * len(table))
+    return {value: n for value, n in said.items() if n >= enough and n > 2 * asked[value]}
+
+
+def _kept_note(found: Mapping[str, int], keep: Collection[str]) -> tuple[str, ...]:
+    named = [f"{value} (in {rows} answers)" for value, rows in found.items() if value not in keep]
+    if not named:
+        return ()
+    more = f" and {len(named) - 10} more" if len(named) > 10 else ""
+    said = f"taken for the desk's own and kept: {', '.join(named[:10])}{more}"
+    return (f"{said}; what is a customer's goes with redaction(own=False, keep=[...])",)
+
+
+def useless(*, words: int = 0, task: Task = "answers") -> Step:
+    """Take out rows without a question, and answers that say nothing.
+
+    Short answers are no fault: "Yes", "7%". `words` asks for a least number of them, which
+    only languages with blanks have. Of labels, any may be the name of a class.
+    """
 
     def judge(row: pd.Series[Any]) -> str:
         if not row[QUESTION].strip():
@@ -150,119 +242,146 @@ def useless(*, words: int = 3) -> Step:
         answer = row[ANSWER].strip()
         if not answer:
             return "no answer"
-        if _USELESS.fullmatch(answer):
+        if task == "answers" and _USELESS.fullmatch(answer):
             return "the answer says nothing"
         return "" if len(answer.split()) >= words else f"an answer of fewer than {words} words"
 
     return reject_step("useless", "The model would learn to say nothing.", judge)
 
 
-def language(wanted: str = "en") -> Step:
-    """Take out rows whose question or answer is surely in another language (py3langid)."""
+def language(wanted: str | None = None, *, task: Task = "answers") -> Step:
+    """Keep one language: take out rows whose question or answer is surely in another one.
 
-    def judge(row: pd.Series[Any]) -> str:
-        for column in (QUESTION, ANSWER):
-            found = guess_language(row[column])
-            if found not in ("", wanted):
-                return f"the {column} is in another language ({found})"
-        return ""
-
-    return reject_step("language", "The model would mix languages in its answers.", judge)
-
-
-def guess_language(text: str) -> str:
-    """The language as a two-letter code, or "" where a text is too short to be sure."""
-    if len(text.split()) < 4:
-        return ""
-    code, sure = _identifier().classify(text)
-    return str(code) if sure >= SURE else ""
-
-
-@lru_cache(maxsize=1)
-def _identifier() -> LanguageIdentifier:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    identifier.set_languages(list(LANGUAGES))
-    return identifier
-
-
-def duplicates(*, near: bool = True, threshold: float = 0.8) -> Step:
-    """Keep the first of each group of equal, or nearly equal, examples."""
+    Without `wanted` it is the language that most of the table is in, and a note names it. A
+    table that is in two languages to a good part raises `DataError`: which of them a model
+    should answer in is not for a program to decide. "any" keeps all. (py3langid)
+    """
+    columns = (QUESTION, ANSWER) if task == "answers" else (QUESTION,)
 
     def function(table: pd.DataFrame) -> StepOutcome:
-        texts = full_texts(table)
-        exact = dedup.exact_duplicates(texts).labels
-        labels = dedup.near_duplicates(texts, threshold=threshold).labels if near else exact
+        if wanted == "any":
+            return StepOutcome(table, {})
+        main, notes = (wanted, ()) if wanted else _main_language(table, columns)
+        reasons: dict[Any, str] = {}
+        for column in columns:
+            for index, text in table[column].items():
+                found = guess_language(text, sure=SURER, words=MANY_WORDS, also=main)
+                if main and found not in ("", main):
+                    reasons.setdefault(index, f"the {column} is in another language ({found})")
+        return _without(table, reasons, notes)
+
+    return Step("language", "The model would mix languages in its answers.", function)
+
+
+def _main_language(table: pd.DataFrame, columns: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """The language of most rows, and a note that names it."""
+    found = table_language(["\n".join(row) for row in table[list(columns)].to_numpy()])
+    counted = ", ".join(f"{code} in {rows}" for code, rows in found.rows.most_common())
+    if found.others:
+        both = [found.main, *found.others]
+        raise DataError(
+            f"the table is in {len(both)} languages (rows that are surely in one: {counted})",
+            fix=f"say which to keep: language={both[0]!r}, one of the others, or "
+            'language="any" for all of them',
+        )
+    ground = f"rows that are surely in one: {counted}" if counted else "of all texts together"
+    note = f"the language is taken to be {found.main} ({ground})"
+    return found.main, (f'{note}; language="any" keeps all',) if found.main else ()
+
+
+def duplicates(*, near: bool = True, threshold: float = NEAR) -> Step:
+    """Keep the first of each group of examples with the same question and the same answer.
+
+    With `near`, a slip of the pen, politeness and punctuation make no other question, and
+    answers may differ in a few letters, but in no number and no "not".
+    """
+
+    def function(table: pd.DataFrame) -> StepOutcome:
+        plain = [dedup.normalise(text) for text in full_texts(table)]
         reasons = {}
-        for place, first in enumerate(labels.tolist()):
-            if first != place:
-                kind = "duplicate" if exact[place] == exact[first] else "near duplicate"
-                reasons[table.index[place]] = f"{kind} of row {table.index[first]}"
+        for group in same_question_groups(table):
+            answers = [str(table[ANSWER].iloc[place]) for place in group]
+            for place, first in zip(group, _same_answers(answers, threshold), strict=True):
+                kept = group[first]
+                if place != kept and (near or plain[place] == plain[kept]):
+                    kind = "duplicate" if plain[place] == plain[kept] else "near duplicate"
+                    reasons[table.index[place]] = f"{kind} of row {table.index[kept]}"
         return _without(table, reasons)
 
-    return Step(
-        "duplicates",
-        "Repeated examples weigh more, and leak from training into the test.",
-        function,
-    )
+    why = "Repeated examples weigh more, and leak from training into the test."
+    return Step("duplicates", why, function)
+
+
+def _same_answers(answers: list[str], threshold: float) -> list[int]:
+    """For each answer the place of the first that says the same."""
+    first: list[int] = []
+    known: dict[tuple[frozenset[str], int], list[tuple[int, str, frozenset[str]]]] = {}
+    exact: dict[tuple[str, frozenset[str]], int] = {}
+    for place, answer in enumerate(answers):
+        plain, stated = dedup.normalise(answer), facts(answer)
+        if (plain, stated) in exact:
+            first.append(exact[plain, stated])
+            continue
+        pieces = dedup.shingles(plain)
+        alike = known.setdefault((stated, len(_NEGATIONS.findall(answer))), [])
+        there = (at for at, _, other in alike if dedup.jaccard(pieces, other) >= threshold)
+        found = next(there, place)
+        if found == place and len(alike) < MOST_COMPARED:
+            alike.append((place, plain, pieces))
+        exact[plain, stated] = found
+        first.append(found)
+    return first
+
+
+MOST_COMPARED = 50
+"""Answers to one question that a further one is compared with, letter by letter."""
 
 
 def contradictions(
     *,
     article: Callable[[str], str] | None = None,
     newest: str | None = None,
-    threshold: float = dedup.THRESHOLD,
+    task: Task = "answers",
 ) -> Step:
-    """Of nearly equal questions with other facts in the answer keep one answer's side.
+    """Of answers to one question that state other facts keep one side.
 
-    Right is the answer whose facts stand in `article(question)`, if that is given and
-    tells them apart; else the newest by the column `newest`; else what most answers say.
+    Which is a person's choice to make: this is none of the default steps. Right is the
+    answer whose facts stand in `article(question)`, if that is given and tells them apart;
+    else the newest by the column `newest`; else what most answers say.
     """
 
     def function(table: pd.DataFrame) -> StepOutcome:
-        groups = dedup.near_duplicates(asked_texts(table), threshold=threshold).members()
-        reasons: dict[Any, str] = {}
-        for places in groups:
-            group = table.iloc[places]
-            right = _right_row(group, article, newest)
-            stated = facts(str(group.at[right, ANSWER]))
-            for index in group.index:
-                if contradict(str(group.at[index, ANSWER]), stated):
-                    reasons[index] = f"contradicts row {right}"
-        return _without(table, reasons)
+        known = contradicting_rows(table, article=article, newest=newest, task=task)
+        return _without(table, {one.row: f"contradicts row {one.other}" for one in known})
 
     return Step(
         "contradictions", "The model would guess between two answers to one question.", function
     )
 
 
-def _right_row(
-    group: pd.DataFrame, article: Callable[[str], str] | None, newest: str | None
-) -> Any:
-    """Index of the row whose answer is taken as right."""
-    stated = {index: facts(str(group.at[index, ANSWER])) for index in group.index}
-    rows = list(group.index)
-    if article is not None:
-        known = facts(article(group.iloc[0][QUESTION]))
-        agreeing = [index for index in rows if stated[index] and stated[index] <= known]
-        rows = agreeing or rows
-    if newest is not None and newest in group:
-        return max(rows, key=lambda index: (str(group.at[index, newest]), -rows.index(index)))
-    agree = {i: sum(not contradict(stated[i], stated[j]) for j in rows) for i in rows}
-    return max(rows, key=lambda index: (bool(stated[index]), agree[index], -rows.index(index)))
+def default_steps(
+    *,
+    keep: Collection[str] = (),
+    wanted: str | None = None,
+    task: Task = "answers",
+    without: Collection[str] = (),
+) -> list[Step]:
+    """The usual order: repair texts first, then judge rows, then compare them.
 
-
-def default_steps(*, keep: Collection[str] = (), wanted: str = "en") -> list[Step]:
-    """The usual order: repair texts first, then judge rows, then compare them."""
-    return [
+    `without` leaves out steps by name, and so undoes what they would do.
+    """
+    steps = [
         encoding(),
         markup(),
         signatures(),
         whitespace(),
         redaction(keep=keep),
-        useless(),
-        language(wanted),
+        useless(task=task),
+        language(wanted, task=task),
         duplicates(),
-        contradictions(),
     ]
+    names = [step.name for step in steps]
+    unknown = sorted(set(without) - set(names))
+    if unknown:
+        raise DataError(f"no step {unknown[0]!r}", fix=f"choose from: {', '.join(names)}")
+    return [step for step in steps if step.name not in without]

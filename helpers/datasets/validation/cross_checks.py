@@ -21,17 +21,15 @@ import numpy as np
 
 from helpers.base import files, jsonl
 from helpers.datasets import dedup
-from helpers.datasets.checkable_facts import contradict, facts
+from helpers.datasets.checkable_facts import NUMBER, contradict, facts
 from helpers.datasets.cleaning import personal_data
 from helpers.datasets.example import Kind, kind_of, sides
+from helpers.datasets.same_question import LONGEST, asked_in_both
 from helpers.datasets.validation.codes import Problem, problem
 from helpers.datasets.validation.schema import short
 
 NEAR = 0.8
 """Similarity from which two whole examples count as near duplicates."""
-LEAK = 0.7
-"""Estimated similarity from which two questions count as nearly the same: a little above
-the similarity that `split` groups by, because an estimate errs by 0.05."""
 CLASSES = 50
 """Most distinct answers for which a file is taken for a classification task."""
 IMBALANCE = 10
@@ -73,7 +71,8 @@ class CrossChecker:
         self.label, self.keep = label, keep
         self._lines = array("q")
         self._whole = array("Q")
-        self._signing = MinHasher()
+        self._signing, self._asked = MinHasher(), MinHasher()
+        self._numbers = array("Q")
         self._first_facts: dict[int, tuple[int, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
         self._many_classes = False
@@ -92,6 +91,8 @@ class CrossChecker:
         self._lines.append(line)
         self._whole.append(dedup.hash64(plain) ^ system)
         self._signing.add(plain)
+        self._asked.add(dedup.normalise(seen.question))
+        self._numbers.append(dedup.hash64(" ".join(NUMBER.findall(spoken))))
         self._count_class(example, seen.answer)
         asked = dedup.fingerprint(seen.question) ^ system
         stated = facts(seen.answer)
@@ -121,8 +122,18 @@ class CrossChecker:
         self._systems[system] = dedup.fingerprint(system)
 
     def _near(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Iterator[Problem]:
-        signed = self._signing.all()[rows]
-        labels = dedup.signature_groups(signed, threshold=NEAR).labels
+        """Examples whose whole text and whose question come nearly again, numbers exactly."""
+        whole, asked = self._signing.all()[rows], self._asked.all()[rows]
+        numbers = np.array(self._numbers, np.uint64)[rows]
+        union = dedup.Union(len(rows))
+        for pairs in dedup.candidates(whole):
+            one, other = pairs[:, 0], pairs[:, 1]
+            same = numbers[one] == numbers[other]
+            for signed in (whole, asked):
+                same &= dedup.estimate(signed, pairs) >= NEAR
+            for first, second in pairs[same].tolist():
+                union.join(first, second)
+        labels = union.groups().labels
         for place in np.flatnonzero(labels != np.arange(len(labels))).tolist():
             line, there = (self._lines[int(rows[i])] for i in (place, int(labels[place])))
             text = f"Line {line} is nearly the example of line {there}"
@@ -171,40 +182,41 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class _Questions:
-    """The questions of one file: line, fingerprint and signature of each."""
+    """The questions of one file: line, fingerprint and text of each."""
 
     lines: list[int]
     prints: list[int]
-    signed: dedup.Signatures
+    texts: list[str]
 
 
-def leakage(
-    train: files.Readable, other: files.Readable, *, threshold: float = LEAK
-) -> list[Problem]:
-    """Questions of `other` that stand, equal or nearly, in `train`; lines are those of `other`.
+def leakage(train: files.Readable, other: files.Readable) -> list[Problem]:
+    """Questions of `other` that `train` asks too, equal or but for a slip of the pen.
 
-    Two files with the same questions give the single problem `same_file`. Lines that
-    cannot be read are passed over: `validate_file` reports those.
+    The measure is that of `split` (`same_question`), so that what it split passes. Lines are
+    those of `other`. Two files with the same questions give the single problem `same_file`.
+    Lines that cannot be read are passed over: `validate_file` reports those.
     """
     learnt, asked = _questions(train), _questions(other)
     if asked.prints and set(asked.prints) == set(learnt.prints):
         return [problem("same_file", 0, "Both files hold the same questions")]
     places = dict(zip(reversed(learnt.prints), reversed(learnt.lines), strict=True))
-    best, similarity = dedup.most_similar(learnt.signed, asked.signed)
+    near = asked_in_both(learnt.texts, asked.texts)
     found = []
     for row, (line, mark) in enumerate(zip(asked.lines, asked.prints, strict=True)):
         if mark in places:
             text = f"The question of line {line} is that of line {places[mark]} in training"
             found.append(problem("leakage", line, text))
-        elif similarity[row] >= threshold:
-            there = learnt.lines[int(best[row])]
-            text = f"The question of line {line} is nearly that of line {there} in training"
-            found.append(problem("near_leakage", line, f"{text} ({similarity[row]:.0%} alike)"))
+        elif row in near:
+            there = learnt.lines[near[row]]
+            text = f"Line {line} asks but for a few letters what line {there} in training asks"
+            remedy = f"remove line {line} here, or line {there} from training"
+            found.append(problem("near_leakage", line, text, fix=remedy))
     return found
 
 
 def _questions(source: files.Readable) -> _Questions:
-    lines, prints, signing = [], [], MinHasher()
+    """Of long questions the beginning is held: texts in memory stay below their file."""
+    lines, prints, texts = [], [], []
     for line in jsonl.lines(source):
         try:
             example = None if line.over_long else jsonl.parse(line.raw)
@@ -216,5 +228,5 @@ def _questions(source: files.Readable) -> _Questions:
         question = sides(kind, example).question
         lines.append(line.number)
         prints.append(dedup.fingerprint(question))
-        signing.add(dedup.normalise(question))
-    return _Questions(lines, prints, signing.all())
+        texts.append(question[:LONGEST])
+    return _Questions(lines, prints, texts)

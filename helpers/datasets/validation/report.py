@@ -78,11 +78,6 @@ class ValidationReport:
         return tuple(p for p in self.problems if p.severity == "warning")
 
     @property
-    def truncated_problems(self) -> int:
-        """How many more problems there are than were kept."""
-        return sum(self.counts.values()) - len(self.problems)
-
-    @property
     def ok(self) -> bool:
         """Whether the file may be trained on."""
         return not self.errors

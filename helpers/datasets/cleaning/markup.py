@@ -1,0 +1,159 @@
+"""HTML to the text that a reader sees, without taking what is no HTML for it.
+
+For: answers and mails out of a help desk. Only elements that HTML knows are markup:
+`<user>@<host>`, `<Enter>`, `List<String>`, `<https://shop.example>` and XML are text, and
+so is all that stands in backticks. Not for: whole web pages.
+
+    strip_markup("<p>Press <Enter> <b>now</b></p>")     # "Press <Enter> now"
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup
+
+_BLOCKS_NAMES = (
+    "address article aside blockquote body center dd details dir div dl dt fieldset "
+    "figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr html legend li main nav ol p "
+    "pre section summary table tbody tfoot thead tr ul"
+)
+_BLOCKS = _BLOCKS_NAMES.split()
+_VOID_NAMES = "area base basefont br col embed hr img input link meta param source track wbr"
+_VOID = _VOID_NAMES.split()
+_INLINE_NAMES = (
+    "a abbr acronym audio b bdi bdo big button caption cite code colgroup data datalist del "
+    "dfn em font head i iframe ins kbd label map mark object optgroup option output picture q "
+    "rp rt ruby s samp script select small span strike strong style sub sup svg td textarea "
+    "th time title tt u var video noscript"
+)
+_INLINE = _INLINE_NAMES.split()
+_ELEMENTS = frozenset([*_BLOCKS, *_VOID, *_INLINE])
+_OPEN_NAMES = "p li dt dd tr td th option body html thead tbody"
+_MAY_STAY_OPEN = frozenset([*_OPEN_NAMES.split(), *_VOID])
+"""Elements that HTML lets stand without an end: alone, they are markup all the same."""
+_HIDDEN = ["script", "style", "head", "title"]
+_TAG = re.compile(
+    r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*|(?:o|w|v|st1):[a-z]+)"
+    r"(?P<attributes>(?:\s+[^\s<>=\"'/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s<>\"']+))?)*)\s*/?>"
+)
+_COMMENT = re.compile(r"<!--.*?-->|<!doctype[^>]*>", re.DOTALL | re.IGNORECASE)
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
+
+
+def strip_markup(text: str) -> str:
+    """The text that a reader sees; a text without markup comes back as it is.
+
+    Blocks become lines, items of a list begin with "- " or their number, the address of a
+    link follows its words in brackets.
+    """
+    marked = list(_markup(text))
+    if not marked:
+        return _unescaped(text) if _ENTITY.search(text) else text
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(_only_markup(text, marked), "html.parser")
+    for hidden in soup(_HIDDEN):
+        hidden.decompose()
+    if any(tag.name in _BLOCKS for tag in soup.find_all(True)):
+        _unindent(soup)
+    _lists_and_links(soup)
+    for tag in soup.find_all("br"):
+        tag.replace_with("\n")
+    for cell in soup.find_all(["td", "th"]):
+        cell.insert_after(" ")
+    for block in soup.find_all(_BLOCKS):
+        block.insert_before("\n")
+        block.insert_after("\n")
+    return re.sub(r"\n(?:[^\S\n]*\n)+", _at_most_one_empty_line, soup.get_text()).strip()
+
+
+def without_tags(text: str) -> str:
+    """The text with its markup cut out, and nothing else done: for counting its letters."""
+    for start, end in reversed(list(_markup(text))):
+        text = f"{text[:start]} {text[end:]}"
+    return text
+
+
+def _markup(text: str) -> Iterator[tuple[int, int]]:
+    """Places of tags and comments of HTML, outside of code."""
+    if "<" not in text:
+        return
+    code = [match.span() for match in _CODE.finditer(text)]
+    tags = [tag for tag in _TAG.finditer(text) if tag["name"].lower() in _ELEMENTS or ":" in tag[0]]
+    tags = [tag for tag in tags if not any(s <= tag.start() < e for s, e in code)]
+    opened = Counter(tag["name"].lower() for tag in tags if not tag["end"])
+    closed = Counter(tag["name"].lower() for tag in tags if tag["end"])
+    for comment in _COMMENT.finditer(text):
+        if not any(s <= comment.start() < e for s, e in code):
+            yield comment.span()
+    for tag in tags:
+        name = tag["name"].lower()
+        paired = opened[name] > 0 and closed[name] > 0
+        if paired or name in _MAY_STAY_OPEN or ":" in name or "=" in tag["attributes"]:
+            yield tag.span()
+
+
+def _only_markup(text: str, marked: list[tuple[int, int]]) -> str:
+    """The text as HTML in which nothing but its markup is a tag."""
+    parts, done = [], 0
+    for start, end in sorted(marked):
+        if start >= done:
+            parts += [_escaped(text[done:start]), text[start:end]]
+            done = end
+    return "".join([*parts, _escaped(text[done:])])
+
+
+def _escaped(text: str) -> str:
+    return html.escape(_unescaped(text), quote=False)
+
+
+def _unescaped(text: str) -> str:
+    """Entities as letters, outside of code; "&copy=2" of a link is none."""
+    parts, done = [], 0
+    for code in _CODE.finditer(text):
+        parts += [_ENTITY.sub(_letter, text[done : code.start()]), code[0]]
+        done = code.end()
+    return "".join([*parts, _ENTITY.sub(_letter, text[done:])])
+
+
+def _letter(entity: re.Match[str]) -> str:
+    return html.unescape(entity[0])
+
+
+def _at_most_one_empty_line(blank: re.Match[str]) -> str:
+    return "\n" if blank[0].count("\n") <= 2 else "\n\n"
+
+
+def _unindent(soup: BeautifulSoup) -> None:
+    """Drop the blanks around blocks and before lines, which a browser does not show."""
+    from bs4.element import NavigableString, Tag
+
+    for node in list(soup.find_all(string=True)):
+        if type(node) is not NavigableString or node.find_parent(["pre", "code", "textarea"]):
+            continue
+        beside = [one for one in (node.previous_sibling, node.next_sibling) if isinstance(one, Tag)]
+        if "\n" in node and node.isspace() and any(one.name in _BLOCKS for one in beside):
+            node.extract()
+        elif (plain := re.sub(r"\n[^\S\n]+", "\n", node)) != node:
+            node.replace_with(NavigableString(plain))
+
+
+def _lists_and_links(soup: BeautifulSoup) -> None:
+    """Marks of a list's items, and the addresses behind the words of links."""
+    places: Counter[int] = Counter()
+    for item in soup.find_all("li"):
+        listed = item.find_parent(["ol", "ul"])
+        places[id(listed)] += 1
+        ordered = listed is not None and listed.name == "ol"
+        item.insert(0, f"{places[id(listed)]}. " if ordered else "- ")
+    for link in soup.find_all("a", href=re.compile(r"^(?:https?|mailto|tel):")):
+        address = str(link["href"]).removeprefix("mailto:").removeprefix("tel:")
+        if address.rstrip("/") not in link.get_text().replace(" ", ""):
+            link.append(f" ({address})")

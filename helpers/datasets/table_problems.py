@@ -1,0 +1,93 @@
+"""What a person should look at in a prepared table, with the rows of the source.
+
+For: answers that lost much in cleaning, contradicting rows, placeholders, parts without a
+row. Nothing is changed here. Not for: the files that were written, see
+`helpers.datasets.validation`.
+
+    for found in table_problems(cleaning, contradictions, split, {"test": 0.2}):
+        print(found)        # line 7: much_removed: Row 7 …
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from helpers.datasets.cleaning.contradicting import Contradiction
+from helpers.datasets.cleaning.personal_data import KINDS
+from helpers.datasets.cleaning.run import CleaningResult
+from helpers.datasets.frame import ANSWER
+from helpers.datasets.validation.codes import Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from helpers.datasets.splitting import Split
+
+_PLACEHOLDER = re.compile(
+    r"\{\{[^{}\n]{1,40}\}\}|\$\{[^{}\n]{1,40}\}|<<[^<>\n]{1,40}>>|\[\[[^][\n]{1,40}\]\]"
+    r"|%[A-Z][A-Z_]{2,30}%|\[(?:[A-Z][A-Z _-]{2,30}|(?:[Yy]our|[Ii]nsert) [\w ]{2,30})\]"
+    r"|\{[A-Za-z][A-Za-z_ ]{1,30}\}"
+)
+_TAKEN_OUT = re.compile(r"\[(?:" + "|".join(KINDS) + r")\]")
+SHOWN = 5
+
+
+def table_problems(
+    cleaning: CleaningResult,
+    contradictions: Sequence[Contradiction],
+    split: Split,
+    shares: Mapping[str, float],
+) -> Iterator[Problem]:
+    """All of them; `line` is the row of the source, 0 for the table as a whole."""
+    yield from _empty(split, shares)
+    for change in cleaning.shortened:
+        share = 1 - len(change.after) / len(change.before)
+        text = f"Row {change.row} lost {share:.0%} of its answer ({', '.join(change.kinds)})"
+        names = ", ".join(map(repr, change.kinds))
+        fix = f"compare both in the report; steps=default_steps(without=[{names}]) keeps it"
+        yield Problem(change.row, "much_removed", "warning", text, fix)
+    for found in contradictions:
+        text = f"Row {found.row} answers the question of row {found.other} with other facts"
+        detail = f"{', '.join(found.here)} against {', '.join(found.there)}"
+        yield Problem(found.row, "contradicting_rows", "warning", f"{text}: {detail}", _DECIDE)
+    yield from _placeholders(cleaning.table)
+
+
+_DECIDE = (
+    "both are kept: correct the wrong one in your table, or add the step contradictions() to "
+    "keep the side of most answers"
+)
+
+
+def _empty(split: Split, shares: Mapping[str, float]) -> Iterator[Problem]:
+    rows = sum(len(getattr(split, part)) for part in ("train", "validation", "test"))
+    for part, share in shares.items():
+        if share > 0 and getattr(split, part).empty:
+            text = f"No row is left for {part}: {share:.0%} of {rows} rows in whole groups is none"
+            fix = f"collect more rows, or raise the share: {part}={min(0.5, 2 * share):g}"
+            yield Problem(0, "empty_split", "warning", text, fix)
+
+
+def _placeholders(table: pd.DataFrame) -> Iterator[Problem]:
+    """Gaps of templates, and those that redaction left, which a model learns to say."""
+    for pattern, code, fix in (
+        (_PLACEHOLDER, "placeholder", _FILL_IN),
+        (_TAKEN_OUT, "redacted_answer", _SAY_OTHERWISE),
+    ):
+        held = {row: pattern.findall(answer) for row, answer in table[ANSWER].items()}
+        rows = [row for row, found in held.items() if found]
+        if rows:
+            counts = Counter(name for found in held.values() for name in set(found))
+            names = ", ".join(name for name, _ in counts.most_common(SHOWN))
+            more = f" and {len(counts) - SHOWN} others" if len(counts) > SHOWN else ""
+            text = f"{len(rows)} answers hold {names}{more}: the model learns to say them as such"
+            yield Problem(int(str(rows[0])), code, "warning", text, fix)
+
+
+_FILL_IN = "put the values in, or let your program fill them in what the model says"
+_SAY_OTHERWISE = (
+    "name what may stay with keep=[...], or write answers that need no data of a customer"
+)
