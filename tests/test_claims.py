@@ -1,7 +1,8 @@
 """What the notebooks claim, checked against the results that their own run stored.
 
-The goals stand in the README, with what was reached. The lines here lie somewhat below: with the
-same data, settings and seed another processor's rounding moves these scores by some hundredths.
+The goals stand in docs/measurements.md, with what was reached. The lines here lie somewhat below:
+with the same data, settings and seed another processor's rounding moves these scores by some
+hundredths.
 """
 
 import json

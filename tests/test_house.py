@@ -108,7 +108,7 @@ def test_torch_is_pinned_to_one_version():
 def test_the_top_level_holds_what_the_readme_promises():
     allowed = {
         "README.md", "LICENSE", "CONTRIBUTING.md", "requirements.txt", "requirements-models.txt",
-        "requirements-bench.txt", "notebooks", "data", "helpers", "tests", ".ci", ".binder",
+        "requirements-bench.txt", "notebooks", "data", "docs", "helpers", "tests", ".ci", ".binder",
         ".devcontainer", ".github", ".ruff.toml", ".mypy.ini", ".pytest.ini",
         ".pre-commit-config.yaml", ".gitignore", ".gitattributes",
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,18 @@ def climbing(order: tuple[str, ...], found: dict[tuple[str, str], set[str]]) -> 
 def test_every_package_has_its_place_in_the_order():
     found = {dotted(path).split(".")[0] for path in modules()}
     assert found == set(ORDER)
+
+
+def test_the_readme_and_the_map_name_the_packages():
+    """The README lists them in their order, with a star where a notebook may import."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^  ([a-z_]+)(?:/|\.py) +(\*?)", readme, re.M)
+    assert {name for name, star in listed if star} == set(FACADES)
+    places = [ORDER.index(name) for name, _ in listed]
+    assert places == sorted(places)
+    assert set(ORDER) - {name for name, _ in listed} == {"__main__"}
+    themap = (HELPERS / "__init__.py").read_text(encoding="utf-8")
+    assert [name for name in FACADES if not re.search(rf"^    {name}\b", themap, re.M)] == []
 
 
 def test_a_package_imports_only_from_those_before_it():

@@ -1,4 +1,4 @@
-"""Read and write JSON Lines files: one JSON object a line.
+"""Read and write JSON Lines files: one JSON object per line.
 
 For: files of any size, read line by line in constant memory, and written so that a
 crash leaves the old file whole. Not for: judging what stands in a line, see

@@ -102,7 +102,7 @@ def recommend(case: Case) -> Advice:
 
 
 def looked_up(case: Case) -> bool:
-    """Whether the facts belong into a store: they change, or must be cited, or stand there."""
+    """Whether the facts belong in a store: they change, or must be cited, or stand there."""
     outside = case.facts != "in the question"
     return outside and (case.facts == "changing" or case.sources or case.documents)
 
@@ -132,7 +132,7 @@ def _method(case: Case) -> tuple[str, list[str]]:
 
 def _why_look_up(case: Case) -> str:
     if case.facts == "changing":
-        return "Facts change: they belong into a store that is edited, not into weights."
+        return "Facts change: they belong in a store that is edited, not into weights."
     if case.sources:
         return "An answer must say where it comes from: only retrieval knows."
     return "The facts stand in documents: they can be looked up."

@@ -46,7 +46,7 @@ class Answer:
 
 
 def load_samples(path: str | Path) -> list[Sample]:
-    """Read a test set: one JSON object a line with `messages` and the grading fields.
+    """Read a test set: one JSON object per line with `messages` and the grading fields.
 
     Raises `DataError` with the line that cannot be read.
     """

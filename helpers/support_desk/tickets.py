@@ -41,7 +41,7 @@ class Desk:
     """What the folder holds: the tickets, their articles, and the labels of the test set."""
 
     tickets: pd.DataFrame
-    """One row a ticket, with `ticket_id`, `intent`, `question` and `answer`."""
+    """One row per ticket, with `ticket_id`, `intent`, `question` and `answer`."""
     articles: Mapping[str, str]
     """Text of each article as it was when the tickets were answered, by id."""
     gold: Mapping[str, Mapping[str, Any]]

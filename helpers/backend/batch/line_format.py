@@ -113,7 +113,7 @@ def _line(text: str, number: int, endpoint: str) -> BatchLine | BatchProblem:
     except (ValueError, RecursionError):
         row = None
     if not isinstance(row, dict):
-        message = "This line is not parseable as valid JSON. Write one object a line."
+        message = "This line is not parseable as valid JSON. Write one object per line."
         return BatchProblem("invalid_json_line", message, number)
     for name, kind in NEEDED.items():
         if not isinstance(row.get(name), kind) or not row[name]:
@@ -137,7 +137,7 @@ def _line(text: str, number: int, endpoint: str) -> BatchLine | BatchProblem:
 def _together(lines: list[BatchLine]) -> list[BatchProblem]:
     """What no line shows by itself."""
     if not lines:
-        return [BatchProblem("empty_file", "The file has no requests. Write one a line.")]
+        return [BatchProblem("empty_file", "The file has no requests. Write one per line.")]
     seen: set[str] = set()
     for line in lines:
         if line.id in seen:

@@ -26,7 +26,7 @@ from helpers.base.files import write_text
 
 
 class ProgressFile:
-    """Appends one JSON object a line; the server reads along."""
+    """Appends one JSON object per line; the server reads along."""
 
     def __init__(self, job_dir: Path, *, keep_to_step: int) -> None:
         self.path = job_dir / PROGRESS

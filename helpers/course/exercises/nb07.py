@@ -55,7 +55,7 @@ TASKS = (
     Task(
         "07-method",
         "🟢",
-        "What changes weekly belongs into a store that can be edited.",
+        "What changes weekly belongs in a store that can be edited.",
         _method,
         (
             "Which method can follow a fact that changes next week?",

@@ -109,7 +109,7 @@ class Attempt:
     def _gap(self, given: Given) -> AttemptOutcome:
         typed = _code(str(given))
         if not typed:
-            return AttemptOutcome(False, "Type what belongs into the gap.", counts=False)
+            return AttemptOutcome(False, "Type what belongs in the gap.", counts=False)
         if typed in {_code(word) for word in self.question.accepted}:
             return AttemptOutcome(True, self.question.explanation)
         traps = {_code(word): why for word, why in self.question.traps.items()}

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from helpers.base.errors import CourseError
 from helpers.course import chapters
 from helpers.course.quiz.attempt import Attempt, AttemptOutcome, Given, replay
 from helpers.course.quiz.questions import LEVELS, Question
@@ -86,8 +87,9 @@ class Session:
                 self.question.id, right=outcome.correct, given=_plain(given), seed=attempt.seed
             )
             self.warning = ""
-        except OSError as error:
-            self.warning = f"Your answers cannot be kept: {error.strerror or error}."
+        except (OSError, CourseError) as error:
+            why = getattr(error, "strerror", None) or error
+            self.warning = f"Your answers cannot be kept: {why}."
         return outcome
 
     def again(self) -> None:

@@ -17,7 +17,7 @@ HOW = {
     "several": "Type the numbers of all that are right, such as 1 3",
     "order": "Type the numbers in the right order, such as 2 1 3",
     "number": "Type a number",
-    "gap": "Type what belongs into ____",
+    "gap": "Type what belongs in ____",
 }
 
 

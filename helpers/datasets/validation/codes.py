@@ -32,7 +32,7 @@ def _table(severity: Severity, rows: dict[str, tuple[str, str]]) -> dict[str, Co
 _FILE_ERRORS = {
     "empty_file": (
         "There is nothing to learn from.",
-        "write one JSON object a line",
+        "write one JSON object per line",
     ),
     "not_text": (
         "The file is an archive, a spreadsheet or another binary format.",
@@ -44,7 +44,7 @@ _FILE_ERRORS = {
     ),
     "not_jsonl": (
         "A line that is no JSON object cannot be read.",
-        "write one JSON object a line, without commas or brackets around the lines",
+        "write one JSON object per line, without commas or brackets around the lines",
     ),
     "line_too_long": (
         "No example is that long; usually the line breaks are missing.",

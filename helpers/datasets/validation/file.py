@@ -190,11 +190,12 @@ class _FileCheck:
         start = raw[:12].decode("utf-8", "replace")[:3]
         fix = ""
         if start.lstrip().startswith("["):
-            fix = "the file is one JSON list: write its objects one a line"
+            fix = "the file is one JSON list: write its objects one per line"
         elif reason.startswith("trailing characters"):
             fix = "several objects stand on this line: put each on one of its own, ended by LF"
         elif reason:
-            fix = "write one JSON object a line; " + reason.replace("at line 1 column", "at column")
+            reason = reason.replace("at line 1 column", "at column")
+            fix = f"write one JSON object per line; {reason}"
         self.add(
             "not_jsonl",
             "Expected file to have JSONL format, where every line is a JSON dictionary. "

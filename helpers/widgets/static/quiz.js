@@ -59,7 +59,7 @@ function typedBody(screen, draft) {
     input.form.requestSubmit();
   });
   draft.read = () => input.value;
-  const words = number ? "Your number" : "What belongs into the gap";
+  const words = number ? "Your number" : "What belongs in the gap";
   return [node("label", { class: "typed" }, words, input)];
 }
 

@@ -133,6 +133,14 @@ def test_a_disk_that_cannot_be_written_is_said_and_the_quiz_goes_on():
     assert walk.screen()["warning"] == "Your answers cannot be kept: Read-only file system."
 
 
+def test_a_state_folder_that_cannot_be_made_is_said_too(tmp_path, monkeypatch):
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.setenv("WORKBOOK_STATE", str(tmp_path / "taken" / "state"))
+    walk = Session(QUESTIONS, record=progress.record_question)
+    assert walk.check(right_answer(walk.question, walk.attempt)).correct
+    assert "cannot be kept" in walk.warning
+
+
 def test_scores_count_what_was_not_answered_too():
     walk = Session(QUESTIONS)
     walk.check(right_answer(walk.question, walk.attempt))

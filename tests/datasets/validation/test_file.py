@@ -201,10 +201,10 @@ def test_empty_files_and_other_formats_are_refused() -> None:
     [
         (b'{"a": 1}{"a": 2}', "several objects stand on this line"),
         (b'{"a": 1}\r{"a": 2}', "several objects stand on this line"),
-        (b'[{"a": 1}, {"a": 2}]', "write its objects one a line"),
-        (b'{"a": ' + b"[" * 100_000, "one JSON object a line; recursion limit exceeded"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "one JSON object a line; number out of range"),
-        (b'{"a": "\\ud800"}', "one JSON object a line; .*hex escape"),
+        (b'[{"a": 1}, {"a": 2}]', "write its objects one per line"),
+        (b'{"a": ' + b"[" * 100_000, "one JSON object per line; recursion limit exceeded"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "one JSON object per line; number out of range"),
+        (b'{"a": "\\ud800"}', "one JSON object per line; .*hex escape"),
     ],
 )
 def test_a_line_that_is_no_object_has_a_remedy_of_its_own(line: bytes, remedy: str) -> None:
