@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -65,6 +66,15 @@ def test_modules_stay_short():
         if (count := len(p.read_text(encoding="utf-8").splitlines())) > CEILING
     }
     assert long == {}
+
+
+def test_no_two_public_classes_have_one_name():
+    homes: dict[str, list[str]] = {}
+    for path in (ROOT / "helpers").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(path.stem)
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
 
 
 def test_every_module_says_what_it_is_for():

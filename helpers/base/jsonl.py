@@ -41,7 +41,7 @@ class Line(NamedTuple):
     over_long: bool = False
 
 
-class Block(NamedTuple):
+class LineBlock(NamedTuple):
     """Some whole lines."""
 
     first: int
@@ -51,7 +51,7 @@ class Block(NamedTuple):
     """Whether the last line went on beyond the limit; its rest was skipped."""
 
 
-def blocks(source: Readable, *, limit: int = LINE_LIMIT) -> Iterator[Block]:
+def blocks(source: Readable, *, limit: int = LINE_LIMIT) -> Iterator[LineBlock]:
     """The file in blocks of whole lines: about 1 MB, or one long line, at a time."""
     with opened(source) as stream:
         first = 1
@@ -60,7 +60,7 @@ def blocks(source: Readable, *, limit: int = LINE_LIMIT) -> Iterator[Block]:
             cut = len(rest) >= limit and not rest.endswith(b"\n")
             if cut:
                 _skip_line(stream)
-            yield Block(first, data + rest, cut)
+            yield LineBlock(first, data + rest, cut)
             first += (data + rest).count(b"\n") + cut
 
 
@@ -70,7 +70,7 @@ def lines(source: Readable, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
         yield from lines_of(block, limit=limit)
 
 
-def lines_of(block: Block, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
+def lines_of(block: LineBlock, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
     """The lines of one block."""
     parts = block.data.split(b"\n")
     last = len(parts) - 1

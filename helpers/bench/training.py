@@ -55,11 +55,11 @@ class TimedTraining:
 @contextmanager
 def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
     """All measurements of this group; each training runs once, when a row first needs it."""
-    training = Training(root, settings.load().state / "bench")
+    training = TrainingBench(root, settings.load().state / "bench")
     yield {name: getattr(training, name.replace("-", "_")) for name in NAMES}
 
 
-class Training:
+class TrainingBench:
     """The measurements, and the trainings that they share."""
 
     def __init__(self, root: Path, work: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from helpers.base.markup import html_text, lone_dollars, markdown_text
 from helpers.costs import advisor, catalog, monthly
 from helpers.course.exercises import core
-from helpers.course.exercises.core import Note, Verdict
+from helpers.course.exercises.core import HelpText, Verdict
 from helpers.course.quiz.questions import load
 from helpers.widgets import cost_explorer, quiz, table
 from tests.pages import formulas_in_html, formulas_in_markdown
@@ -44,7 +44,7 @@ def test_exercises_show_no_formula(task):
     for words in (task.praise, PRICES, *task.hints):
         assert formulas_in_html(Verdict("correct", words)._repr_html_()) == []
     for words in (*task.hints, f"```python\n{task.solution}\n```", PRICES):
-        assert formulas_in_markdown(Note(words)._repr_markdown_()) == []
+        assert formulas_in_markdown(HelpText(words)._repr_markdown_()) == []
 
 
 def test_neither_do_quiz_costs_advice_and_tables():

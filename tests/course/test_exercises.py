@@ -263,11 +263,11 @@ def unrecorded(monkeypatch):
 
 
 @pytest.fixture(params=TASKS, ids=lambda task: task.id)
-def task(request) -> core.Task:
+def task(request) -> core.ExerciseTask:
     return request.param
 
 
-def answer_of(task: core.Task) -> Any:
+def answer_of(task: core.ExerciseTask) -> Any:
     space: dict[str, Any] = {}
     exec(task.solution, space)
     return space["answer"]

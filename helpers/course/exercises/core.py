@@ -48,7 +48,7 @@ class Verdict:
         )
 
 
-class Note(str):
+class HelpText(str):
     """A hint or a solution: text that a notebook shows without quotes."""
 
     __slots__ = ()
@@ -61,7 +61,7 @@ class Note(str):
 
 
 @dataclass(frozen=True)
-class Task:
+class ExerciseTask:
     """An exercise as written by its author."""
 
     id: str
@@ -77,7 +77,7 @@ class Task:
 class Exercise:
     """One learner's work on a task: counts tries and remembers which hint comes next."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: ExerciseTask) -> None:
         self.task = task
         self.tries = 0
         self._hints_given = 0
@@ -123,26 +123,26 @@ class Exercise:
         except (OSError, CourseError):
             return False
 
-    def hint(self) -> Note:
+    def hint(self) -> HelpText:
         """The next hint, stronger than the one before; the last one again at the end."""
         place = min(self._hints_given, len(self.task.hints) - 1)
         self._hints_given += 1
-        return Note(f"Hint {place + 1} of {len(self.task.hints)}: {self.task.hints[place]}")
+        return HelpText(f"Hint {place + 1} of {len(self.task.hints)}: {self.task.hints[place]}")
 
-    def solution(self, *, show: bool = False) -> Note:
+    def solution(self, *, show: bool = False) -> HelpText:
         """The solution, after a try or with `show=True`."""
         if not (show or self.tries or self._tried_before()):
-            return Note("Try it once first, or ask with `solution(show=True)`.")
-        return Note(f"```python\n{self.task.solution}\n```")
+            return HelpText("Try it once first, or ask with `solution(show=True)`.")
+        return HelpText(f"```python\n{self.task.solution}\n```")
 
     def __repr__(self) -> str:
         return f"{self.task.level} exercise {self.task.id}"
 
 
-def tasks(notebook: str) -> tuple[Task, ...]:
+def tasks(notebook: str) -> tuple[ExerciseTask, ...]:
     """The tasks of a notebook, named by its two digits."""
     module = importlib.import_module(f"helpers.course.exercises.nb{notebook}")
-    found: tuple[Task, ...] = module.TASKS
+    found: tuple[ExerciseTask, ...] = module.TASKS
     return found
 
 
@@ -159,7 +159,7 @@ def exercise(name: str) -> Exercise:
     return _OPEN[name]
 
 
-def _task(name: str) -> Task:
+def _task(name: str) -> ExerciseTask:
     notebook = name[:2]
     try:
         known = tasks(notebook)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from helpers.course.exercises.checkers import number, shown
-from helpers.course.exercises.core import Task
+from helpers.course.exercises.core import ExerciseTask
 
 
 def _messages(answer: Any) -> str | None:
@@ -49,7 +49,7 @@ _epochs = number(
 )
 
 TASKS = (
-    Task(
+    ExerciseTask(
         "00-messages",
         "🟢",
         "The system message sets the scene, the user message asks.",
@@ -64,7 +64,7 @@ TASKS = (
     {"role": "user", "content": "When do you open?"},
 ]""",
     ),
-    Task(
+    ExerciseTask(
         "00-order",
         "🔵",
         "File, job, model id, chat: the whole workflow.",
@@ -76,7 +76,7 @@ TASKS = (
         ),
         'answer = ["upload", "job", "model", "chat"]',
     ),
-    Task(
+    ExerciseTask(
         "00-epochs",
         "⚫",
         "Nine examples, each seen five times.",

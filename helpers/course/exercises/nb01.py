@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.course.exercises.checkers import function, number, shown
-from helpers.course.exercises.core import Task
+from helpers.course.exercises.core import ExerciseTask
 from helpers.datasets.validation.file import validate_file
 
 
@@ -67,7 +67,7 @@ _price = number(
 )
 
 TASKS = (
-    Task(
+    ExerciseTask(
         "01-example",
         "🟢",
         "Three roles in order, and the answer ends the example: that is a whole line of JSONL.",
@@ -85,7 +85,7 @@ TASKS = (
     ]
 }""",
     ),
-    Task(
+    ExerciseTask(
         "01-redact",
         "🔵",
         "An order number is LW and exactly eight digits, so words that begin with LW stay.",
@@ -101,7 +101,7 @@ TASKS = (
 def answer(text):
     return re.sub(r"\\bLW\\d{8}\\b", "[order]", text)""",
     ),
-    Task(
+    ExerciseTask(
         "01-price",
         "⚫",
         "Every epoch is paid: 31,000 x 3 = 93,000 tokens, at $25 a million $2.33.",

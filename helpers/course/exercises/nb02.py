@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from helpers.course.exercises.checkers import number
-from helpers.course.exercises.core import Task
+from helpers.course.exercises.core import ExerciseTask
 
 
 def _mask(answer: Any) -> str | None:
@@ -47,7 +47,7 @@ _steps = number(
 )
 
 TASKS = (
-    Task(
+    ExerciseTask(
         "02-mask",
         "🟢",
         "Only the assistant's message is learnt; the rest is context.",
@@ -59,7 +59,7 @@ TASKS = (
         ),
         "answer = [False, False, True]",
     ),
-    Task(
+    ExerciseTask(
         "02-lora",
         "🔵",
         "8 x 576 + 1536 x 8 = 16,896 numbers instead of 884,736: 1.9%.",
@@ -71,7 +71,7 @@ TASKS = (
         ),
         "answer = 8 * 576 + 1536 * 8",
     ),
-    Task(
+    ExerciseTask(
         "02-steps",
         "⚫",
         "378 examples in batches of 8 are 48 steps an epoch, so 144 in three.",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.course.exercises.checkers import choice, function, number, shown
-from helpers.course.exercises.core import Task
+from helpers.course.exercises.core import ExerciseTask
 from helpers.evaluation.scorers import Sample, Score
 
 CASE = Sample(
@@ -67,7 +67,7 @@ _overlap = choice(
 )
 
 TASKS = (
-    Task(
+    ExerciseTask(
         "03-recall",
         "🟢",
         "One of two key facts is stated: 0.5.",
@@ -79,7 +79,7 @@ TASKS = (
         ),
         "answer = 1 / 2",
     ),
-    Task(
+    ExerciseTask(
         "03-scorer",
         "🔵",
         "A scorer is a small function: output and sample in, Score out.",
@@ -95,7 +95,7 @@ TASKS = (
 def answer(output, sample):
     return scorers.Score(0.0, "shouts") if "!" in output else scorers.Score(1.0)""",
     ),
-    Task(
+    ExerciseTask(
         "03-paired",
         "⚫",
         "Both models answered the same questions, so their differences are what varies.",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.course.exercises.checkers import choice, function, shown
-from helpers.course.exercises.core import Task
+from helpers.course.exercises.core import ExerciseTask
 
 _next = choice(
     "examples",
@@ -58,7 +58,7 @@ def _curve(answer: Any) -> str | None:
 
 
 TASKS = (
-    Task(
+    ExerciseTask(
         "04-next",
         "🟢",
         "New phrasings of the intents that fail are the cheapest remedy.",
@@ -70,7 +70,7 @@ TASKS = (
         ),
         'answer = "examples"',
     ),
-    Task(
+    ExerciseTask(
         "04-guard",
         "🔵",
         "A regression set is a comparison question by question, never of means alone.",
@@ -83,7 +83,7 @@ TASKS = (
         """def answer(before, after):
     return [question for question in before if after[question] < before[question]]""",
     ),
-    Task(
+    ExerciseTask(
         "04-curve",
         "⚫",
         "Doubling the data won 0.02: look for what is wrong before you collect more.",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.course.exercises.checkers import function, number, shown
-from helpers.course.exercises.core import Task
+from helpers.course.exercises.core import ExerciseTask
 
 _cost = number(
     4 * 60 * 10_000,
@@ -62,7 +62,7 @@ _window = number(
 )
 
 TASKS = (
-    Task(
+    ExerciseTask(
         "05-cost",
         "🟢",
         "4 x 60 x 10,000 = 2,400,000 tokens a month, for every month.",
@@ -74,7 +74,7 @@ TASKS = (
         ),
         "answer = 4 * 60 * 10_000",
     ),
-    Task(
+    ExerciseTask(
         "05-choose",
         "🔵",
         "The k best, in rising order: the best stands right before the question.",
@@ -87,7 +87,7 @@ TASKS = (
         """def answer(scores, k):
     return sorted(range(len(scores)), key=lambda i: scores[i])[-k:]""",
     ),
-    Task(
+    ExerciseTask(
         "05-window",
         "⚫",
         "8192 - 20 - 30 - 150 = 7992, and 7992 / 80 is 99.9: 99 fit.",

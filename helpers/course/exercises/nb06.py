@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.course.exercises.checkers import choice, number
-from helpers.course.exercises.core import Task
+from helpers.course.exercises.core import ExerciseTask
 
 _recall = number(
     0.5,
@@ -41,7 +41,7 @@ _diagnose = choice(
 )
 
 TASKS = (
-    Task(
+    ExerciseTask(
         "06-rrf",
         "🔵",
         "1/61 + 1/63: two good ranks beat one very good rank.",
@@ -53,7 +53,7 @@ TASKS = (
         ),
         "answer = 1 / (60 + 1) + 1 / (60 + 3)",
     ),
-    Task(
+    ExerciseTask(
         "06-recall",
         "🟢",
         "One of two relevant articles is among the first three.",
@@ -65,7 +65,7 @@ TASKS = (
         ),
         "answer = 1 / 2",
     ),
-    Task(
+    ExerciseTask(
         "06-diagnose",
         "⚫",
         "The article was not found, so no prompt could have saved the answer.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.course.exercises.core import Task
+from helpers.course.exercises.core import ExerciseTask
 
 PAID_BACK = 100_000
 
@@ -40,7 +40,7 @@ def _export(answer: Any) -> str | None:
 
 
 TASKS = (
-    Task(
+    ExerciseTask(
         "07-breakeven",
         "🔵",
         "$8 divided by 200 tokens at $0.40 a million. If the data changes earlier, it never pays.",
@@ -52,7 +52,7 @@ TASKS = (
         ),
         "answer = 8 / (200 * 0.40 / 1_000_000)",
     ),
-    Task(
+    ExerciseTask(
         "07-method",
         "🟢",
         "What changes weekly belongs in a store that can be edited.",
@@ -64,7 +64,7 @@ TASKS = (
         ),
         'answer = "retrieval"',
     ),
-    Task(
+    ExerciseTask(
         "07-export",
         "⚫",
         "vLLM takes its own copy of the base model and the adapter in PEFT's form.",

@@ -119,7 +119,7 @@ class _FileCheck:
             return True
         return False
 
-    def plain(self, block: jsonl.Block) -> bool:
+    def plain(self, block: jsonl.LineBlock) -> bool:
         """Take a whole block of plain sound chat examples; False if it is something else."""
         chats = fast_path.plain_chats(block.data) if self.kind in (None, "chat") else None
         if chats is None:
