@@ -39,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument(
         "--fast", action="store_true", help="leave out servers, training and notebooks"
     )
+    test.add_argument(
+        "--peers", action="store_true", help="only programs of others, each in its environment"
+    )
 
     run = verbs.add_parser("run", help="execute every notebook, then write an HTML report")
     run.add_argument("--fresh", action="store_true", help="train everything anew")

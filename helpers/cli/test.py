@@ -33,13 +33,18 @@ def run(root: Path, options: argparse.Namespace) -> int:
         if code:
             print(f"== {name} failed", flush=True)
     print("== pytest", flush=True)
-    code = processes.call(pytest_command(root, fast=options.fast, rest=options.rest))
-    return code or int(failed)
+    if options.peers:
+        # The folder of these tests is passed over without it.
+        os.environ["WORKBOOK_PEERS"] = "1"
+    command = pytest_command(root, fast=options.fast, peers=options.peers, rest=options.rest)
+    return processes.call(command) or int(failed)
 
 
-def pytest_command(root: Path, *, fast: bool, rest: list[str]) -> list[str]:
+def pytest_command(root: Path, *, fast: bool, rest: list[str], peers: bool = False) -> list[str]:
     """The pytest call; notebooks run in order, in this environment, compared by nbval."""
     command = [sys.executable, "-m", "pytest", *rest]
+    if peers:
+        return [*command, "tests/peers"]
     if fast:
         return [*command, "-m", "not slow and not browser"]
     if any((root / word.split("::")[0]).exists() for word in rest):

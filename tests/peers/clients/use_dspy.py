@@ -1,0 +1,41 @@
+"""DSPy: predictors, typed output, embeddings, and training through its fine-tuning interface."""
+
+import dspy
+from checks import ASKED, EMBEDDER, KEY, MODEL, URL, check
+
+lm = dspy.LM(f"openai/{MODEL}", api_base=URL, api_key=KEY, max_tokens=120, cache=False)
+dspy.configure(lm=lm)
+
+
+@check
+def raw():
+    assert lm(ASKED)
+
+
+@check
+def messages():
+    assert lm(messages=[{"role": "user", "content": ASKED}])
+
+
+@check
+def predict_text():
+    assert dspy.Predict("question -> answer")(question="Say hello.").answer
+
+
+@check
+def predict_json():
+    with dspy.context(adapter=dspy.JSONAdapter()):
+        assert dspy.Predict("question -> answer")(question="Say hello.").answer
+
+
+@check
+def typed():
+    with dspy.context(adapter=dspy.JSONAdapter()):
+        out = dspy.Predict("question -> count: int")(question="How many days has a week?")
+        assert isinstance(out.count, int)
+
+
+@check
+def embedder():
+    out = dspy.Embedder(f"openai/{EMBEDDER}", api_base=URL, api_key=KEY)(["router"])
+    assert out.shape == (1, 384)

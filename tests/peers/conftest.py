@@ -1,0 +1,105 @@
+"""Programs that nobody here wrote, each in an environment of its own.
+
+They run with `python3 -m helpers test --peers`: making their environments needs the network
+and some minutes. What they found is written to `docs/peers.md`, with versions and date.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from helpers.base import settings
+from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
+from helpers.base.tokens import openai_tokenizer
+from helpers.legacy import environments
+
+if not os.environ.get("WORKBOOK_PEERS"):
+    collect_ignore_glob = ["test_*.py"]
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass
+class Outcome:
+    """What the checks of one client came to."""
+
+    client: str
+    version: str
+    passed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Reason by check."""
+
+
+@pytest.fixture(scope="session")
+def environment_of() -> Callable[[str], Path]:
+    """The Python of an environment with the pins of one client."""
+
+    def make(name: str) -> Path:
+        config = settings.load()
+        folder = (config.environments or config.state) / "peers" / name
+        return environments.ensure(folder, HERE / "pins" / f"{name}.txt")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory) -> Path:
+    """A folder with the scripts and the packages of package-lock.json."""
+    config = settings.load()
+    folder = (config.environments or config.state) / "peers" / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (HERE / "node").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    if not (folder / "node_modules").is_dir():
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ask_peer(server) -> Callable[..., Outcome]:
+    """Run a client's script and collect what it prints."""
+    openai_tokenizer("cl100k_base")
+    words = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "OPENAI_BASE_URL": f"{server.url}/v1",
+        "OPENAI_API_KEY": server.token,
+        "CHAT_MODEL": BASE_MODEL,
+        "EMBEDDING_MODEL": EMBEDDING_MODEL,
+        "TIKTOKEN_CACHE_DIR": str(settings.load().state / "cache" / "tiktoken"),
+    }
+
+    def ask(client: str, version: str, command: list[str], folder: Path) -> Outcome:
+        done = subprocess.run(
+            command, cwd=folder, env=words, capture_output=True, text=True, timeout=900, check=False
+        )
+        found = Outcome(client, version)
+        for line in done.stdout.splitlines():
+            if line.startswith("CHECK "):
+                said = json.loads(line.removeprefix("CHECK "))
+                if said["ok"]:
+                    found.passed.append(said["check"])
+                else:
+                    found.failed[said["check"]] = said["why"]
+        assert found.passed or found.failed, f"{done.stdout}\n{done.stderr}"[-2000:]
+        return found
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def results() -> Iterator[list[Outcome]]:
+    """Outcomes of this run; at its end they become the table, if every client was asked."""
+    found: list[Outcome] = []
+    yield found
+    if target := os.environ.get("WORKBOOK_PEERS_TABLE"):
+        from tests.peers.table import write
+
+        write(Path(target), found)

@@ -1,0 +1,70 @@
+"""Clients of OpenAI's API, with their default modes, doing real work on the embedded server.
+
+A check that fails must stand in `HANGS_ON`, with what it hangs on; one that stands there and
+passes is taken off the list.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.peers.conftest import HERE, Outcome
+
+pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(2400)]
+
+TOOLS = "this server refuses tools by name: the base model was not trained to call them"
+SIZE = "a model of 135 million parameters does not follow the instruction"
+HANGS_ON: dict[str, dict[str, str]] = {}
+PYTHON = (
+    "dspy", "haystack", "inspect_ai", "instructor", "langchain_openai", "litellm",
+    "llama_index", "lm_eval", "openai_agents", "pydantic_ai",
+)  # fmt: skip
+NODE = ("openai_node", "ai_sdk", "langchain_js")
+PACKAGES = {
+    "openai_node": "openai",
+    "ai_sdk": "ai",
+    "langchain_js": "@langchain/openai",
+    "haystack": "haystack-ai",
+    "llama_index": "llama-index-core",
+    "pydantic_ai": "pydantic-ai-slim",
+}
+
+
+def judge(found: Outcome) -> None:
+    """Every failure is expected, and every expected one is still there."""
+    known = HANGS_ON.get(found.client, {})
+    assert {name: why for name, why in found.failed.items() if name not in known} == {}
+    assert sorted(name for name in known if name in found.passed) == []
+
+
+def version_of(name: str) -> str:
+    package = PACKAGES.get(name, name).replace("_", "-")
+    for line in (HERE / "pins" / f"{name}.txt").read_text(encoding="utf-8").splitlines():
+        pinned, _, version = line.partition("==")
+        if pinned == package:
+            return version
+    raise AssertionError(f"{package} is not pinned")
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_a_python_client(name, environment_of, ask_peer, results, tmp_path, monkeypatch):
+    python = environment_of(name)
+    script = HERE / "clients" / f"use_{name}.py"
+    found = ask_peer(name, version_of(name), [str(python), str(script)], tmp_path)
+    results.append(found)
+    judge(found)
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="Node.js is not installed")
+@pytest.mark.parametrize("name", NODE)
+def test_a_node_client(name, node_modules, ask_peer, results):
+    import json
+
+    package = PACKAGES[name]
+    pins = json.loads((node_modules / "package.json").read_text(encoding="utf-8"))
+    version = pins["dependencies"][package]
+    found = ask_peer(name, version, ["node", f"{name}.mjs"], node_modules)
+    results.append(found)
+    judge(found)
