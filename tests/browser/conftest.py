@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -24,16 +23,11 @@ from helpers.backend import daemon
 from helpers.base import settings as settings_module
 from helpers.cli import lab as lab_verb
 from tests.places import ROOT
+from tests.ports import free_port
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Written by the browser or by Jupyter itself, whatever is on the page.
 HARMLESS = ("favicon", "Autofocus", "preloaded using link preload")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(address: str, *, seconds: float = 60) -> None:
