@@ -8,6 +8,10 @@ the server builds from `ApiError` in `helpers.backend.protocol.schemas`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 
 class CourseError(Exception):
     """A failure that the reader can mend; `fix` says how."""
@@ -36,3 +40,24 @@ class NotAvailable(CourseError):
 
 class NoSpaceError(DataError):
     """The disk is full, or the user's share of it; nothing was half written."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to read what can be read in several, and what speaks for it."""
+
+    value: Any
+    """What to pass for the argument; strings, numbers, and dicts of them alone."""
+    ground: str
+    sample: str = ""
+    """What comes out with it."""
+
+
+class ChoiceNeeded(DataError):
+    """Several readings are as likely; `argument` decides, with the value of one candidate."""
+
+    def __init__(self, message: str, *, argument: str, candidates: Sequence[Candidate]) -> None:
+        ways = "; ".join(f"{argument}={one.value!r}: {one.ground}" for one in candidates)
+        super().__init__(message, fix=f"decide with {ways}")
+        self.argument = argument
+        self.candidates = tuple(candidates)

@@ -62,6 +62,7 @@ def convert_file(
     columns: Columns | None = None,
     system: str | None = None,
     roles: Mapping[str, str] | None = None,
+    date_format: str | None = None,
     separator: str | None = None,
     stop: str | None = None,
     header: bool | None = None,
@@ -70,13 +71,22 @@ def convert_file(
 ) -> Conversion:
     """Read a file of any make, convert it, and write the result and its rejects.
 
-    `columns` None guesses from the names. `system` is put before every example that has
+    `columns` None finds them from names and values; `columns`, `roles` and `date_format` decide
+    where `ChoiceNeeded` is raised. `system` is put before every example that has
     no system message. `separator` and `stop` are the marks at the end of prompts and
     completions: None finds the usual ones when reading, and adds none when writing. `header`,
     `encoding` and `sheet` are as in `read_source`.
     """
     source = read_source(path, header=header, encoding=encoding, sheet=sheet)
-    tabled = to_table(source, columns, roles=roles, system=system, separator=separator, stop=stop)
+    tabled = to_table(
+        source,
+        columns,
+        roles=roles,
+        date_format=date_format,
+        system=system,
+        separator=separator,
+        stop=stop,
+    )
     done = from_table(tabled, to=to, system=system, separator=separator or "", stop=stop or "")
     if to == "table":
         with files.atomic(target) as stream:

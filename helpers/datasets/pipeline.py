@@ -27,7 +27,7 @@ from helpers.datasets.cleaning.run import CleaningResult, Step, run
 from helpers.datasets.cleaning.steps import default_steps, own_contacts
 from helpers.datasets.conversion import csv_bytes, messages_of, rows_of, write_rejects
 from helpers.datasets.frame import ANSWER, QUESTION
-from helpers.datasets.reading.columns import Columns, choose
+from helpers.datasets.reading.columns import Columns
 from helpers.datasets.reading.formats import read_source
 from helpers.datasets.reading.source import Reject
 from helpers.datasets.reading.to_examples import ExampleTable, to_table
@@ -114,6 +114,7 @@ def prepare(
     *,
     columns: Columns | None = None,
     roles: Mapping[str, str] | None = None,
+    date_format: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
     sheet: str | int | None = None,
@@ -140,8 +141,7 @@ def prepare(
     """
     folder = Path(folder)
     source = read_source(path, header=header, encoding=encoding, sheet=sheet)
-    chosen = columns or choose(source.columns)
-    tabled = to_table(source, chosen, roles=roles)
+    tabled = to_table(source, columns, roles=roles, date_format=date_format)
     task = find_task(tabled.table)
     usual = default_steps(keep=keep, wanted=language, task=task) if steps is None else steps
     cleaning = run(usual, tabled.table)
@@ -175,7 +175,7 @@ def prepare(
     against = tuple(contradicting_rows(cleaning.table, task=task))
     done = PreparedDataset(
         folder=folder,
-        columns=chosen,
+        columns=tabled.columns,
         tabled=tabled,
         cleaning=cleaning,
         split=parts,

@@ -1,7 +1,7 @@
 """Turn threads with one row a message into conversations that end with an answer.
 
 For: help desk and chat exports. Rows that cannot be used are rejected one by one, with
-the reason. Not for: tables with a question and an answer in each row, see `convert`.
+the reason. Not for: tables with a question and an answer in each row, see `to_examples`.
 
     grouped = group(rows, columns)
     grouped.conversations[0].messages     # [{"role": "user", …}, {"role": "assistant", …}]
@@ -9,23 +9,25 @@ the reason. Not for: tables with a question and an answer in each row, see `conv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from helpers.base.errors import DataError
 from helpers.datasets.reading.columns import Columns
+from helpers.datasets.reading.exports import CHAT
+from helpers.datasets.reading.internal_notes import note_in
 from helpers.datasets.reading.source import Reject, Row
+from helpers.datasets.reading.speakers import SpeakerRoles, find_roles, role_of
+from helpers.datasets.reading.times import TimeColumn, read_times, runs_one_way
 
-_USERS = (
-    "user customer client requester visitor guest human contact end-user member patient kunde "
-    "incoming inbound"
-)
-_ASSISTANTS = (
-    "assistant agent support staff operator bot helpdesk desk employee admin team gpt model "
-    "mitarbeiter outgoing outbound"
-)
-USER_ROLES = frozenset(_USERS.split())
-ASSISTANT_ROLES = frozenset(_ASSISTANTS.split())
+SILENCE = 8 * 3600
+"""Seconds without a word after which a chat without threads begins a new conversation."""
+LONGEST = 60
+"""Messages of one conversation, where neither a thread nor a time divides them."""
+_UNREAD = 0.5
+"""With more unreadable times than this the column holds none."""
 
 Message = dict[str, Any]
 Numbered = tuple[int, Row]
@@ -48,69 +50,222 @@ class ConversationGroups:
 
     conversations: list[Conversation]
     rejected: list[Reject]
-
-
-def role_of(name: Any, roles: Mapping[str, str] | None = None) -> str | None:
-    """The role that a speaker's name stands for; None if it is unknown."""
-    plain = str(name).strip()
-    if roles and plain in roles:
-        return roles[plain]
-    lower = plain.lower()
-    if lower in USER_ROLES:
-        return "user"
-    if lower in ASSISTANT_ROLES:
-        return "assistant"
-    return "system" if lower in ("system", "developer") else None
+    notes: tuple[str, ...] = ()
+    """Guesses about order and roles, each with its ground."""
 
 
 def group(
-    rows: Sequence[Numbered], columns: Columns, *, roles: Mapping[str, str] | None = None
+    rows: Sequence[Numbered],
+    columns: Columns,
+    *,
+    roles: Mapping[str, str] | None = None,
+    date_format: str | None = None,
 ) -> ConversationGroups:
     """Group rows by thread, in order of time where there is such a column.
 
-    `roles` maps names in the role column, such as agents' names, to user or assistant.
+    `roles` maps names in the role column, such as agents' names, to user or assistant;
+    `date_format` is as in `read_times`. Raises `ChoiceNeeded` where order or roles can be
+    read in two ways.
     """
-    threads: dict[str, list[Numbered]] = {}
     rejected: list[Reject] = []
-    for number, row in rows:
-        key = str(row.get(columns.thread or "") or "").strip()
-        if key:
-            threads.setdefault(key, []).append((number, row))
-        else:
-            rejected.append(Reject(number, "no thread", row))
-    found = []
-    for thread in threads.values():
-        built = _conversation(_in_order(thread, columns.time), columns, roles, rejected)
+    used = _public(rows, columns, rejected)
+    threads, notes = _ordered(used, columns, date_format, rejected)
+    found_roles = _roles(threads, columns, roles)
+    conversations = []
+    for place, thread in enumerate(threads):
+        named = _role_in(found_roles, place)
+        built = _conversation(thread, columns, named, rejected)
         if built is not None:
-            found.append(built)
-    return ConversationGroups(found, sorted(rejected, key=lambda reject: reject.row))
+            conversations.append(built)
+    ordered = sorted(rejected, key=lambda reject: reject.row)
+    return ConversationGroups(conversations, ordered, (*notes, *found_roles.notes))
 
 
-def _in_order(thread: list[Numbered], time: str | None) -> list[Numbered]:
-    """Rows by time; in the order of the file if one of the times cannot be read."""
-    if time is None:
-        return thread
-    import pandas as pd
+def _public(rows: Sequence[Numbered], columns: Columns, rejected: list[Reject]) -> list[Numbered]:
+    """Rows that belong to a conversation and were written for the customer."""
+    used = []
+    for number, row in rows:
+        note = note_in(row, text=columns.text, role=columns.role)
+        if note:
+            rejected.append(Reject(number, f"an internal note: {note}", row))
+        elif columns.thread is not None and not _key(row, columns):
+            rejected.append(Reject(number, "no thread", row))
+        else:
+            used.append((number, row))
+    return used
 
-    texts = [str(row.get(time) or "") for _, row in thread]
-    stamps = pd.to_datetime(pd.Series(texts), errors="coerce", utc=True, format="mixed")
-    if stamps.isna().any():
-        return thread
-    order = stamps.sort_values(kind="stable").index
-    return [thread[place] for place in order]
+
+def _key(row: Row, columns: Columns) -> str:
+    value = row.get(columns.thread or "")
+    return "" if value is None else str(value).strip()
+
+
+def _by_thread(used: Sequence[Numbered], columns: Columns) -> list[list[int]]:
+    """Places in `used`, thread by thread."""
+    places: dict[str, list[int]] = {}
+    for place, (_, row) in enumerate(used):
+        places.setdefault(_key(row, columns), []).append(place)
+    return list(places.values())
+
+
+def _ordered(
+    used: list[Numbered], columns: Columns, date_format: str | None, rejected: list[Reject]
+) -> tuple[list[list[Numbered]], list[str]]:
+    """Each thread in order, and notes on how it was found."""
+    threads = _by_thread(used, columns)
+    times = _times(used, columns, date_format)
+    if times is None:
+        if columns.thread is None and len(used) > LONGEST:
+            raise DataError(
+                f"{len(used):,} messages without a thread or a time that can be read",
+                fix="name the column that tells conversations apart, as in columns=...",
+            )
+        return _in_file_order(used, threads, columns)
+    keys = [_key(row, columns) for _, row in used]
+    way = runs_one_way(times.stamps, keys)
+    ordered, notes = [], [] if not times.ground else [f"times are read {_why(times)}"]
+    for places in threads:
+        reason = _unordered(places, times, way, used, columns)
+        if reason:
+            rejected += [Reject(used[place][0], reason, used[place][1]) for place in places]
+            continue
+        # Equal times keep the order of the file, in a file that runs backwards the reverse.
+        kept = places[::-1] if way == "newest first" else places
+        ordered.append(sorted(kept, key=lambda place: times.stamps[place] or 0.0))
+    if way == "newest first":
+        notes.append("the file runs newest first; conversations are put in order of time")
+    parts = [_split(thread, times) if _endless(thread, keys) else [thread] for thread in ordered]
+    if any(len(part) > 1 for part in parts):
+        notes.append(
+            f"a guess: {sum(map(len, parts))} conversations, a new one after "
+            f"{SILENCE // 3600} hours without a message; decide with columns= and a thread"
+        )
+    ordered = [part for split in parts for part in split]
+    return [[used[place] for place in thread] for thread in ordered], notes
+
+
+def _endless(thread: Sequence[int], keys: Sequence[str]) -> bool:
+    """Whether a thread is a chat that holds many conversations."""
+    return bool(thread) and (keys[thread[0]] in ("", CHAT) or len(thread) > LONGEST)
+
+
+def _why(times: TimeColumn) -> str:
+    return f"{times.form}: {times.ground}"
+
+
+def _times(
+    used: Sequence[Numbered], columns: Columns, date_format: str | None
+) -> TimeColumn | None:
+    """The column of times; None where there is none with anything in it."""
+    if columns.time is None:
+        return None
+    values = [row.get(columns.time) for _, row in used]
+    filled = [value for value in values if value is not None and str(value).strip()]
+    if not filled:
+        return None
+    if all(str(value).strip().isdigit() and len(str(value).strip()) < 9 for value in filled):
+        # Running numbers of messages put them in order as well as a clock does.
+        stamps = [float(str(v)) if v is not None and str(v).strip() else None for v in values]
+        return TimeColumn(tuple(stamps), "running numbers")
+    times = read_times(values, [_key(row, columns) for _, row in used], date_format)
+    read = sum(stamp is not None for stamp in times.stamps)
+    if read < _UNREAD * len(filled):
+        raise DataError(
+            f"{len(filled) - read} of {len(filled)} times in {columns.time!r} cannot be read, "
+            f"such as {str(filled[0])[:40]!r}",
+            fix="tell their form with date_format='%d/%m/%Y %H:%M', or columns= without a time",
+        )
+    return times
+
+
+def _unordered(
+    places: Sequence[int],
+    times: TimeColumn,
+    way: str,
+    used: Sequence[Numbered],
+    columns: Columns,
+) -> str:
+    """Why the messages of a thread cannot be put in order, or ""."""
+    if len(places) < 2:
+        return ""
+    lost = [place for place in places if times.stamps[place] is None]
+    if lost:
+        value = str(used[lost[0]][1].get(columns.time or "") or "")
+        what = f"the time {value[:40]!r} cannot be read" if value.strip() else "has no time"
+        return f"the order of its thread is unknown: row {used[lost[0]][0]} {what}"
+    stamps = [times.stamps[place] for place in places]
+    if not way and len(set(stamps)) < len(stamps):
+        twice = Counter(stamps).most_common(1)[0][0]
+        equal = [place for place in places if times.stamps[place] == twice]
+        speakers = {str(used[place][1].get(columns.role or "")) for place in equal}
+        if len(speakers) > 1:
+            return "the order of its thread is unknown: several messages of one time"
+    return ""
+
+
+def _split(thread: Sequence[int], times: TimeColumn) -> list[list[int]]:
+    """A chat without threads, cut where nobody spoke for long."""
+    parts: list[list[int]] = [[]]
+    before = None
+    for place in thread:
+        stamp = times.stamps[place]
+        if before is not None and stamp is not None and stamp - before > SILENCE:
+            parts.append([])
+        parts[-1].append(place)
+        before = stamp if stamp is not None else before
+    return [part for part in parts if part]
+
+
+def _in_file_order(
+    used: Sequence[Numbered], threads: Sequence[Sequence[int]], columns: Columns
+) -> tuple[list[list[Numbered]], list[str]]:
+    """Threads as they stand, or backwards if all of them begin with an answer."""
+    made = [[used[place] for place in thread] for thread in threads]
+    known = [[_known(row, columns) for _, row in thread] for thread in made]
+    spoken = [[role for role in thread if role] for thread in known]
+    backwards = [t for t in spoken if t and t[0] == "assistant" and t[-1] == "user"]
+    forwards = [t for t in spoken if t and t[0] == "user"]
+    if backwards and not forwards:
+        notes = ["a guess: the file runs newest first, every conversation begins with an answer"]
+        return [thread[::-1] for thread in made], notes
+    return made, []
+
+
+def _known(row: Row, columns: Columns) -> str | None:
+    return role_of(row.get(columns.role or ""), column=columns.role or "")
+
+
+def _roles(
+    threads: Sequence[Sequence[Numbered]], columns: Columns, roles: Mapping[str, str] | None
+) -> SpeakerRoles:
+    names = [[_name(row, columns) for _, row in thread] for thread in threads]
+    asks: Counter[str] = Counter()
+    for thread in threads:
+        for _, row in thread:
+            asks[_name(row, columns)] += str(row.get(columns.text or "")).rstrip().endswith("?")
+    return find_roles(names, asks, roles, columns.role or "")
+
+
+def _name(row: Row, columns: Columns) -> str:
+    value = row.get(columns.role or "")
+    return "" if value is None else str(value).strip()
+
+
+def _role_in(roles: SpeakerRoles, place: int) -> Callable[[str], str | None]:
+    return lambda name: roles.of(place, name)
 
 
 def _conversation(
-    thread: list[Numbered],
+    thread: Sequence[Numbered],
     columns: Columns,
-    roles: Mapping[str, str] | None,
+    named: Callable[[str], str | None],
     rejected: list[Reject],
 ) -> Conversation | None:
     """One conversation; rows without use are added to `rejected`."""
     spoken: list[tuple[int, Row, str, str]] = []
     asked = False
     for number, row in thread:
-        role = role_of(row.get(columns.role or ""), roles)
+        role = named(_name(row, columns))
         text = row.get(columns.text or "")
         reason = _fault(row, columns, role, text, asked)
         if reason or role is None or not isinstance(text, str):

@@ -9,12 +9,15 @@ row, and sheets that were not read are named too. Not for: what the rows mean.
 
 from __future__ import annotations
 
+import re
 import warnings
+from datetime import date, time
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from helpers.base import files
 from helpers.base.errors import DataError
+from helpers.datasets.reading.number_formats import LOCAL_DATES, shown
 from helpers.datasets.reading.source import Grid
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_CELLS = 20_000_000
 """A stray mark in the last row makes a sheet larger than any memory."""
+
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 Place = tuple[int, int]
 """Row and column, both from 1."""
@@ -37,14 +42,14 @@ def read_sheet(path: Path, sheet: str | int | None = None) -> Grid:
     with files.opened(path) as stream:
         book = _book(path.name, stream, values=True)
         found = _chosen(path.name, book, sheet)
-        cells = _cells(found)
+        cells, odd = _shown_cells(found)
         faults = _errors(found) | _without_value(_book(path.name, stream, values=False), found)
     merged = _fill_down(found, cells)
     numbers = sorted({row for row, _ in [*cells, *faults]})
     width = range(1, found.max_column + 1)
     rows = [[cells.get((number, column), "") for column in width] for number in numbers]
     reasons = {numbers.index(row): reason for (row, _), reason in faults.items()}
-    notes = (*merged, *(_others(book, found) if sheet is None else ()))
+    notes = (*merged, *odd, *(_others(book, found) if sheet is None else ()))
     return Grid(rows, reasons, notes)
 
 
@@ -83,11 +88,41 @@ def _cells(sheet: Worksheet) -> dict[Place, str]:
             fix="copy the cells that count to a new file",
         )
     return {
-        (cell.row, cell.column): str(cell.value)
+        (cell.row, cell.column): _text(cell)[0]
         for row in sheet.iter_rows()
         for cell in row
         if cell.value is not None and str(cell.value).strip()
     }
+
+
+def _shown_cells(sheet: Worksheet) -> tuple[dict[Place, str], tuple[str, ...]]:
+    """The cells as the sheet shows them, and notes on those of which that is not sure."""
+    cells = _cells(sheet)
+    odd: dict[str, str] = {}
+    for row in sheet.iter_rows():
+        for cell in row:
+            if cell.value is not None and (note := _text(cell)[1]):
+                odd.setdefault(note, cell.coordinate)
+    return cells, tuple(f"{note}, as in cell {place}" for note, place in odd.items())
+
+
+def _text(cell: Any) -> tuple[str, str]:
+    """A cell as the sheet shows it, and what is not sure about that."""
+    value, form = cell.value, str(cell.number_format or "General")
+    if isinstance(value, str):
+        return _unescaped(value), ""
+    text = shown(value, form)
+    if text is None:
+        return str(value), f"the format {form!r} is not understood, the bare value is taken"
+    if isinstance(value, date | time) and form.lower() in LOCAL_DATES:
+        return text, "dates in the form of the reader's country are written year first"
+    return text, ""
+
+
+def _unescaped(text: str) -> str:
+    """Text without the workbook's escapes, such as _x000D_ for a line's end."""
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    return plain.replace("\r\n", "\n") if plain != text else text
 
 
 def _errors(sheet: Worksheet) -> dict[Place, str]:

@@ -1,4 +1,4 @@
-"""Read tables of any make: CSV, TSV, Excel, JSON and JSONL, whatever their encoding.
+"""Read files of any make: CSV, TSV, Excel, JSON, JSONL, saved chats and mails.
 
 For: getting every row of a learner's file, as text, with the ragged ones set apart and
 named. Not for: what the columns mean, see `columns`.
@@ -19,22 +19,33 @@ from pathlib import Path
 
 from helpers.base import files, jsonl
 from helpers.base.errors import DataError
-from helpers.datasets.reading.columns import looks_like_header, names_a_meaning
+from helpers.datasets.reading.chat_logs import ChatLog, read_chat_log
+from helpers.datasets.reading.column_names import looks_like_header, names_a_meaning
 from helpers.datasets.reading.excel import read_sheet
 from helpers.datasets.reading.json_rows import Numbered, rows_of_json, rows_of_lines
-from helpers.datasets.reading.source import Grid, Reject, Row, SourceTable
+from helpers.datasets.reading.mail import MailThreads, read_mails
+from helpers.datasets.reading.source import Grid, Reject, Row, SourceTable, words
 
 SEPARATORS = ",;\t|"
 _TABLES = (".csv", ".tsv", ".txt")
 _SHEETS = (".xlsx", ".xlsm")
-_KNOWN = ", ".join((*_TABLES, *_SHEETS, ".json", ".jsonl"))
+_MAILS = (".mbox", ".eml")
+_KNOWN = ", ".join((*_TABLES, *_SHEETS, ".json", ".jsonl", *_MAILS))
 _CELL_LIMIT = 2**27
 _END = "\0end of the file"
 _SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 """What Excel understands as a first line, and writes."""
 TITLE_ROWS = 10
 """How many rows with a single cell may stand above the names of the columns."""
-_GUESSED = ("cp1252", "latin-1")
+_SURE = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+_OTHERS = words(
+    "cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 koi8_r shift_jis euc_jp gb18030 big5 euc_kr"
+)
+"""Encodings that are tried where Windows-1252 makes no words."""
+_NO_WORDS = re.compile(r"[^\W\d_a-zA-Z]{4,}|(?<=[a-zA-Z])[\u00a1-\u00bf](?=[a-zA-Z])")
+_LINE_END = re.compile(r"(?:\\r)?\\n")
+_PATH = re.compile(r"[A-Za-z]:\\|\\\\|\$")
+_ESCAPED = re.compile(r'\\(["\\])')
 
 
 def read_source(
@@ -54,6 +65,8 @@ def read_source(
     suffix = path.suffix.lower()
     if suffix in _SHEETS:
         return _from_grid(path.name, read_sheet(path, sheet), header)
+    if suffix in _MAILS:
+        return _from_mails(path.name, read_mails(path))
     if suffix not in (*_TABLES, ".json", ".jsonl"):
         raise DataError(f"{path.name}: unknown kind of file", fix=f"save it as one of {_KNOWN}")
     with files.opened(path) as stream:
@@ -62,17 +75,66 @@ def read_source(
         return _from_objects(path.name, *rows_of_json(path.name, text), used)
     if suffix == ".jsonl":
         return _from_objects(path.name, *rows_of_lines(text), used)
+    log = read_chat_log(text) if suffix == ".txt" and header is None else None
+    if log is not None:
+        return _from_chat(path.name, log, used, _notes(used, encoding))
     said = _SEPARATOR_LINE.match(text)
     text = text[said.end() :] if said else text
     separator = "\t" if suffix == ".tsv" else said[1] if said else guess_separator(text)
-    grid = Grid(_csv(path.name, text, separator), {}, _notes(used, encoding))
+    text, escaped = _without_escapes(path.name, text, separator)
+    rows, ends = _with_line_ends(_csv(path.name, text, separator))
+    grid = Grid(rows, {}, (*_notes(used, encoding), *escaped, *ends))
     return _from_grid(path.name, grid, header, used, separator)
 
 
 def _notes(used: str, told: str | None) -> tuple[str, ...]:
-    if told is not None or used not in _GUESSED:
+    if told is not None or used in _SURE:
         return ()
     return (f"the encoding {used} is a guess: if letters look wrong, tell the right one",)
+
+
+def _without_escapes(name: str, text: str, separator: str) -> tuple[str, tuple[str, ...]]:
+    """A text in which quotation marks are doubled, if its own stand behind a backslash.
+
+    Raises `ChoiceNeeded` where the file can be read in both ways.
+    """
+    if '\\"' not in text:
+        return text, ()
+    doubled = _ESCAPED.sub(lambda found: '""' if found[1] == '"' else "\\", text)
+    plain, escaped = _is_sound(text, separator), _is_sound(doubled, separator)
+    if not escaped or plain:
+        return text, ()
+    count = text.count('\\"')
+    return doubled, (f'a guess: {count} times \\" stands for a quotation mark inside a cell',)
+
+
+def _with_line_ends(rows: list[list[str]]) -> tuple[list[list[str]], tuple[str, ...]]:
+    """Rows in which the two letters \\n are a line's end, if the file has no other inside cells.
+
+    Paths and formulas keep them.
+    """
+    cells = [cell for row in rows for cell in row]
+    found = [cell for cell in cells if _LINE_END.search(cell) and not _PATH.search(cell)]
+    if not found:
+        return rows, ()
+    if any("\n" in cell for cell in cells):
+        left = f"{len(found)} cells hold \\n as two letters beside real line ends: they stay"
+        return rows, (left,)
+    note = f"a guess: \\n stands for a line's end, in {len(found)} cells"
+    return [
+        [cell if _PATH.search(cell) else _LINE_END.sub("\n", cell) for cell in row] for row in rows
+    ], (note,)
+
+
+def _is_sound(text: str, separator: str) -> bool:
+    """Whether every quoted cell ends at a separator, and all rows have as many cells."""
+    csv.field_size_limit(_CELL_LIMIT)
+    try:
+        stream = io.StringIO(text, newline="")
+        widths = {len(row) for row in csv.reader(stream, delimiter=separator, strict=True) if row}
+    except csv.Error:
+        return False
+    return len(widths) < 2
 
 
 def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
@@ -86,7 +148,13 @@ def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
                 f"not readable as {encoding}: {error}", fix="leave the encoding out, or ask for it"
             ) from error
     wide = _wide(data)
-    for guess in (wide, "utf-8-sig" if data.startswith(jsonl.BOM) else "utf-8", "cp1252"):
+    for guess in (wide, "utf-8-sig" if data.startswith(jsonl.BOM) else "utf-8"):
+        try:
+            if guess:
+                return data.decode(guess), guess
+        except UnicodeError:
+            continue
+    for guess in (_other_letters(data), "cp1252"):
         try:
             if guess:
                 return data.decode(guess), guess
@@ -94,6 +162,22 @@ def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
             continue
     # Latin-1 gives every byte a letter: nothing is lost, and a cleaning step can repair it.
     return data.decode("latin-1"), "latin-1"
+
+
+def _other_letters(data: bytes) -> str:
+    """The encoding of text that is none in Windows-1252, or "".
+
+    charset-normalizer alone takes short French or German texts for Polish or Chinese ones.
+    """
+    western = data.decode("cp1252", "replace")
+    odd = sum(len(run) for run in _NO_WORDS.findall(western))
+    foreign = sum(letter > "\x7f" for letter in western)
+    if not foreign or odd < 0.25 * foreign:
+        return ""
+    from charset_normalizer import from_bytes
+
+    found = from_bytes(data[:200_000], cp_isolation=list(_OTHERS)).best()
+    return found.encoding if found is not None else ""
 
 
 def _wide(data: bytes) -> str:
@@ -185,6 +269,21 @@ def _from_grid(
     return SourceTable(
         name, tuple(columns), tuple(rows), tuple(rejected), encoding, separator, notes
     )
+
+
+def _from_chat(name: str, log: ChatLog, used: str, notes: tuple[str, ...]) -> SourceTable:
+    columns = ["role", "text", *(["time"] if log.timed else [])]
+    if log.threaded:
+        columns.insert(0, "thread")
+    note = "read as a chat, one message after another"
+    return SourceTable(
+        name, tuple(columns), log.rows, log.rejected, used, notes=(*notes, note), form="chat"
+    )
+
+
+def _from_mails(name: str, mails: MailThreads) -> SourceTable:
+    columns = ("thread", "role", "text", "time", "subject", "to")
+    return SourceTable(name, columns, mails.rows, mails.rejected, notes=mails.notes, form="mail")
 
 
 def _title_rows(grid: Sequence[Sequence[str]]) -> int:

@@ -15,12 +15,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from helpers.base.errors import DataError
+from helpers.datasets.reading.exports import linear, threaded
 from helpers.datasets.reading.source import Reject, Row, is_unicode
 
 DEEPEST = 100
 """Levels of lists and objects inside each other; real data has fewer than ten."""
 LONGEST_NUMBER = 4000
 _BETWEEN = re.compile(r"[\s,\ufeff]*")
+_ENVELOPES = ("_embedded", "data", "response", "result", "chats", "payload")
+"""Keys that some programs put around their list of rows."""
 _EXAMPLE_KEYS = ("messages", "prompt", "completion")
 
 Numbered = list[tuple[int, Row]]
@@ -42,11 +45,11 @@ def rows_of_json(name: str, text: str) -> tuple[Numbered, list[Reject]]:
         raise _too_deep(name)
     rows: Numbered = []
     rejects = []
-    for number, value in enumerate(_listed(name, values), 1):
+    for number, value in enumerate(threaded(_listed(name, values)), 1):
         if reason := _fault(value):
             rejects.append(Reject(number, reason, {"row": json.dumps(value)}))
         else:
-            rows.append((number, flat(value)))
+            rows.append((number, flat(linear(value))))
     return rows, rejects
 
 
@@ -67,7 +70,7 @@ def rows_of_lines(text: str) -> tuple[Numbered, list[Reject]]:
         if reason:
             rejects.append(Reject(number, reason, {"row": line.rstrip("\r")}))
         else:
-            rows.append((number, flat(value)))
+            rows.append((number, flat(linear(value))))
     return rows, rejects
 
 
@@ -128,6 +131,8 @@ def _listed(name: str, values: list[Any]) -> list[Any]:
     (value,) = values
     if isinstance(value, dict):
         lists = {key: inner for key, inner in value.items() if isinstance(inner, list)}
+        if not lists and (held := _wrapped(value)) is not None:
+            return held
         if not lists or any(key in value for key in _EXAMPLE_KEYS):
             return [value]
         if len(lists) > 1:
@@ -137,6 +142,18 @@ def _listed(name: str, values: list[Any]) -> list[Any]:
     if not isinstance(value, list):
         raise DataError(f"{name} holds no list of rows", fix="write [{...}, {...}]")
     return value
+
+
+def _wrapped(value: Row) -> list[Any] | None:
+    """The one list inside an envelope, such as `_embedded` of Help Scout."""
+    for key in _ENVELOPES:
+        inner = value.get(key)
+        lists = (
+            [v for v in inner.values() if isinstance(v, list)] if isinstance(inner, dict) else []
+        )
+        if len(lists) == 1:
+            return list(lists[0])
+    return None
 
 
 def _is_deep(value: Any) -> bool:

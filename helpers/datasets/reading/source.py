@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Row = dict[str, Any]
 
@@ -37,6 +37,8 @@ class SourceTable:
     separator: str = ""
     notes: tuple[str, ...] = ()
     """What the reader decided and a person should know: sheets left out, a guessed encoding."""
+    form: Literal["table", "chat", "mail"] = "table"
+    """A chat or mails have the columns thread, role, text and time, as far as they are known."""
 
     @property
     def rows_in(self) -> int:
@@ -52,6 +54,11 @@ class Grid:
     faults: Mapping[int, str]
     """By place in `rows`: why a row cannot be taken."""
     notes: tuple[str, ...] = ()
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words that are written in one string, which takes less room than a list of them."""
+    return tuple(text.split())
 
 
 def is_unicode(text: str) -> bool:

@@ -9,20 +9,33 @@ writing files, see `convert`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from helpers.base.errors import DataError
 from helpers.datasets.frame import ANSWER, QUESTION, TURNS, make_table
 from helpers.datasets.reading import conversations
-from helpers.datasets.reading.columns import Columns, choose, listed
+from helpers.datasets.reading.columns import (
+    ColumnChoice,
+    Columns,
+    decide,
+    listed,
+    question_parts,
+)
+from helpers.datasets.reading.exports import chat_messages, recognised
+from helpers.datasets.reading.internal_notes import note_in
 from helpers.datasets.reading.legacy_delimiters import find_marks
 from helpers.datasets.reading.source import Reject, Row, SourceTable, is_unicode
 from helpers.datasets.validation import schema
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SHOWN = 80
+"""Letters of a sample's text."""
+_NO_SUBJECT = re.compile(r"\W*(?:no subject|kein betreff|sin asunto|untitled|none|n/?a)\W*", re.I)
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,10 @@ class ExampleTable:
     rejected: tuple[Reject, ...]
     rows_in: int
     notes: tuple[str, ...] = ()
-    """What a person should know of how the source was read."""
+    """What a person should know of how the source was read: a sample pair, guesses with their
+    grounds."""
+    columns: Columns = field(default_factory=Columns)
+    """Which column was read as what."""
 
 
 def to_table(
@@ -45,22 +61,55 @@ def to_table(
     columns: Columns | None = None,
     *,
     roles: Mapping[str, str] | None = None,
+    date_format: str | None = None,
     system: str | None = None,
     separator: str | None = None,
     stop: str | None = None,
 ) -> ExampleTable:
-    """The rows of a source as a table of examples with `question`, `answer`, `turns`."""
-    columns = columns or choose(source.columns)
-    missing = [name for name in columns.used.values() if name not in source.columns]
-    if missing:
-        raise DataError(f"there is no column {missing[0]!r}", fix=listed(source.columns))
+    """The rows of a source as a table of examples with `question`, `answer`, `turns`.
+
+    Without `columns` known exports are recognised and columns found from names and values.
+    `roles` maps speakers to user or assistant; `date_format` is as in `read_times`. Raises
+    `ChoiceNeeded` where two readings are as likely: it names the argument that decides.
+    """
+    source, choice = _read_columns(source, columns)
+    columns = choice.columns
     if columns.messages is not None:
         made = _from_messages(source, columns)
     elif columns.threaded:
-        made = _from_threads(source, columns, roles)
+        made = _from_threads(source, columns, roles, date_format)
     else:
         made = _from_pairs(source, columns, system, separator, stop)
-    return replace(made, notes=source.notes)
+    sample = () if choice.notes else _first_pair(made)
+    notes = (*choice.notes, *sample, *source.notes, *made.notes)
+    return replace(made, notes=notes, columns=columns)
+
+
+def _read_columns(source: SourceTable, told: Columns | None) -> tuple[SourceTable, ColumnChoice]:
+    if told is not None:
+        missing = [name for name in told.named if name not in source.columns]
+        if missing:
+            raise DataError(f"there is no column {missing[0]!r}", fix=listed(source.columns))
+        return source, ColumnChoice(told)
+    known = recognised(source)
+    if known is None:
+        return source, decide(source)
+    if known.columns is not None:
+        return known.source, ColumnChoice(known.columns)
+    return known.source, decide(known.source, thread="thread")
+
+
+def _first_pair(made: ExampleTable) -> tuple[str, ...]:
+    """The first question and answer of what is read as conversations."""
+    if not made.columns.threaded or not len(made.table):
+        return ()
+    first = made.table.iloc[0]
+    return (f"the first pair is {_short(first[QUESTION])!r} → {_short(first[ANSWER])!r}",)
+
+
+def _short(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= SHOWN else plain[:SHOWN] + "…"
 
 
 def _from_pairs(
@@ -70,24 +119,49 @@ def _from_pairs(
     separator: str | None,
     stop: str | None,
 ) -> ExampleTable:
-    question, answer = columns.question or "", columns.answer or ""
+    parts, answer = question_parts(columns), columns.answer or ""
     marks = None
-    if (question, answer) == ("prompt", "completion"):
+    if (parts, answer) == (("prompt",), "completion"):
         marks = find_marks([row for _, row in source.rows], separator, stop)
     made, rejected, changed = {}, list(source.rejected), set()
     for number, row in source.rows:
-        asked, said = row.get(question), row.get(answer)
-        reason = _pair_fault(asked, said)
+        asked, said = _asked(row, parts), _said(row.get(answer))
+        reason = _pair_fault(asked, said) or _note_fault(row, answer, parts)
         if reason or not isinstance(asked, str) or not isinstance(said, str):
             rejected.append(Reject(number, reason, row))
             continue
         plain = marks.strip(asked, said, system) if marks else (asked, said)
-        if plain != (asked, said):
+        if plain != (row.get(parts[0]), row.get(answer)):
             changed.add(number)
-        extra = {k: v for k, v in row.items() if k not in (question, answer)}
+        extra = {k: v for k, v in row.items() if k not in (*parts, answer)}
         made[number] = {**_renamed(extra, columns), QUESTION: plain[0], ANSWER: plain[1]}
     rows = {number: (number,) for number in made}
     return _tabled(made, rows, changed, rejected, source.rows_in)
+
+
+def _asked(row: Row, parts: Sequence[str]) -> Any:
+    """The question; of several parts those that say something, one below the other."""
+    if len(parts) == 1:
+        return row.get(parts[0])
+    said = [row[part] for part in parts if row.get(part) not in (None, "")]
+    if any(not isinstance(text, str) for text in said):
+        return said
+    filled = [text for text in said if text.strip() and not _NO_SUBJECT.fullmatch(text)]
+    # A subject that the body begins with, or repeats, says nothing twice.
+    last = filled[-1].casefold() if filled else ""
+    kept = [text for text in filled[:-1] if text.strip().casefold() not in last]
+    return "\n\n".join([*kept, *filled[-1:]])
+
+
+def _said(value: Any) -> Any:
+    """An answer; a label that JSON holds as a number or a yes is its text."""
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _note_fault(row: Row, answer: str, parts: Sequence[str]) -> str:
+    others = {k: v for k, v in row.items() if k not in parts}
+    note = note_in(others, text=answer)
+    return f"an internal note: {note}" if note else ""
 
 
 def _pair_fault(asked: Any, said: Any) -> str:
@@ -106,9 +180,12 @@ def _renamed(row: Row, columns: Columns) -> Row:
 
 
 def _from_threads(
-    source: SourceTable, columns: Columns, roles: Mapping[str, str] | None
+    source: SourceTable,
+    columns: Columns,
+    roles: Mapping[str, str] | None,
+    date_format: str | None,
 ) -> ExampleTable:
-    grouped = conversations.group(source.rows, columns, roles=roles)
+    grouped = conversations.group(source.rows, columns, roles=roles, date_format=date_format)
     made, rows, changed = {}, {}, set()
     for conversation in grouped.conversations:
         first = conversation.rows[0]
@@ -118,21 +195,42 @@ def _from_threads(
         rows[first] = tuple(conversation.rows)
         changed.update(conversation.merged)
     rejected = [*source.rejected, *grouped.rejected]
-    return _tabled(made, rows, changed, rejected, source.rows_in)
+    tabled = _tabled(made, rows, changed, rejected, source.rows_in)
+    return replace(tabled, notes=grouped.notes, columns=columns)
 
 
 def _from_messages(source: SourceTable, columns: Columns) -> ExampleTable:
-    made, rejected = {}, list(source.rejected)
+    made, rejected, changed = {}, list(source.rejected), set()
     for number, row in source.rows:
-        example: dict[str, Any] = {"messages": row.get(columns.messages or "")}
+        held = chat_messages(row.get(columns.messages or ""))
+        messages, refused = _with_refusals(held)
+        example: dict[str, Any] = {"messages": messages}
         reason = _chat_fault(example, row)
         if reason:
             rejected.append(Reject(number, reason, row))
             continue
+        if refused:
+            changed.add(number)
         extra = {key: value for key, value in row.items() if key != columns.messages}
-        made[number] = {**_renamed(extra, columns), **_sides(example["messages"])}
+        made[number] = {**_renamed(extra, columns), **_sides(messages)}
     rows = {number: (number,) for number in made}
-    return _tabled(made, rows, set(), rejected, source.rows_in)
+    return _tabled(made, rows, changed, rejected, source.rows_in)
+
+
+def _with_refusals(messages: Any) -> tuple[Any, bool]:
+    """Messages whose refusal is what they say, and whether there were any."""
+    if not isinstance(messages, list):
+        return messages, False
+    made = [_with_refusal(message) for message in messages]
+    return made, made != messages
+
+
+def _with_refusal(message: Any) -> Any:
+    refusal = message.get("refusal") if isinstance(message, dict) else None
+    if not isinstance(refusal, str) or message.get("content") or message.get("tool_calls"):
+        return message
+    rest = {key: value for key, value in message.items() if key != "refusal"}
+    return {**rest, "content": refusal}
 
 
 def _chat_fault(example: dict[str, Any], row: Row) -> str:

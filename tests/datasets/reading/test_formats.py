@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.base.errors import DataError
-from helpers.datasets.reading.columns import Columns, choose, looks_like_header
+from helpers.datasets.reading.column_names import looks_like_header
+from helpers.datasets.reading.columns import Columns, choose
 from helpers.datasets.reading.formats import decode, guess_separator, read_source
 
 

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.base.errors import ChoiceNeeded, DataError
+from helpers.datasets.conversion import convert_file
+from helpers.datasets.reading.columns import Columns, choose, decide
+from helpers.datasets.reading.source import SourceTable
+
+
+def table(columns: str, *rows: tuple[Any, ...]) -> SourceTable:
+    names = tuple(columns.split(","))
+    numbered = tuple((n, dict(zip(names, row, strict=True))) for n, row in enumerate(rows, 1))
+    return SourceTable("a.csv", names, numbered)
+
+
+@pytest.mark.parametrize(
+    ("columns", "question", "answer"),
+    [
+        ("instruction,input,output", ("instruction", "input"), "output"),
+        ("instruction,context,response,category", ("instruction", "context"), "response"),
+        ("flags,instruction,category,intent,response", "instruction", "response"),
+        ("text,category", "text", "category"),
+        ("label,text", "text", "label"),
+        ("sentence,label", "sentence", "label"),
+        (
+            "Ticket ID,Ticket Subject,Ticket Description,Resolution",
+            ("Ticket Subject", "Ticket Description"),
+            "Resolution",
+        ),
+        ("From,To,Subject,Body,Reply", ("Subject", "Body"), "Reply"),
+        ("Id,Title,Body,Tags,AcceptedAnswer", ("Title", "Body"), "AcceptedAnswer"),
+        (
+            "question_title,question_body,answer_body",
+            ("question_title", "question_body"),
+            "answer_body",
+        ),
+        ("Question_ID,Questions,Answers", "Questions", "Answers"),
+        ("Q,A", "Q", "A"),
+        ("Problem,Priority,Solution", "Problem", "Solution"),
+        ("Kundenfrage,Antwort des Supports", "Kundenfrage", "Antwort des Supports"),
+        ("customer_text,agent_text", "customer_text", "agent_text"),
+        ("id,subject,question,answer", "question", "answer"),
+        ("ticket_id,title,description,answer", ("title", "description"), "answer"),
+        ("question,agent,answer", "question", "answer"),
+        ("user,question,answer,agent", "question", "answer"),
+        ("Description,Answers", "Description", "Answers"),
+        ("Beschreibung,Betreff,Lösung", ("Betreff", "Beschreibung"), "Lösung"),
+    ],
+)
+def test_names_of_many_tables(columns: str, question: Any, answer: str) -> None:
+    mapping = choose(columns.split(","))
+    assert (mapping.question, mapping.answer, mapping.threaded) == (question, answer, False)
+
+
+@pytest.mark.parametrize(
+    ("columns", "thread", "role", "text"),
+    [
+        ("conversation_id,author_type,body,created_at", "conversation_id", "author_type", "body"),
+        ("convo_id,turn,speaker,text", "convo_id", "speaker", "text"),
+        ("ticket_id,author_id,public,body,created_at", "ticket_id", "author_id", "body"),
+        ("Vorgang,Absender,Nachricht,Datum", "Vorgang", "Absender", "Nachricht"),
+    ],
+)
+def test_names_of_tables_of_messages(columns: str, thread: str, role: str, text: str) -> None:
+    mapping = choose(columns.split(","))
+    assert (mapping.thread, mapping.role, mapping.text) == (thread, role, text)
+
+
+TICKETS = [("Cannot log in", "The portal says no.", value) for value in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("Agent", ["Agent Alpha", "Agent Beta", "Agent Alpha", "Agent Gamma"], "names"),
+        ("First response", ["00:12:33", "01:12:33", "00:02:33", "10:00"], "durations"),
+        ("Response", ["2h 5m", "45m", "1 day", "3 hours"], "durations"),
+        ("Resolution", ["Done", "Won't Do", "Duplicate", "Cannot Reproduce"], "states"),
+        ("Resolution", ["2024-03-01 09:00"] * 4, "times"),
+        ("Reply", ["2024-03-01T09:00:00Z"] * 4, "times"),
+        ("Solution", [1.5, 2.5, 3.5, 4.0], "numbers"),
+    ],
+)
+def test_names_times_states_and_numbers_are_no_answers(
+    name: str, values: list[Any], said: str
+) -> None:
+    rows = [("Cannot log in", f"The portal says no {n}.", value) for n, value in enumerate(values)]
+    with pytest.raises(DataError, match=f"{name!r} holds {said}"):
+        decide(table(f"Subject,Description,{name}", *rows))
+
+
+def test_a_genuine_answer_may_be_short_or_a_number() -> None:
+    rows = [(f"What is {n} plus {n}?", str(2 * n)) for n in range(5)]
+    assert choose(["question", "answer"], table("question,answer", *rows).rows).answer == "answer"
+    yes = table("question,answer", *[(f"Is {n} even?", "Yes" if n % 2 else "No") for n in range(9)])
+    assert decide(yes).columns == Columns(question="question", answer="answer")
+
+
+def test_labels_are_answers_and_never_swapped() -> None:
+    rows = [
+        (label, f"{text} number {n}")
+        for n in range(6)
+        for label, text in (("billing", "my invoice is wrong"), ("login", "I cannot enter"))
+    ]
+    choice = decide(table("category,text", *rows))
+    assert choice.columns == Columns(question="text", answer="category")
+    assert "'my invoice is wrong number 0' → 'billing'" in choice.notes[0]
+    assert "holds 2 labels" in choice.notes[1]
+
+
+@pytest.mark.parametrize("column", [["2024-03-01", "2024-03-02"], [[1, 2], [3]], ["1", "2"]])
+def test_two_columns_of_dates_lists_or_numbers_are_refused(column: list[Any]) -> None:
+    with pytest.raises(DataError, match="cannot tell"):
+        decide(table("x,y", *zip(column, column, strict=True)))
+
+
+def test_two_unknown_columns_are_told_by_who_asks() -> None:
+    pairs = [("We open at nine.", "When do you open?"), ("By card.", "How can I pay?")]
+    choice = decide(table("x,y", *pairs))
+    assert choice.columns == Columns(question="y", answer="x")
+    assert "100% ask" in choice.notes[1]
+
+
+def test_names_against_values_are_asked() -> None:
+    rows = [(f"We open at {n}.", f"When do you open on day {n}?") for n in range(5)]
+    with pytest.raises(ChoiceNeeded) as raised:
+        decide(table("question,answer", *rows))
+    first, second = raised.value.candidates
+    assert raised.value.argument == "columns"
+    assert Columns(**first.value) == Columns(question="answer", answer="question")
+    assert first.sample == "'When do you open on day 0?' → 'We open at 0.'"
+    assert Columns(**second.value).question == "question"
+
+
+def test_articles_are_asked_about() -> None:
+    rows = [("hr", f"Leave {n}", f"Leave number {n} is asked for in the portal.") for n in range(3)]
+    with pytest.raises(ChoiceNeeded) as raised:
+        decide(table("topic,title,content", *rows))
+    assert raised.value.candidates[0].value == {"question": "title", "answer": "content"}
+
+
+def test_comments_that_may_be_internal_are_asked_about() -> None:
+    with pytest.raises(ChoiceNeeded, match="may be internal"):
+        choose(["CaseNumber", "Subject", "Description", "Case Comments"])
+
+
+def test_notes_of_the_staff_are_no_answers() -> None:
+    rows = [(f"Where is it {n}?", f"he is a nuisance {n} again") for n in range(3)]
+    with pytest.raises(DataError, match="cannot tell"):
+        decide(table("question,work_notes", *rows))
+
+
+def test_parts_of_a_question_are_joined_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "subject,body,reply\n"
+        "Login,I cannot log in.,Reset it.\n"
+        "(no subject),Where is it?,On its way.\n"
+        "Where is it?,Where is it? I wait.,Here.\n"
+        "Only a subject,,Fine.\n"
+    )
+    done = convert_file(path, tmp_path / "b.jsonl", to="chat")
+    asked = [example["messages"][0]["content"] for example in done.examples]
+    assert asked == [
+        "Login\n\nI cannot log in.",
+        "Where is it?",
+        "Where is it? I wait.",
+        "Only a subject",
+    ]
+    assert (done.kept, done.changed) == (1, 3)
+    assert done.notes[0].startswith("read as question 'subject' + 'body' and answer 'reply'")
