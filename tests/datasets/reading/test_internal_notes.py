@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from helpers.datasets.reading.internal_notes import note_in, names_notes
+from helpers.datasets.reading.internal_notes import names_notes, note_in
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
 
 from helpers.datasets.reading.number_formats import shown
+
+DAY = datetime(2024, 5, 3, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -30,11 +32,11 @@ from helpers.datasets.reading.number_formats import shown
         (12345, "0.00E+00", "1.23E+04"),
         (7, '0 "days"', "7 days"),
         (True, "General", "TRUE"),
-        (datetime(2024, 5, 3), "dd mmm yyyy", "03 May 2024"),
-        (datetime(2024, 5, 3), "d.m.yy", "3.5.24"),
-        (datetime(2024, 5, 3), "mm-dd-yy", "2024-05-03"),
-        (datetime(2024, 5, 3, 16, 4), "d/m/yyyy h:mm AM/PM", "3/5/2024 4:04 PM"),
-        (datetime(2024, 5, 3), 'dddd, d. mmmm"!"', "Friday, 3. May!"),
+        (DAY, "dd mmm yyyy", "03 May 2024"),
+        (DAY, "d.m.yy", "3.5.24"),
+        (DAY, "mm-dd-yy", "2024-05-03"),
+        (DAY.replace(hour=16, minute=4), "d/m/yyyy h:mm AM/PM", "3/5/2024 4:04 PM"),
+        (DAY, 'dddd, d. mmmm"!"', "Friday, 3. May!"),
         (time(9, 30), "hh:mm", "09:30"),
         (timedelta(hours=36), "[h]:mm", "36:00"),
         (timedelta(minutes=90, seconds=5), "[m]:ss", "90:05"),
