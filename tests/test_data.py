@@ -251,6 +251,12 @@ def test_articles_have_the_promised_length_and_front_matter():
 NO_FILE = {
     "line_too_long": "16 MB",
     "example_too_long": "long only for a certain model",
+    "answer_cut_off": "long only for a certain model",
+    "tools_unsupported": "depends on the model that is trained",
+    "image_unsupported": "depends on the model that is trained",
+    "nothing_to_learn": "depends on the model that is trained",
+    "name_ignored": "depends on the model that is trained",
+    "special_token": "depends on the chat format",
     "same_file": "takes two files",
     "leakage": "takes two files",
     "near_leakage": "takes two files",

@@ -63,13 +63,14 @@ def _functions(calls: Any) -> list[Any]:
 
 def role_of(message: Message) -> str:
     """A message's role in the words of the chat template."""
-    return "system" if message["role"] in SYSTEM_ROLES else str(message["role"])
+    role = message.get("role", "")
+    return "system" if role in SYSTEM_ROLES else str(role)
 
 
 def turns(messages: Sequence[Message]) -> list[Turn]:
     """The turns of a chat; without a system message it begins with the template's own."""
     given = list(messages)
-    if given and given[0]["role"] not in SYSTEM_ROLES:
+    if given and role_of(given[0]) != "system":
         given.insert(0, {"role": "system", "content": DEFAULT_SYSTEM})
     return [Turn(m, role_of(m), f"{role_of(m)}\n", text_of(m), "\n") for m in given]
 

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import functools
 import gzip
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from helpers.base import settings
-from helpers.base.chat_format import END, START, Message, chat_text, turns
+from helpers.base.chat_format import END, START, Message, Turn, chat_text, turns
 from helpers.base.errors import SetupError
 from helpers.base.files import write_bytes, write_text
 from helpers.base.gguf_header import read_header
@@ -41,6 +42,16 @@ CACHE_NAMES = {
 }
 
 
+class TokenTurn(NamedTuple):
+    """One message of a training example as tokens: `ids[text_at:end_at]` is what it says."""
+
+    turn: Turn
+    ids: list[int]
+    text_at: int
+    end_at: int
+    """Place of the mark that ends the message."""
+
+
 @dataclass(frozen=True)
 class LocalTokenizer:
     """The base model's tokenizer and its chat template (ChatML)."""
@@ -55,6 +66,11 @@ class LocalTokenizer:
     def special_tokens(self) -> Mapping[str, int]:
         """The ids of the marks that only the chat format may set."""
         return {str(token.content): i for i, token in self.core.get_added_tokens_decoder().items()}
+
+    @functools.cached_property
+    def vocabulary_id(self) -> str:
+        """The same for tokenizers that make the same tokens."""
+        return hashlib.sha256(self.core.to_str().encode()).hexdigest()
 
     @functools.cached_property
     def _marks(self) -> re.Pattern[str]:
@@ -105,6 +121,23 @@ class LocalTokenizer:
             ids += [self.end_id, *self.encode_text(turn.tail)]
         opening = [start, *self.encode_text("assistant\n")] if add_generation_prompt else []
         return ids + opening
+
+    def training_turns(self, messages: Sequence[Message]) -> list[TokenTurn]:
+        """A chat as it is trained on: its tokens are those of a prompt and a real answer."""
+        framed = turns(messages)
+        made = []
+        for place, turn in enumerate(framed):
+            head = self.encode_text(turn.head)
+            if turn.role == "assistant":
+                # Cut where generation begins: an answer's first token never joins the prompt's.
+                said = head + self.encode_text(turn.text)
+            else:
+                said = self.encode_text(turn.head + turn.text)
+            # The line break after the last message teaches nothing and costs a token.
+            tail = self.encode_text(turn.tail) if place < len(framed) - 1 else []
+            ids = [self.special_tokens[START], *said, self.end_id, *tail]
+            made.append(TokenTurn(turn, ids, 1 + len(head), 1 + len(said)))
+        return made
 
 
 def local_tokenizer(gguf: Path | None = None) -> LocalTokenizer:

@@ -212,13 +212,13 @@ def least_seconds(spec: TrainSpec) -> float:
     through the adapter (2 + 4); for each target the output layer, forward and back.
     """
     from helpers.backend.training.device import choose_precision
-    from helpers.backend.training.examples import read_examples
+    from helpers.backend.training.examples import Example
     from helpers.backend.training.loop import epoch_order
     from helpers.backend.training.packing import pack
-    from helpers.base.tokens import local_tokenizer
+    from helpers.backend.training.prepared import examples_of
 
-    tokenizer = local_tokenizer(Path(spec.base_gguf))
-    examples = read_examples(Path(spec.training_file), tokenizer, max_tokens=spec.max_tokens)
+    built = examples_of(Path(spec.training_file), Path(spec.base_gguf), max_tokens=spec.max_tokens)
+    examples = [item for item in built if isinstance(item, Example)]
     tokens = targets = batches = 0
     for epoch in range(spec.n_epochs):
         order = epoch_order(len(examples), seed=spec.seed, epoch=epoch)

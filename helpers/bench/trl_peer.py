@@ -20,8 +20,9 @@ from transformers import PreTrainedTokenizerFast, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from helpers.backend.training.base import load_base, with_adapter
-from helpers.backend.training.examples import Example, read_examples
+from helpers.backend.training.examples import Example
 from helpers.backend.training.loop import epoch_order, learning_rate
+from helpers.backend.training.prepared import examples_of
 from helpers.backend.training.spec import TrainSpec
 from helpers.base.chat_format import END
 from helpers.base.tokens import local_tokenizer
@@ -73,8 +74,14 @@ def main(folder: Path) -> None:
     torch.set_num_threads(spec.threads)
     gguf = Path(spec.base_gguf)
     ours = local_tokenizer(gguf)
-    train = read_examples(Path(spec.training_file), ours, max_tokens=spec.max_tokens)
-    valid = read_examples(Path(spec.validation_file or ""), ours, max_tokens=spec.max_tokens)
+    train, valid = (
+        [
+            item
+            for item in examples_of(Path(file or ""), gguf, max_tokens=spec.max_tokens)
+            if isinstance(item, Example)
+        ]
+        for file in (spec.training_file, spec.validation_file)
+    )
     rows = [
         train[i]
         for epoch in range(spec.n_epochs)

@@ -8,7 +8,7 @@ For: everything that looks into an example. Not for: judging one, see
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,13 +62,24 @@ def messages_of(kind: Kind, example: dict[str, Any]) -> Iterator[dict[str, Any]]
         lists = [given.get("messages") if isinstance(given, dict) else None]
         lists += [example.get("preferred_output"), example.get("non_preferred_output")]
     for messages in lists:
-        if isinstance(messages, list):
-            yield from (message for message in messages if isinstance(message, dict))
+        yield from _messages(messages)
 
 
-def texts(kind: Kind, example: dict[str, Any]) -> list[str]:
-    """Every text of an example, in order."""
-    if kind == "completion":
-        sides = (example.get("prompt"), example.get("completion"))
-        return [side for side in sides if isinstance(side, str)]
-    return [text_of(message) for message in messages_of(kind, example)]
+def chats_of(kind: Kind, example: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+    """The chats that are trained on: one, or both sides of a preference pair.
+
+    Of a pair only the compared answer is learnt: earlier ones get the weight 0. What is
+    malformed is left out.
+    """
+    if kind == "chat":
+        return [_messages(example.get("messages"))]
+    given = example.get("input")
+    asked = _messages(given.get("messages") if isinstance(given, dict) else None)
+    context = [{**message, "weight": 0} for message in asked]
+    sides = ("preferred_output", "non_preferred_output")
+    return [[*context, *_messages(example.get(key))] for key in sides]
+
+
+def _messages(value: Any) -> list[dict[str, Any]]:
+    listed = value if isinstance(value, list) else []
+    return [message for message in listed if isinstance(message, dict)]

@@ -1,23 +1,24 @@
-"""The texts of an example, and their length in tokens.
+"""The length of examples in tokens, message by message.
 
 For: what the validator, the statistics and the price all measure in the same way. Not
 for: the tokenizers, see `helpers.base.tokens`.
 
-    texts("chat", {"messages": [{"role": "user", "content": "Hi"}]})      # ["Hi"]
-    TokenCounter(tokenizer.count).count("chat", example)                   # 6
+    counter = TokenCounter(OpenAICounter())
+    counter.count("chat", {"messages": [{"role": "user", "content": "Hi"}]})      # 8
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gigatoken import Tokenizer
 
 from helpers.base import settings
-from helpers.base.tokens import CACHE_NAMES, openai_tokenizer
-from helpers.datasets.example import Kind, texts
+from helpers.base.chat_format import Message, role_of, text_of
+from helpers.base.tokens import CACHE_NAMES, LocalTokenizer, TokenTurn, openai_tokenizer
+from helpers.datasets.example import Kind, chats_of
 
 MESSAGE_TOKENS = 4
 """What a chat format adds around each message (start, role, separator, end)."""
@@ -27,22 +28,56 @@ CACHED = 512
 """Texts whose length is remembered: system prompts and short answers come again."""
 
 
+class Part(NamedTuple):
+    """One message of an example, or one side of a prompt and its completion."""
+
+    role: str
+    text: str
+    tokens: int
+    """With what the chat format puts around it."""
+    lead: int
+    """Tokens before the first of the text."""
+    learnt: bool
+
+
 class TokenCounter:
-    """Counts the tokens of examples; texts that come again are counted once."""
+    """Counts the tokens of examples; texts that come again are counted once.
+
+    Made with `local_tokenizer().count` it counts what this course's trainer builds, to the
+    token; with any other function, what OpenAI's chat format adds is estimated.
+    """
 
     def __init__(self, count: Callable[[str], int]) -> None:
         self._count = count
         self._known: dict[str, int] = {}
+        owner = getattr(count, "__self__", None)
+        self._local = owner if isinstance(owner, LocalTokenizer) else None
 
     def count(self, kind: Kind, example: dict[str, Any]) -> int:
-        """Tokens of an example, with what the chat format adds."""
-        found = texts(kind, example)
-        return sum(map(self.length, found)) if kind == "completion" else self.chat(found)
+        """Tokens of a sound example; of a preference pair, those of both sides."""
+        return sum(part.tokens for parts in self.sequences(kind, example) for part in parts)
 
-    def chat(self, contents: list[str]) -> int:
-        """Tokens of a chat example by the texts of its messages."""
-        added = MESSAGE_TOKENS * len(contents) + REPLY_TOKENS
-        return added + sum(map(self.length, contents))
+    def sequences(self, kind: Kind, example: dict[str, Any]) -> list[list[Part]]:
+        """What is read as one: the messages of a chat; of a pair, each side with the prompt."""
+        if kind == "completion":
+            return [[self._side(key, example.get(key)) for key in ("prompt", "completion")]]
+        return [self._chat(messages) for messages in chats_of(kind, example)]
+
+    def _side(self, role: str, value: object) -> Part:
+        text = value if isinstance(value, str) else ""
+        end = 1 if self._local and role == "completion" else 0
+        return Part(role, text, self.length(text) + end, 0, role == "completion")
+
+    def _chat(self, messages: Sequence[Message]) -> list[Part]:
+        if self._local:
+            return [token_part(turn) for turn in self._local.training_turns(messages)]
+        parts = []
+        for place, message in enumerate(messages):
+            text = text_of(message)
+            lead = MESSAGE_TOKENS - 1 + (REPLY_TOKENS if place == len(messages) - 1 else 0)
+            tokens = lead + self.length(text) + 1
+            parts.append(Part(role_of(message), text, tokens, lead, is_learnt(message)))
+        return parts
 
     def length(self, text: str) -> int:
         """Tokens of one text."""
@@ -54,6 +89,17 @@ class TokenCounter:
                 del self._known[next(iter(self._known))]
             self._known[text] = known
         return known
+
+
+def token_part(turn: TokenTurn) -> Part:
+    """The measures of one message as the trainer builds it."""
+    message = turn.turn.message
+    return Part(turn.turn.role, turn.turn.text, len(turn.ids), turn.text_at, is_learnt(message))
+
+
+def is_learnt(message: Message) -> bool:
+    """Whether a message is an answer to learn; a weight of 0 makes it context."""
+    return bool(message.get("role") == "assistant" and message.get("weight", 1) != 0)
 
 
 RENEWED = 2**26

@@ -9,19 +9,15 @@ dated catalogue. Not for: starting a job, see `helpers.finetuning.jobs`.
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.backend.training.hyperparameters import auto_epochs
+from helpers.backend.training.spec import read_rate
 from helpers.base import settings
 from helpers.base.errors import CourseError
 from helpers.costs import catalog
 from helpers.datasets.validation.report import TokenLengths
-
-TARGET_EPOCHS = 3
-FEW, MANY = 100, 25_000
-"""Examples seen in a whole job that the automatic number of epochs stays between."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +61,6 @@ class Plan:
         return text
 
 
-def auto_epochs(examples: int) -> int:
-    """Epochs by OpenAI's public guidance: 3, more for few examples, fewer for many."""
-    if examples < 1:
-        return TARGET_EPOCHS
-    if examples * TARGET_EPOCHS < FEW:
-        return min(25, FEW // examples)
-    if examples * TARGET_EPOCHS > MANY:
-        return max(1, MANY // examples)
-    return TARGET_EPOCHS
-
-
 def make_plan(
     examples: int,
     lengths: TokenLengths,
@@ -87,8 +72,8 @@ def make_plan(
 ) -> Plan:
     """Plan a job from a report's `examples` and `tokens`.
 
-    `n_epochs` None takes `auto_epochs`. `tokens_per_second` is the rate of training on
-    this machine, from `measured_rate`; models in the catalogue have a price instead.
+    `n_epochs` None takes what the server takes for "auto". `tokens_per_second` is the rate of
+    training on this machine, from `measured_rate`; models in the catalogue have a price instead.
     """
     known = prices or catalog.load()
     price = known.training_price(model)
@@ -131,30 +116,8 @@ def approve(plan: Plan, *, cap: float, yes: bool) -> Plan:
 
 
 def measured_rate(state: Path | None = None) -> float | None:
-    """Tokens a second of the newest finished job on this machine, or None."""
-    folder = (state or settings.load().state) / "jobs"
-    files = sorted(folder.glob("*/progress.jsonl"), key=lambda file: file.stat().st_mtime)
-    for file in reversed(files):
-        rate = _rate(file)
-        if rate is not None:
-            return rate
-    return None
-
-
-def _rate(progress: Path) -> float | None:
-    """Trained tokens by the seconds that the last step of a finished job names."""
-    seconds, tokens = 0.0, None
-    for line in progress.read_text(encoding="utf-8").splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if event.get("type") == "step":
-            seconds = float(event.get("seconds") or 0)
-        elif event.get("type") == "done":
-            tokens = int(event.get("trained_tokens") or 0)
-    rate = tokens / seconds if tokens and seconds > 0 else None
-    return rate if rate is not None and math.isfinite(rate) else None
+    """Tokens a second of the job that finished last on this machine; None before the first."""
+    return read_rate(state or settings.load().state)
 
 
 def _money(dollars: float) -> str:

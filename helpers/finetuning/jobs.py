@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from helpers.base.errors import BackendError, NotAvailable
 from helpers.base.progress_bar import Tell, counted
+from helpers.datasets.training_file import TrainingFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,19 +142,21 @@ def fine_tune(
     from helpers.finetuning.preflight import make_ready
 
     method = (hyperparameters or Hyperparameters()).method()
-    files = [Path(training).read_bytes(), Path(validation).read_bytes() if validation else b""]
+    # Read once: what is checked, fingerprinted and sent are the same bytes.
+    learnt = TrainingFile.read(training)
+    measured = TrainingFile.read(validation) if validation else None
     settings = json.dumps([model, method, seed], sort_keys=True)
-    mark = fingerprint([*files, settings])
+    mark = fingerprint([learnt.data, measured.data if measured else b"", settings])
     if not fresh and (job := _same(client, mark)):
         return FineTuneRun(job, reused=True)
     epochs = hyperparameters.n_epochs if hyperparameters else "auto"
     n_epochs = None if epochs == "auto" else epochs
-    make_ready(training, validation, model=model, n_epochs=n_epochs, cap=cap, yes=yes)
+    make_ready(learnt, measured, model=model, n_epochs=n_epochs, cap=cap, yes=yes)
     job = _create(
         client,
         model=model,
-        training_file=upload(client, training),
-        validation_file=upload(client, validation) if validation else None,
+        training_file=upload(client, learnt),
+        validation_file=upload(client, measured) if measured else None,
         method=method,
         seed=seed,
         suffix=suffix,
@@ -162,11 +165,10 @@ def fine_tune(
     return FineTuneRun(job, reused=False)
 
 
-def upload(client: OpenAI, path: str | Path) -> str:
+def upload(client: OpenAI, file: str | Path | TrainingFile) -> str:
     """Upload a JSONL file for fine-tuning; returns its id, `file-…`."""
-    source = Path(path)
-    with source.open("rb") as stream:
-        return client.files.create(file=(source.name, stream), purpose="fine-tune").id
+    given = file if isinstance(file, TrainingFile) else TrainingFile.read(file)
+    return client.files.create(file=(given.name, given.data), purpose="fine-tune").id
 
 
 def _create(client: OpenAI, **arguments: Any) -> FineTuningJob:

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from helpers.backend.training import hyperparameters
+from helpers.backend.training.hyperparameters import resolve
+from helpers.backend.training.spec import RATE, write_rate
 from helpers.base import settings
 from helpers.base.errors import CourseError
 from helpers.datasets.validation.report import TokenLengths
-from helpers.finetuning.job_plan import approve, auto_epochs, make_plan, measured_rate
+from helpers.finetuning.job_plan import approve, make_plan, measured_rate
 
 LENGTHS = TokenLengths({100: 50})
 
@@ -47,29 +47,16 @@ def test_a_paid_job_needs_price_cap_and_yes() -> None:
         approve(make_plan(50, LENGTHS, model="gpt-9"), cap=100, yes=True)
 
 
-@pytest.mark.parametrize(
-    ("examples", "epochs"),
-    [(0, 3), (1, 25), (10, 10), (33, 3), (34, 3), (8333, 3), (8334, 2), (30_000, 1)],
-)
-def test_automatic_epochs(examples: int, epochs: int) -> None:
-    assert auto_epochs(examples) == epochs
-
-
-def test_the_server_uses_the_same_rule() -> None:
+def test_automatic_epochs_are_those_of_the_server() -> None:
     for examples in (1, 5, 12, 33, 34, 100, 9000, 100_000):
-        assert auto_epochs(examples) == hyperparameters.auto_epochs(examples)
+        assert make_plan(examples, LENGTHS).n_epochs == resolve(examples).n_epochs
 
 
-def test_the_rate_comes_from_the_newest_finished_job(tmp_path: Path) -> None:
+def test_the_rate_is_that_of_the_job_that_finished_last(tmp_path: Path) -> None:
     assert measured_rate(tmp_path) is None
-    events = [
-        {"type": "step", "seconds": 4.0},
-        {"type": "step", "seconds": 10.0},
-        {"type": "done", "trained_tokens": 1500},
-    ]
-    for name, kept in (("one", events), ("two", events[:2])):
-        folder = tmp_path / "jobs" / name
-        folder.mkdir(parents=True)
-        text = "\n".join(map(json.dumps, kept)) + '\n{"broken'
-        (folder / "progress.jsonl").write_text(text)
+    write_rate(tmp_path, tokens=1000, seconds=10.0)
+    write_rate(tmp_path, tokens=1500, seconds=10.0)
+    write_rate(tmp_path, tokens=0, seconds=0.0)
     assert measured_rate(tmp_path) == 150
+    (tmp_path / RATE).write_text("{broken")
+    assert measured_rate(tmp_path) is None

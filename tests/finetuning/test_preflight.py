@@ -6,6 +6,7 @@ import pytest
 
 from helpers.base import jsonl
 from helpers.base.errors import CourseError, DataError
+from helpers.datasets.training_file import TrainingFile
 from helpers.finetuning.jobs import fine_tune
 from helpers.finetuning.preflight import make_ready
 
@@ -22,7 +23,7 @@ ROWS += [example(f"When does the {place} open?", "At nine.") for place in PLACES
 KEY = "sk-proj-" + "a1B2c3D4" * 8
 
 
-def files(folder: Path, training: list[object], validation: list[object]) -> tuple[Path, Path]:
+def written(folder: Path, training: list[object], validation: list[object]) -> tuple[Path, Path]:
     paths = folder / "train.jsonl", folder / "validation.jsonl"
     for path, rows in zip(paths, (training, validation), strict=True):
         jsonl.write(path, rows)
@@ -49,13 +50,13 @@ class NoUpload:
     ],
 )
 def test_a_severe_problem_stops_an_upload(tmp_path, training, validation, word) -> None:
-    paths = files(tmp_path, training, validation)
+    paths = written(tmp_path, training, validation)
     with pytest.raises(DataError, match=word):
         fine_tune(NoUpload(), model="any", training=paths[0], validation=paths[1])
 
 
 def test_a_paid_upload_needs_a_cap_and_a_yes(tmp_path) -> None:
-    training, validation = files(tmp_path, ROWS, [example("Where is it?")])
+    training, validation = written(tmp_path, ROWS, [example("Where is it?")])
     for more, word in (
         ({}, "more than the cap"),
         ({"cap": 1.0}, "nobody has agreed"),
@@ -63,11 +64,13 @@ def test_a_paid_upload_needs_a_cap_and_a_yes(tmp_path) -> None:
     ):
         with pytest.raises(CourseError, match=word):
             fine_tune(NoUpload(), model="gpt-4.1-mini", training=training, **more)
-    plan = make_ready(training, validation, model="gpt-4.1-mini", cap=1.0, yes=True)
+    files = TrainingFile.read(training), TrainingFile.read(validation)
+    plan = make_ready(*files, model="gpt-4.1-mini", cap=1.0, yes=True)
     assert plan is not None
     assert 0 < (plan.dollars or 0) < 0.01
 
 
 def test_what_costs_nothing_needs_no_yes(tmp_path) -> None:
-    training, validation = files(tmp_path, ROWS, [example("Where is it?")])
-    assert make_ready(training, validation, model="smollm2-135m-instruct") is None
+    training, validation = written(tmp_path, ROWS, [example("Where is it?")])
+    ready = TrainingFile.read(training), TrainingFile.read(validation)
+    assert make_ready(*ready, model="smollm2-135m-instruct") is None

@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from helpers.backend.protocol.errors import ApiError, not_found
@@ -25,7 +25,7 @@ from helpers.backend.storage.processes import start_trainer
 from helpers.backend.storage.store import Document, Store
 from helpers.backend.storage.uploads import keep
 from helpers.backend.training.results import metrics_csv, step_event
-from helpers.backend.training.spec import LOSSES, PAUSED, STOP, TrainSpec, read_progress
+from helpers.backend.training.spec import LOSSES, PAUSED, STOP, TrainSpec, read_progress, write_rate
 from helpers.base.settings import Settings
 
 POLL = 0.15
@@ -69,8 +69,8 @@ class Jobs:
         """How many jobs are in the queue."""
         return len(self._queued())
 
-    def submit(self, body: Document, spec: TrainSpec) -> Document:
-        """Store a new job whose files are good, and queue it."""
+    def submit(self, body: Document, spec: TrainSpec, *, warnings: Sequence[str] = ()) -> Document:
+        """Store a new job whose files are good, and queue it; each warning becomes an event."""
         job_id = body["id"]
         folder = self._store.job_dir(job_id)
         spec.with_own_files(folder).write(folder)
@@ -79,6 +79,8 @@ class Jobs:
         self.event(job_id, f"Validating training file: {body['training_file']}")
         if body["validation_file"]:
             self.event(job_id, f"Validating validation file: {body['validation_file']}")
+        for text in warnings:
+            self.event(job_id, text, level="warn")
         self.event(job_id, "Files validated, moving job to queued state")
         done = self._set(job_id, status="queued")
         self._wake.set()
@@ -268,11 +270,14 @@ class Jobs:
         job = self.get(job_id)
         if job["status"] == "cancelled":
             return
-        last = (read_progress(self._store.job_dir(job_id)) or [{"type": "none"}])[-1]
+        rows = read_progress(self._store.job_dir(job_id)) or [{"type": "none"}]
+        last = rows[-1]
         # It may be resumed already: then it waits for its turn.
         if code == PAUSED and job["status"] in ("paused", "queued"):
             return
         if last["type"] == "done":
+            seconds = max(row.get("seconds", 0.0) for row in rows)
+            write_rate(self._store.root, tokens=last["trained_tokens"], seconds=seconds)
             self._succeed(job, last["trained_tokens"])
         elif last["type"] == "error":
             self._fail(job_id, last["code"], last["message"])

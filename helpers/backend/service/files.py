@@ -22,9 +22,12 @@ from helpers.backend.protocol.schemas import new_id
 from helpers.backend.service.limits import Limits
 from helpers.backend.storage.store import Document, Store, public
 from helpers.backend.storage.uploads import base_name, document
+from helpers.backend.training.prepared import PreparedFile, forget, prepare
+from helpers.base.tokens import local_tokenizer
 from helpers.datasets.validation.codes import CODES
-from helpers.datasets.validation.file import validate_file
 
+MAX_TRAINING_TOKENS = 2048
+"""Longest example; beyond it a CPU would take minutes a step."""
 PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")
 
 
@@ -35,6 +38,10 @@ class Files:
         self._store, self._limits = store, limits
         self._arriving: dict[str, int] = {}
         self._lock = threading.Lock()
+        for folder in store.prepared.iterdir():
+            # The server was killed between removing a file and what was built of it.
+            if not (store.files / folder.name).exists():
+                forget(folder)
 
     def add(
         self, name: str, purpose: str, stream: BinaryIO, *, seconds: int | None = None
@@ -47,9 +54,9 @@ class Files:
             size = self._store.save_file(key, stream)
             if purpose == "fine-tune":
                 try:
-                    self._check_jsonl(self._store.files / key)
-                except ApiError:
-                    (self._store.files / key).unlink()
+                    self._check_jsonl(key)
+                except BaseException:
+                    self._remove(key)
                     raise
             return self._keep(key, name, purpose, size, seconds)
 
@@ -86,10 +93,14 @@ class Files:
         self._store.put("file", key, body)
         return public(body)
 
-    def _check_jsonl(self, path: Path) -> None:
+    def prepared(self, key: str, gguf: Path | None = None) -> PreparedFile:
+        """A training file as it was read when it came; for another vocabulary it is read anew."""
+        folder, tokenizer = self._store.prepared / key, local_tokenizer(gguf)
+        return prepare(self._store.files / key, folder, tokenizer, max_tokens=MAX_TRAINING_TOKENS)
+
+    def _check_jsonl(self, key: str) -> None:
         """What an upload is refused for; the rest is said when a job is created."""
-        report = validate_file(path, minimum=0)
-        for problem in report.errors:
+        for problem in self.prepared(key).report.errors:
             if problem.code in ("empty_file", "not_text", "not_utf8", "not_jsonl", "line_too_long"):
                 raise invalid_file(str(problem.message), problem.fix, problem.line, problem.code)
 
@@ -100,8 +111,7 @@ class Files:
             "file", keep=lambda item: item.get("expires_at", math.inf) <= now
         )
         for body in over:
-            self._store.delete("file", body["id"])
-            (self._store.files / body["id"]).unlink(missing_ok=True)
+            self._remove(body["id"])
 
     def get(self, key: str) -> Document:
         body = self._store.get("file", key)
@@ -111,9 +121,13 @@ class Files:
 
     def delete(self, key: str) -> Document:
         self.get(key)
+        self._remove(key)
+        return {"id": key, "object": "file", "deleted": True}
+
+    def _remove(self, key: str) -> None:
         self._store.delete("file", key)
         (self._store.files / key).unlink(missing_ok=True)
-        return {"id": key, "object": "file", "deleted": True}
+        forget(self._store.prepared / key)
 
     def path(self, key: str) -> Path:
         """Where the bytes of a file lie. Raises `ApiError` 404 for one that is not there."""

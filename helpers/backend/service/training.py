@@ -8,29 +8,50 @@ For: today's route and the retired one, which create the same jobs. Not for: run
 
 from __future__ import annotations
 
-import filecmp
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from helpers.backend.finetune.queue import Jobs
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import JobRequest, new_id
-from helpers.backend.service.files import Files, invalid_file
+from helpers.backend.service.files import MAX_TRAINING_TOKENS, Files, invalid_file
 from helpers.backend.service.limits import Limits
 from helpers.backend.service.models import Models
 from helpers.backend.storage.store import Document
 from helpers.backend.training.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT, resolve
+from helpers.backend.training.prepared import PreparedFile
 from helpers.backend.training.spec import TrainSpec
 from helpers.base.settings import Settings
-from helpers.base.tokens import local_tokenizer
-from helpers.datasets.validation.file import validate_file
+from helpers.datasets.validation.codes import CODES
+from helpers.datasets.validation.file import MINIMUM, too_few
 
 DEFAULT_BETA = 0.1
 DPO_SHARE = 0.1
 """Preferences are learnt at a tenth of the learning rate: more breaks the model."""
-MAX_TRAINING_TOKENS = 2048
-"""Longest example; beyond it a CPU would take minutes a step."""
+HARMLESS = frozenset({"bom", "crlf", "blank_line"})
+"""Oddities of a file that change nothing in training."""
+NAMED = 3
+"""Lines that the event of each kind of warning names."""
+
+
+class JobData(NamedTuple):
+    """What a job trains on, and what it is measured on."""
+
+    training: PreparedFile
+    validation: PreparedFile | None
+
+    def warnings(self) -> list[str]:
+        """What is not trained as it was read, one text for each kind of warning."""
+        texts = []
+        for name, file in zip(("training", "validation"), self, strict=True):
+            report = file.report if file else None
+            for code in sorted(report.counts.keys() - HARMLESS if report else ()):
+                found = [p.message for p in report.problems if p.code == code] if report else []
+                more = len(found) - NAMED
+                text = "; ".join(found[:NAMED]) + (f"; and {more:,} more" if more > 0 else "")
+                texts.append(f"The {name} file has the warning {code}: {text}. {CODES[code].why}")
+        return texts
 
 
 class Training:
@@ -54,57 +75,53 @@ class Training:
             )
         self._limits.room_for("jobs", self._jobs.waiting)
         gguf, parent = self._models.trainable(body.model)
-        examples = self._examples(body, kind)
-        return self._jobs.submit(*self._job(body, kind, examples, gguf, parent))
+        data = self._data(body, kind, gguf)
+        job = self._job(body, kind, data, gguf, parent)
+        return self._jobs.submit(*job, warnings=data.warnings())
 
-    def _examples(self, body: JobRequest, kind: str) -> int:
-        """How many examples there are to train on, when both files are good."""
+    def _data(self, body: JobRequest, kind: str, gguf: Path) -> JobData:
+        """What there is to train on, when both files are good."""
         if body.validation_file == body.training_file:
             raise _same_twice()
-        examples = self._check(body.training_file, kind=kind, param="training_file")
-        if body.validation_file:
-            self._check(body.validation_file, kind=kind, param="validation_file")
-            first, second = map(self._files.path, (body.training_file, body.validation_file))
-            if filecmp.cmp(first, second, shallow=False):
-                raise _same_twice()
-        return examples
+        training = self._check(body.training_file, gguf, kind=kind, param="training_file")
+        if not body.validation_file:
+            return JobData(training, None)
+        other = self._check(body.validation_file, gguf, kind=kind, param="validation_file")
+        if training.sha256 == other.sha256:
+            raise _same_twice()
+        return JobData(training, other)
 
-    def _check(self, key: str, *, kind: str, param: str) -> int:
-        """Number of examples of a good file. Raises `ApiError` with the first problem."""
+    def _check(self, key: str, gguf: Path, *, kind: str, param: str) -> PreparedFile:
+        """A file that can be trained on. Raises `ApiError` with its first problem."""
         try:
-            path = self._files.path(key)
+            self._files.get(key)
         except ApiError:
             raise ApiError(
                 404, f"No such File object: {key}", param=param, code="file_not_found"
             ) from None
-        tokenizer = local_tokenizer()
-        report = validate_file(
-            path,
-            minimum=10 if param == "training_file" else 1,
-            count_tokens=tokenizer.count,
-            max_tokens=MAX_TRAINING_TOKENS,
-        )
-        found = report.kind or ""
-        if report.ok and (found == "dpo") != (kind == "dpo"):
+        file = self._files.prepared(key, gguf)
+        report, found = file.report, file.report.kind or ""
+        few = too_few(report.examples, MINIMUM if param == "training_file" else 1)
+        for problem in [few] if few else report.errors:
+            raise invalid_file(problem.message, problem.fix, problem.line, problem.code, param)
+        if (found == "dpo") != (kind == "dpo"):
             raise ApiError(
                 400,
                 f"The file holds {found} examples, which the method {kind!r} cannot use.",
                 param=param,
                 code="invalid_training_file",
             )
-        for problem in report.errors:
-            raise invalid_file(problem.message, problem.fix, problem.line, problem.code, param)
-        return report.examples
+        return file
 
     def _job(
         self,
         body: JobRequest,
         kind: str,
-        examples: int,
+        data: JobData,
         gguf: Path,
         parent: Path | None,
     ) -> tuple[Document, TrainSpec]:
-        asked = body.settings
+        asked, examples = body.settings, data.training.report.examples
         found = resolve(examples, asked.n_epochs, asked.batch_size, asked.learning_rate_multiplier)
         beta = DEFAULT_BETA if asked.beta == "auto" else asked.beta
         seed = 42 if body.seed is None else body.seed
@@ -116,11 +133,10 @@ class Training:
             shown["beta"] = beta
         else:
             shown["prompt_loss_weight"] = weight
-        files = self._files
         spec = TrainSpec(
             base_gguf=str(gguf),
-            training_file=str(files.path(body.training_file)),
-            validation_file=str(files.path(body.validation_file)) if body.validation_file else None,
+            training_file=str(data.training.examples),
+            validation_file=str(data.validation.examples) if data.validation else None,
             parent_adapter=str(parent) if parent else None,
             method="dpo" if kind == "dpo" else "supervised",
             n_epochs=found.n_epochs,

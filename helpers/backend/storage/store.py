@@ -45,7 +45,8 @@ class Store:
         self.root = root
         self.files = root / "files"
         self.jobs = root / "jobs"
-        for folder in (root, self.files, self.jobs):
+        self.prepared = root / "prepared"
+        for folder in (root, self.files, self.jobs, self.prepared):
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(root / "workbook.db", check_same_thread=False)

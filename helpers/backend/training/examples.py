@@ -1,22 +1,28 @@
 """Turn the lines of a training file into token ids with a mask of what is learned.
 
 For: the trainer. Only what the assistant says, and the token that ends its message,
-is a target; everything else is context. Not for: judging a file, see `helpers.datasets`.
+is a target; everything else is context. Not for: keeping what was built, see `prepared`.
 
-    examples = read_examples(path, tokenizer, max_tokens=2048)
-    examples[0].ids, examples[0].targets
+    built = []
+    report = read_examples("train.jsonl", local_tokenizer(), built.append, max_tokens=2048)
+    report.ok, built[0].ids, built[0].targets
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from helpers.base.chat_format import START, turns
-from helpers.base.tokens import LocalTokenizer
+from helpers.base.chat_format import text_of
+from helpers.base.files import Readable
+from helpers.base.tokens import LocalTokenizer, TokenTurn
+from helpers.datasets.example import Kind, chats_of
+from helpers.datasets.token_counts import Part, is_learnt, token_part
+from helpers.datasets.validation.codes import Problem, problem
+from helpers.datasets.validation.file import look_through
+from helpers.datasets.validation.lengths import LengthCheck
+from helpers.datasets.validation.report import ValidationReport
 
 
 @dataclass(frozen=True)
@@ -53,35 +59,28 @@ class Pair:
     other: Example
 
 
+Item = Example | Pair
+"""What a step learns from: an answer, or a preference between two."""
+
+
 def chat_example(
     line: int, messages: Sequence[Mapping[str, Any]], tokenizer: LocalTokenizer
 ) -> Example:
     """An example from chat messages; a `weight` of 0 keeps an answer out of the targets."""
-    start, end, encode = tokenizer.special_tokens[START], tokenizer.end_id, tokenizer.encode_text
+    return _joined(line, tokenizer.training_turns(messages))
+
+
+def _joined(line: int, turns: Iterable[TokenTurn]) -> Example:
     ids: list[int] = []
     targets: list[bool] = []
     prompt: list[bool] = []
-
-    def add(more: list[int], *, learned: bool = False, asked: bool = False) -> None:
-        ids.extend(more)
-        targets.extend([learned] * len(more))
-        prompt.extend([asked] * len(more))
-
-    framed = turns(messages)
-    for place, turn in enumerate(framed):
-        head = encode(turn.head)
-        if turn.role == "assistant":
-            # Cut where generation begins, so that the tokens are those of a real answer.
-            add([start, *head])
-            add([*encode(turn.text), end], learned=turn.message.get("weight", 1) != 0)
-        else:
-            both = encode(turn.head + turn.text)
-            add([start, *both[: len(head)]])
-            add(both[len(head) :], asked=turn.role == "user")
-            add([end])
-        # The line break after the last message teaches nothing and costs a token.
-        if place < len(framed) - 1:
-            add(encode(turn.tail))
+    for turn in turns:
+        start, end = turn.text_at, turn.end_at
+        learnt, asked = is_learnt(turn.turn.message), turn.turn.role == "user"
+        ids += turn.ids
+        # The mark that ends an answer is learnt with it: it says when to stop.
+        targets += [learnt and start <= place <= end for place in range(len(turn.ids))]
+        prompt += [asked and start <= place < end for place in range(len(turn.ids))]
     return Example(line, tuple(ids), tuple(targets), tuple(prompt))
 
 
@@ -103,40 +102,84 @@ def cut(example: Example, max_tokens: int) -> Example:
     return Example(example.line, example.ids[:n], example.targets[:n], example.prompt[:n])
 
 
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and object of each line that is not blank."""
-    with path.open(encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip():
-                yield number, json.loads(line)
+def untrainable(line: int, kind: Kind, example: Mapping[str, Any]) -> Iterator[Problem]:
+    """Why a sound example could only be learnt wrongly here: tools, pictures, empty answers."""
+    if kind == "completion":
+        if not example["completion"].strip():
+            yield problem("nothing_to_learn", line, f"Line {line} has an empty completion")
+        return
+    chats = chats_of(kind, example)
+    said = [message for chat in chats for message in chat]
+    offers = example if kind == "chat" else example["input"]
+    if offers.get("tools") or offers.get("functions"):
+        yield problem("tools_unsupported", line, f"Line {line} offers tools")
+    elif any(_is_call(message) for message in said):
+        yield problem("tools_unsupported", line, f"Line {line} calls a tool")
+    if any(_has_picture(message) for message in said):
+        yield problem("image_unsupported", line, f"Line {line} holds a picture")
+    if any(is_learnt(message) and not text_of(message).strip() for message in chats[0]):
+        yield problem("nothing_to_learn", line, f"Line {line} teaches an empty answer")
+    if any(message.get("name") for message in said):
+        yield problem("name_ignored", line, f"Line {line} names a speaker")
 
 
-def read_examples(path: Path, tokenizer: LocalTokenizer, *, max_tokens: int) -> list[Example]:
-    """All examples of a chat or prompt/completion file that has been validated."""
-    made = (
-        chat_example(number, row["messages"], tokenizer)
-        if "messages" in row
-        else completion_example(number, row["prompt"], row["completion"], tokenizer)
-        for number, row in rows(path)
-    )
-    return with_targets(cut(example, max_tokens) for example in made)
+def _is_call(message: Mapping[str, Any]) -> bool:
+    called = message.get("tool_calls") or message.get("function_call")
+    return bool(called) or message["role"] in ("tool", "function")
 
 
-def with_targets(examples: Iterable[Example]) -> list[Example]:
-    """Leave out examples that teach nothing: all weights 0, or cut before the answer."""
-    return [example for example in examples if example.n_targets]
+def _has_picture(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return any(part["type"] not in ("text", "refusal") for part in parts)
 
 
-def read_pairs(path: Path, tokenizer: LocalTokenizer, *, max_tokens: int) -> list[Pair]:
-    """All preference pairs of a DPO file that has been validated."""
+class ExampleBuilder:
+    """Builds what the trainer takes while a file is checked, so that it is parsed once.
 
-    def one(number: int, row: Mapping[str, Any], key: str) -> Example:
-        messages = [*row["input"]["messages"], *row[key]]
-        # Earlier assistant turns are context here: only the compared answer counts.
-        marked = [{**m, "weight": 0} for m in messages[:-1]] + [messages[-1]]
-        return cut(chat_example(number, marked, tokenizer), max_tokens)
+    A look of `helpers.datasets.validation.file.look_through`. It refuses by line what this
+    trainer could only learn wrongly, and warns of what it cuts off; `keep` receives each
+    example that is built.
+    """
 
-    return [
-        Pair(number, one(number, row, "preferred_output"), one(number, row, "non_preferred_output"))
-        for number, row in rows(path)
-    ]
+    def __init__(
+        self, tokenizer: LocalTokenizer, keep: Callable[[Item], None], *, max_tokens: int
+    ) -> None:
+        self._tokenizer, self._keep, self._limit = tokenizer, keep, max_tokens
+        self.lengths = LengthCheck(None, max_tokens=max_tokens)
+
+    def look(self, line: int, kind: Kind, example: dict[str, Any]) -> Iterator[Problem]:
+        """Build one sound example, or say why not."""
+        item, parts = self._build(line, kind, example)
+        found = [*untrainable(line, kind, example), *self.lengths.take(line, parts)]
+        yield from found
+        if not any(one.severity == "error" for one in found):
+            self._keep(item)
+
+    def _build(
+        self, line: int, kind: Kind, example: dict[str, Any]
+    ) -> tuple[Item, list[list[Part]]]:
+        if kind == "completion":
+            prompt, completion = example["prompt"], example["completion"]
+            whole = completion_example(line, prompt, completion, self._tokenizer)
+            said = whole.n_targets
+            asked = Part("prompt", prompt, len(whole.ids) - said, 0, learnt=False)
+            answer = Part("completion", completion, said, 0, learnt=True)
+            return cut(whole, self._limit), [[asked, answer]]
+        chats = [self._tokenizer.training_turns(chat) for chat in chats_of(kind, example)]
+        built = [cut(_joined(line, turns), self._limit) for turns in chats]
+        item = built[0] if kind == "chat" else Pair(line, *built)
+        return item, [[token_part(turn) for turn in turns] for turns in chats]
+
+    def finish(self) -> Iterator[Problem]:
+        """Nothing more to say."""
+        return iter(())
+
+
+def read_examples(
+    source: Readable, tokenizer: LocalTokenizer, keep: Callable[[Item], None], *, max_tokens: int
+) -> ValidationReport:
+    """Check a file and build its examples in one reading; `keep` receives each in turn."""
+    builder = ExampleBuilder(tokenizer, keep, max_tokens=max_tokens)
+    report = look_through(source, (), sound=[builder], minimum=0)
+    return replace(report, tokens=builder.lengths.lengths)

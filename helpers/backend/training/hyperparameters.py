@@ -41,6 +41,8 @@ class ResolvedHyperparameters:
 
 def auto_epochs(n_examples: int) -> int:
     """OpenAI's public rule: aim for 3, but show 100 to 25,000 examples in all."""
+    if n_examples < 1:
+        return TARGET_EPOCHS
     if n_examples * TARGET_EPOCHS < MIN_EXAMPLES_SEEN:
         return min(MAX_AUTO_EPOCHS, MIN_EXAMPLES_SEEN // n_examples)
     if n_examples * TARGET_EPOCHS > MAX_EXAMPLES_SEEN:

@@ -28,14 +28,13 @@ from helpers.backend.training.device import (
     keep_freed_memory,
     repeatable,
 )
-from helpers.backend.training.examples import Example, Pair, read_examples, read_pairs
+from helpers.backend.training.examples import Item, Pair
 from helpers.backend.training.forward import Network, Noise
 from helpers.backend.training.objectives import Stats, dpo, supervised
+from helpers.backend.training.prepared import examples_of
 from helpers.backend.training.spec import LOSSES, RESUME, TrainSpec
 from helpers.base.files import write_text
-from helpers.base.tokens import local_tokenizer
 
-Item = Example | Pair
 Emit = Callable[[dict[str, Any]], None]
 
 SAVE_EVERY = 60.0
@@ -109,9 +108,8 @@ class Trainer:
         )
 
     def _read(self, file: str) -> Sequence[Item]:
-        tokenizer = local_tokenizer(Path(self.spec.base_gguf))
-        read = read_examples if self.spec.method == "supervised" else read_pairs
-        return read(Path(file), tokenizer, max_tokens=self.spec.max_tokens)
+        spec = self.spec
+        return examples_of(Path(file), Path(spec.base_gguf), max_tokens=spec.max_tokens)
 
     @property
     def tokens_per_epoch(self) -> int:

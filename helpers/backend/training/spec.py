@@ -18,6 +18,8 @@ from helpers.base.files import own_copy, write_text
 
 SPEC, PROGRESS, STOP, RESUME = "spec.json", "progress.jsonl", "stop", "resume.pt"
 LOSSES = "example_losses.csv"
+RATE = "training_rate.json"
+"""In the state folder: `{"trained_tokens": …, "seconds": …}` of the job that finished last."""
 PAUSED = 75
 """Exit code of a process that saved its state and stopped as asked (EX_TEMPFAIL)."""
 
@@ -58,9 +60,9 @@ class TrainSpec:
     def with_own_files(self, job_dir: Path) -> TrainSpec:
         """The same with files in the job's folder: uploads may be deleted while it waits."""
         job_dir.mkdir(parents=True, exist_ok=True)
-        training = _own(self.training_file, job_dir / "training.jsonl")
+        training = _own(self.training_file, job_dir, "training")
         other = self.validation_file
-        validation = _own(other, job_dir / "validation.jsonl") if other else None
+        validation = _own(other, job_dir, "validation") if other else None
         return replace(self, training_file=training, validation_file=validation)
 
     @classmethod
@@ -79,7 +81,24 @@ def read_progress(job_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in complete.splitlines() if line]
 
 
-def _own(source: str, target: Path) -> str:
+def write_rate(state: Path, *, tokens: int, seconds: float) -> None:
+    """Note how fast a finished job trained, for whoever plans the next one."""
+    if tokens and seconds > 0:
+        known = {"trained_tokens": tokens, "seconds": seconds}
+        write_text(state / RATE, json.dumps(known))
+
+
+def read_rate(state: Path) -> float | None:
+    """Trained tokens a second of the job that finished last; None before the first."""
+    try:
+        known = json.loads((state / RATE).read_text(encoding="utf-8"))
+        return float(known["trained_tokens"]) / float(known["seconds"])
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return None
+
+
+def _own(source: str, job_dir: Path, name: str) -> str:
+    target = job_dir / f"{name}{Path(source).suffix or '.jsonl'}"
     if not Path(source).is_file():
         return source
     own_copy(Path(source), target)

@@ -1,7 +1,7 @@
 """Every problem that a dataset file can have: code, severity, explanation, remedy.
 
 For: one place where the validator, the notebooks and the tests look codes up; a code
-never changes its meaning. Not for: finding problems, see `validate` and `deep`.
+never changes its meaning. Not for: finding problems, see `file` and `cross_checks`.
 
     CODES["missing_role"].fix       # 'give each message a "role": system, user, …'
     problem("missing_role", 7, "message 2 has no role")
@@ -141,10 +141,6 @@ _EXAMPLE_ERRORS = {
         "The model would learn to go on without the result.",
         "add a tool message for each tool call",
     ),
-    "example_too_long": (
-        "What is over the limit is cut off, and the answer with it.",
-        "shorten or split the example",
-    ),
     "missing_prompt": (
         "A pair needs both sides as text.",
         'give "prompt" a text',
@@ -166,7 +162,39 @@ _EXAMPLE_ERRORS = {
     ),
 }
 
+_TRAINER_ERRORS = {
+    "answer_cut_off": (
+        "What is over the limit is cut off, and here every answer is.",
+        "shorten what stands before the answer, or split the example",
+    ),
+    "tools_unsupported": (
+        "The local model's chat template has no form for tools, so it could not call any.",
+        "train it on a hosted model, or write what the assistant says as text",
+    ),
+    "image_unsupported": (
+        "The local model sees no pictures: it would learn to answer what it cannot see.",
+        "describe the picture in words, or train a hosted model that sees",
+    ),
+    "nothing_to_learn": (
+        "The local model would learn to say nothing.",
+        'write an answer, or set its "weight" to 0',
+    ),
+}
+"""What a file may hold for OpenAI, and the course's own trainer refuses instead of guessing."""
+
 _WARNINGS = {
+    "example_too_long": (
+        "What is over the limit is cut off from the end and not learnt.",
+        "shorten or split the example",
+    ),
+    "special_token": (
+        "It reads like a mark of a chat format: text here, elsewhere perhaps a new turn.",
+        "remove it if it is left over from another format; in a text about such marks, keep it",
+    ),
+    "name_ignored": (
+        "The local model's chat template has no place for a speaker's name.",
+        "write the name into the content if the model should see it",
+    ),
     "bom": (
         "Some programs take the invisible mark for a part of the first line.",
         "save as UTF-8 without BOM; the mark is ignored here",
@@ -266,6 +294,7 @@ _DEEP_WARNINGS = {
 CODES: dict[str, Code] = {
     **_table("error", _FILE_ERRORS),
     **_table("error", _EXAMPLE_ERRORS),
+    **_table("error", _TRAINER_ERRORS),
     **_table("warning", _WARNINGS),
     **_table("error", _DEEP_ERRORS),
     **_table("warning", _DEEP_WARNINGS),

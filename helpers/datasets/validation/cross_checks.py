@@ -2,7 +2,7 @@
 
 For: duplicates, contradictory answers, class balance, damaged letters, personal data,
 and leakage between two files. Keeps fingerprints and signatures, about 1 KB an example,
-never the texts. Not for: the form of an example, see `checks`.
+never the texts. Not for: the form of an example, see `schema`.
 
     for found in leakage("train.jsonl", "test.jsonl"):
         print(found)        # line 12: leakage: …
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,12 +181,40 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class _Questions:
+class Questions:
     """The questions of one file: line, fingerprint and text of each."""
 
-    lines: list[int]
-    prints: list[int]
-    texts: list[str]
+    lines: Sequence[int]
+    prints: Sequence[int]
+    texts: Sequence[str]
+
+
+class QuestionCollector:
+    """Keeps what `leaks` needs of each question.
+
+    Of long questions the beginning is held: texts in memory stay below their file.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[int] = []
+        self._prints: list[int] = []
+        self._texts: list[str] = []
+
+    def look(self, line: int, kind: Kind, example: dict[str, Any]) -> Iterator[Problem]:
+        """Remember one question; it shows no problem by itself."""
+        question = sides(kind, example).question
+        self._lines.append(line)
+        self._prints.append(dedup.fingerprint(question))
+        self._texts.append(question[:LONGEST])
+        return iter(())
+
+    def finish(self) -> Iterator[Problem]:
+        """Nothing: leakage shows between two files."""
+        return iter(())
+
+    def all(self) -> Questions:
+        """The questions so far."""
+        return Questions(self._lines, self._prints, self._texts)
 
 
 def leakage(train: files.Readable, other: files.Readable) -> list[Problem]:
@@ -196,7 +224,11 @@ def leakage(train: files.Readable, other: files.Readable) -> list[Problem]:
     those of `other`. Two files with the same questions give the single problem `same_file`.
     Lines that cannot be read are passed over: `validate_file` reports those.
     """
-    learnt, asked = _questions(train), _questions(other)
+    return leaks(_questions(train), _questions(other))
+
+
+def leaks(learnt: Questions, asked: Questions) -> list[Problem]:
+    """As `leakage`, for files whose questions were collected while they were checked."""
     if asked.prints and set(asked.prints) == set(learnt.prints):
         return [problem("same_file", 0, "Both files hold the same questions")]
     places = dict(zip(reversed(learnt.prints), reversed(learnt.lines), strict=True))
@@ -214,19 +246,14 @@ def leakage(train: files.Readable, other: files.Readable) -> list[Problem]:
     return found
 
 
-def _questions(source: files.Readable) -> _Questions:
-    """Of long questions the beginning is held: texts in memory stay below their file."""
-    lines, prints, texts = [], [], []
+def _questions(source: files.Readable) -> Questions:
+    collector = QuestionCollector()
     for line in jsonl.lines(source):
         try:
             example = None if line.over_long else jsonl.parse(line.raw)
         except ValueError:
             continue
         kind = kind_of(example) if isinstance(example, dict) else None
-        if kind is None or not isinstance(example, dict):
-            continue
-        question = sides(kind, example).question
-        lines.append(line.number)
-        prints.append(dedup.fingerprint(question))
-        texts.append(question[:LONGEST])
-    return _Questions(lines, prints, texts)
+        if kind is not None and isinstance(example, dict):
+            collector.look(line.number, kind, example)
+    return collector.all()

@@ -2,14 +2,16 @@
 
 For: speed. A block either consists of nothing but the plainest sound examples, or is left
 to the careful checks line by line, which then say what is wrong. Not for: finding
-problems, see `checks`.
+problems, see `schema`.
 
     chats = plain_chats(block)      # None: look closely
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -43,6 +45,15 @@ class Chat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     messages: list[Message]
 
 
+def as_example(chat: Chat) -> dict[str, Any]:
+    """The example as JSON gives it."""
+    roles = {System: "system", User: "user", Assistant: "assistant"}
+    messages = [{"role": roles[type(m)], "content": m.content} for m in chat.messages]
+    return {"messages": messages}
+
+
+_OTHER_MARKS = re.compile(rb"\[/?INST\]|\\u003[cC]|\\u005[bB]")
+"""Marks without an angle bracket, and brackets that JSON spells by their number."""
 _DECODER = msgspec.json.Decoder(Chat)
 
 
@@ -54,6 +65,9 @@ def plain_chats(data: bytes) -> list[Chat] | None:
     if not data.startswith(b"{") or not data.endswith(b"}\n"):
         return None
     if data.count(b"}\n{") != lines - 1 or b"\\ud" in data or b"\\uD" in data:
+        return None
+    # What may be a mark of a chat format is looked at closely.
+    if b"<" in data or _OTHER_MARKS.search(data):
         return None
     try:
         chats = _DECODER.decode_lines(data)

@@ -1,8 +1,8 @@
 """Find every problem of a training file, in one pass and constant memory.
 
 For: files of any size in the chat, prompt/completion and preference (DPO) formats. Any
-bytes give a `Report`, never an exception; what each code means stands in `codes.CODES`.
-Not for: changing a file, see `clean` and `convert`.
+bytes give a `ValidationReport`, never an exception; what each code means stands in `codes.CODES`.
+Not for: changing a file, see `helpers.datasets.cleaning`.
 
     report = validate_file("train.jsonl", deep=True)
     report.ok, report.counts      # (False, {"missing_role": 1})
@@ -11,8 +11,9 @@ Not for: changing a file, see `clean` and `convert`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 import jiter
 
@@ -20,8 +21,9 @@ from helpers.base import files, jsonl
 from helpers.datasets.example import Kind, kind_of
 from helpers.datasets.token_counts import TokenCounter
 from helpers.datasets.validation import fast_path
-from helpers.datasets.validation.codes import Problem, problem
-from helpers.datasets.validation.report import TokenLengths, ValidationReport
+from helpers.datasets.validation.codes import CODES, Problem, problem
+from helpers.datasets.validation.lengths import LengthCheck
+from helpers.datasets.validation.report import ValidationReport
 from helpers.datasets.validation.schema import CHECKS, ProblemCollector
 
 MINIMUM = 10
@@ -52,46 +54,75 @@ def validate_file(
     """Check a file, given as a path or as a binary stream.
 
     `kind` None takes the format of the first example. Lengths are measured only with
-    `count_tokens`; examples above `max_tokens` are then errors. `deep` also looks across
-    examples and into their texts: duplicates, contradictions, class balance, personal
-    data; it keeps about 1 KB an example. `label` names the key that holds an example's
-    class, `keep` addresses and numbers that are no personal data. Raises `DataError` only
-    if the file cannot be opened.
+    `count_tokens`; what examples above `max_tokens` lose is then a warning, and an error
+    where no answer is left. `deep` also looks across examples and into their texts:
+    duplicates, contradictions, class balance, personal data; it keeps about 1 KB an
+    example. `label` names the key that holds an example's class, `keep` addresses and
+    numbers that are no personal data. Raises `DataError` only if the file cannot be opened.
     """
-    run = _FileCheck(kind, max_tokens, count_tokens)
-    looker = None
+    looks: list[Look] = []
+    lengths = None
+    if count_tokens:
+        lengths = LengthCheck(TokenCounter(count_tokens), max_tokens=max_tokens)
+        looks.append(lengths)
     if deep:
         from helpers.datasets.validation.cross_checks import CrossChecker
 
-        looker = CrossChecker(label=label, keep=keep)
+        looks.append(CrossChecker(label=label, keep=keep))
+    report = look_through(source, looks, kind=kind, minimum=minimum)
+    return replace(report, tokens=lengths.lengths) if lengths else report
+
+
+class Look(Protocol):
+    """One more look at each example, while the file is read once."""
+
+    def look(self, line: int, kind: Kind, example: dict[str, Any]) -> Iterator[Problem]:
+        """Problems of one example, which may be malformed."""
+
+    def finish(self) -> Iterator[Problem]:
+        """Problems that show when all examples were seen."""
+
+
+def look_through(
+    source: files.Readable,
+    looks: Sequence[Look],
+    *,
+    sound: Sequence[Look] = (),
+    kind: Kind | None = None,
+    minimum: int = MINIMUM,
+) -> ValidationReport:
+    """Read and parse a file once, and let each of `looks` see its examples in turn.
+
+    They are not shown lines that hold no example of the file's format; those of `sound` are
+    not shown examples with errors either.
+    """
+    run = _FileCheck(kind, looks, sound)
     for block in jsonl.blocks(source):
         if block.first == 1 and run.refuse(block.data):
             return run.report()
-        if looker is None and run.plain(block):
-            continue
-        for line in jsonl.lines_of(block):
-            example = run.line(line)
-            if example is not None and looker is not None and run.kind is not None:
-                run.extend(looker.look(line.number, run.kind, example))
-    if looker is not None:
-        run.extend(looker.finish())
+        if not run.plain(block):
+            for line in jsonl.lines_of(block):
+                run.line(line)
     run.finish(minimum)
     return run.report()
+
+
+def too_few(examples: int, minimum: int) -> Problem | None:
+    """The problem of a file with fewer examples than the service takes, in its own words."""
+    if examples >= minimum:
+        return None
+    text = f"Training file has {examples} example(s), but must have at least {minimum} examples"
+    return problem("invalid_n_examples", 0, text)
 
 
 class _FileCheck:
     """The state of one validation: what was counted and found so far."""
 
     def __init__(
-        self,
-        kind: Kind | None,
-        max_tokens: int | None,
-        count_tokens: Callable[[str], int] | None,
+        self, kind: Kind | None, looks: Sequence[Look], sound_looks: Sequence[Look]
     ) -> None:
         self.kind = kind
-        self.max_tokens = max_tokens
-        self.counter = TokenCounter(count_tokens) if count_tokens else None
-        self.lengths: Counter[int] = Counter()
+        self.looks, self.sound_looks = looks, sound_looks
         self.examples = 0
         self.counts: Counter[str] = Counter()
         self.problems: list[Problem] = []
@@ -125,18 +156,20 @@ class _FileCheck:
         if chats is None:
             return False
         self.kind = "chat"
-        if not self.counter:
-            self.examples += len(chats)
-        else:
-            for place, chat in enumerate(chats):
-                self.line_number = block.first + place
-                self.examples += 1
-                self.measured(self.counter.chat([m.content for m in chat.messages]))
+        self.examples += len(chats)
+        for place, chat in enumerate(chats if self.looks or self.sound_looks else ()):
+            self.look(block.first + place, fast_path.as_example(chat), sound=True)
         self.line_number = block.first + len(chats) - 1
         return True
 
-    def line(self, line: jsonl.Line) -> dict[str, Any] | None:
-        """Check one line; return its example if it is of the file's format."""
+    def look(self, line: int, example: dict[str, Any], *, sound: bool) -> None:
+        """Show an example of the file's format to all who look."""
+        assert self.kind
+        for one in (*self.looks, *self.sound_looks) if sound else self.looks:
+            self.extend(one.look(line, self.kind, example))
+
+    def line(self, line: jsonl.Line) -> None:
+        """Check one line."""
         self.line_number = line.number
         if line.bom:
             self.add("bom", "The file starts with a byte order mark", line=0)
@@ -146,12 +179,10 @@ class _FileCheck:
         if line.over_long:
             limit = jsonl.LINE_LIMIT // 2**20
             self.add("line_too_long", f"Line {line.number} is longer than {limit} MB")
-            return None
-        if not line.raw.strip():
+        elif not line.raw.strip():
             self.add("blank_line", f"Line {line.number} is empty")
-            return None
-        example = self.parse(line.raw)
-        return None if example is None else self.example(example)
+        elif (example := self.parse(line.raw)) is not None:
+            self.example(line.number, example)
 
     def parse(self, raw: bytes) -> dict[str, Any] | None:
         """The object of a line, or None after noting why there is none."""
@@ -204,8 +235,8 @@ class _FileCheck:
             fix=fix,
         )
 
-    def example(self, example: dict[str, Any]) -> dict[str, Any] | None:
-        """Check one example; return it if it is of the file's format."""
+    def example(self, line: int, example: dict[str, Any]) -> None:
+        """Check one example, and let all look at it if it is of the file's format."""
         self.examples += 1
         kind = kind_of(example)
         if kind is None:
@@ -213,45 +244,32 @@ class _FileCheck:
                 "Unexpected file format, expected either prompt/completion pairs or chat messages."
             )
             self.add("unknown_format", text)
-            return None
+            return
         self.kind = self.kind or kind
         if kind != self.kind:
             text = f"Example {self.examples} is of the format {kind}, expected {self.kind}"
             self.add("mixed_kinds", text)
-            return None
+            return
         found = ProblemCollector(self.examples)
         CHECKS[kind](example, found)
         for code, message in found.items:
             self.add(code, message)
-        if self.counter:
-            self.measured(self.counter.count(kind, example))
-        return example
-
-    def measured(self, length: int) -> None:
-        """Note the length of the present example."""
-        self.lengths[length] += 1
-        if self.max_tokens is not None and length > self.max_tokens:
-            text = f"Example {self.examples} has {length:,} tokens; at most {self.max_tokens:,} fit"
-            self.add("example_too_long", text)
+        sound = all(CODES[code].severity == "warning" for code, _ in found.items)
+        self.look(line, example, sound=sound)
 
     def finish(self, minimum: int) -> None:
         """Judge the file as a whole."""
+        for one in (*self.looks, *self.sound_looks):
+            self.extend(one.finish())
         if self.line_number == 0:
             self.add("empty_file", "The file is empty", line=0)
-        elif self.examples < minimum:
-            text = (
-                f"Training file has {self.examples} example(s), "
-                f"but must have at least {minimum} examples"
-            )
-            self.add("invalid_n_examples", text, line=0)
+        elif few := too_few(self.examples, minimum):
+            self.add(few.code, few.message, line=0)
 
     def report(self) -> ValidationReport:
         """What was found, in the order of lines."""
         self.problems.sort(key=lambda item: item.line)
-        tokens = TokenLengths(dict(self.lengths)) if self.counter else None
-        return ValidationReport(
-            self.kind, self.examples, tuple(self.problems), dict(self.counts), tokens
-        )
+        return ValidationReport(self.kind, self.examples, tuple(self.problems), dict(self.counts))
 
 
 _BROKEN = object()

@@ -1,6 +1,6 @@
 """What a validation found, as one value that notebooks show as a table.
 
-For: reading problems, totals and token lengths. Not for: finding them, see `validate`.
+For: reading problems, totals and token lengths. Not for: finding them, see `file`.
 
     report.ok               # False
     print(report.errors[0]) # line 7: missing_role: Example 7, message 2 …
@@ -22,7 +22,10 @@ SHOWN = 50
 
 @dataclass(frozen=True)
 class TokenLengths:
-    """How many examples have which length in tokens: exact, however large the file."""
+    """How many examples have which length in tokens: exact, however large the file.
+
+    A preference pair is read as two texts, each side with its prompt, and counts as two.
+    """
 
     counts: Mapping[int, int]
 
@@ -38,7 +41,7 @@ class TokenLengths:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest example."""
+        """Tokens of the longest text."""
         return max(self.counts, default=0)
 
     def percentile(self, percent: float) -> int:

@@ -2,9 +2,9 @@
 
 For: finding every defect inside one parsed line. Messages begin with the place, as the
 hosted service words it: "Example 4, message 2 Discriminator 'role' is missing in value".
-Not for: files, line numbers and totals, see `validate`.
+Not for: files, line numbers and totals, see `helpers.datasets.validation.file`.
 
-    found = Found(example=4)
+    found = ProblemCollector(example=4)
     check_chat({"messages": [{"content": "Hello"}]}, found)
     found.items     # [("missing_role", "Example 4, message 1 …"), …]
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from helpers.base import jsonl
+from helpers.base.chat_format import text_of
 from helpers.datasets.example import Kind
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -28,6 +29,20 @@ _ROLE_KEYS = {
     "assistant": _MESSAGE_KEYS | {"weight", "tool_calls", "function_call", "refusal"},
     "tool": _MESSAGE_KEYS | {"tool_call_id"},
 }
+
+
+_SPECIAL = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>"  # ChatML, Llama 3, Phi, OpenAI
+    r"|<(?:repo_name|reponame|file_sep|filename|gh_stars|issue_(?:start|comment|closed)"
+    r"|jupyter_(?:start|text|code|output|script)|empty_output)>"  # SmolLM2
+    r"|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"  # Gemma, Llama 2, Mistral
+)
+
+
+def special_token(text: str) -> str | None:
+    """The first piece of a text that reads like a mark of a chat format, or None."""
+    found = _SPECIAL.search(text) if "<" in text or "[" in text else None
+    return found[0] if found else None
 
 
 class ProblemCollector:
@@ -75,6 +90,8 @@ def check_completion(example: dict[str, Any], found: ProblemCollector) -> None:
             found.add("wrong_type", f"has a {key} of type {_type(value)}, expected string")
         elif not value or value.isspace():
             found.add(_EMPTY_SIDE[key], f"has an empty {key}")
+        elif mark := special_token(value):
+            found.add("special_token", f'holds "{mark}" in its {key}')
 
 
 _EMPTY_SIDE = {"prompt": "empty_message", "completion": "empty_answer"}
@@ -111,6 +128,7 @@ def _preference(
         found.add("bad_preference", f"has another role than assistant in {key}")
         return None
     _check_message(message, 0, found)
+    _check_marks(message, 0, found)
     return message
 
 
@@ -137,6 +155,7 @@ def _check_messages(
             check_calls(message, number, calls, found)
         elif calls.open:
             calls.close(number, found)
+        _check_marks(message, number, found)
         if role == "assistant":
             if not asked and not answers:
                 found.add("missing_user", "answers before anyone asked", number)
@@ -147,6 +166,11 @@ def _check_messages(
         else:
             asked = True
     return answers
+
+
+def _check_marks(message: dict[str, Any], number: int, found: ProblemCollector) -> None:
+    if mark := special_token(text_of(message)):
+        found.add("special_token", f'holds "{mark}"', number)
 
 
 def _is_plain(message: dict[str, Any], role: Any) -> bool:
@@ -194,9 +218,9 @@ def _check_content(
 ) -> None:
     content = message.get("content")
     if type(content) is str:
-        if not content or content.isspace():
+        if not text_of(message).strip():
             code = "empty_answer" if role == "assistant" else "empty_message"
-            if role != "tool" and "tool_calls" not in message:
+            if role != "tool":
                 found.add(code, "has an empty content", number)
     elif content is None:
         spoken = ("tool_calls", "function_call", "refusal")
@@ -210,9 +234,23 @@ def _check_content(
         found.add(code, text, number)
     elif type(content) is list:
         _check_parts(content, number, found)
+        if _says_nothing(message, content):
+            code = "empty_answer" if role == "assistant" else "empty_message"
+            found.add(code, "has only empty parts as content", number)
     else:
         text = f"has a content of type {_type(content)}, expected string"
         found.add("wrong_type", text, number)
+
+
+def _says_nothing(message: dict[str, Any], parts: list[Any]) -> bool:
+    """Whether sound text parts hold no text between them."""
+    sound = all(
+        isinstance(part, dict)
+        and part.get("type") in ("text", "refusal")
+        and isinstance(part.get(part["type"]), str)
+        for part in parts
+    )
+    return bool(parts) and sound and not text_of(message).strip()
 
 
 def _check_parts(parts: list[Any], number: int, found: ProblemCollector) -> None:
@@ -255,7 +293,7 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 class Collector(Protocol):
-    """Where problems go: `checks.Found`."""
+    """Where problems go: `ProblemCollector`."""
 
     def add(self, code: str, text: str, message: int = 0) -> None:
         """Note one problem."""

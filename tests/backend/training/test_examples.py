@@ -13,7 +13,6 @@ from helpers.backend.training.examples import (
     chat_example,
     completion_example,
     read_examples,
-    read_pairs,
 )
 from helpers.base.chat_format import DEFAULT_SYSTEM
 from helpers.base.tokens import LocalTokenizer, local_tokenizer
@@ -106,34 +105,143 @@ def test_prompt_and_completion_need_no_template(tokenizer: LocalTokenizer) -> No
     assert learned(example, tokenizer) == " yo<|im_end|>"
 
 
-def test_a_long_example_is_cut_at_its_end_and_dropped_if_nothing_is_left_to_learn(
+def written(folder: Path, *rows: dict[str, Any]) -> Path:
+    path = folder / "t.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8-sig")
+    return path
+
+
+def pair(asked: list[dict[str, Any]], better: str, worse: str) -> dict[str, Any]:
+    return {
+        "input": {"messages": asked},
+        "preferred_output": [said("assistant", better)],
+        "non_preferred_output": [said("assistant", worse)],
+    }
+
+
+def read(path: Path, tokenizer: LocalTokenizer, limit: int = 10_000) -> tuple[list[Any], Any]:
+    built: list[Any] = []
+    report = read_examples(path, tokenizer, built.append, max_tokens=limit)
+    return built, report
+
+
+def test_a_long_example_is_cut_at_its_end_with_a_warning_that_says_what_is_lost(
     tokenizer: LocalTokenizer, tmp_path: Path
 ) -> None:
-    path = tmp_path / "t.jsonl"
-    rows = [
-        {"messages": [said("user", "u" * length), said("assistant", "answer")]}
-        for length in (5, 500)
-    ]
-    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n", encoding="utf-8-sig")
-    whole = read_examples(path, tokenizer, max_tokens=10_000)
-    assert [example.line for example in whole] == [1, 2]
-    limit = len(whole[0].ids) - 2
-    assert [(e.line, len(e.ids)) for e in read_examples(path, tokenizer, max_tokens=limit)] == [
-        (1, limit)
-    ]
+    turns = [said("user", "abc"), said("assistant", "first"), said("user", "d" * 30)]
+    path = written(tmp_path, {"messages": [*turns, said("assistant", "the last answer")]})
+    (whole,), report = read(path, tokenizer)
+    assert report.counts == {"bom": 1}
+    assert report.tokens.longest == len(whole.ids)
+    limit = len(whole.ids) - 12
+    (short,), report = read(path, tokenizer, limit)
+    assert short.ids == whole.ids[:limit]
+    assert report.ok
+    (_, warning) = report.problems
+    assert (warning.line, warning.code) == (1, "example_too_long")
+    assert f"has {len(whole.ids)} tokens; the last 12 are cut off" in warning.message
+    assert "the end of its 5. part (assistant)" in warning.message
+    assert warning.message.endswith('last answer"')
+    *_, error = read(path, tokenizer, len(whole.ids) - 60)[1].problems
+    assert error.code == "example_too_long"
+    assert "whole part" in error.message
+
+
+def test_where_no_answer_is_left_the_line_is_refused(
+    tokenizer: LocalTokenizer, tmp_path: Path
+) -> None:
+    rows = [{"messages": [said("user", "u" * n), said("assistant", "answer")]} for n in (5, 500)]
+    built, report = read(written(tmp_path, *rows), tokenizer, 200)
+    assert [example.line for example in built] == [1]
+    assert [(p.line, p.code) for p in report.errors] == [(2, "answer_cut_off")]
 
 
 def test_a_preference_compares_the_last_answers_alone(
     tokenizer: LocalTokenizer, tmp_path: Path
 ) -> None:
     asked = [said("user", "a"), said("assistant", "b"), said("user", "c")]
-    row = {
-        "input": {"messages": asked},
-        "preferred_output": [said("assistant", "good")],
-        "non_preferred_output": [said("assistant", "bad")],
-    }
-    path = tmp_path / "t.jsonl"
-    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
-    (pair,) = read_pairs(path, tokenizer, max_tokens=1000)
-    assert learned(pair.preferred, tokenizer) == "good<|im_end|>"
-    assert learned(pair.other, tokenizer) == "bad<|im_end|>"
+    (one,), report = read(written(tmp_path, pair(asked, "good", "bad")), tokenizer)
+    assert learned(one.preferred, tokenizer) == "good<|im_end|>"
+    assert learned(one.other, tokenizer) == "bad<|im_end|>"
+    assert report.tokens.counts == {len(one.preferred.ids): 1, len(one.other.ids): 1}
+
+
+def test_of_a_pair_the_longer_side_counts(tokenizer: LocalTokenizer, tmp_path: Path) -> None:
+    path = written(tmp_path, pair([said("user", "a" * 40)], "good " * 10, "bad"))
+    (whole,), _ = read(path, tokenizer)
+    longest = len(whole.preferred.ids)
+    assert read(path, tokenizer, longest)[1].counts == {"bom": 1}
+    (cut,), report = read(path, tokenizer, longest - 1)
+    assert len(cut.preferred.ids) == longest - 1
+    assert cut.other == whole.other
+    assert set(report.counts) == {"bom", "example_too_long"}
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOL = {"type": "function", "function": {"name": "f"}}
+ASK, OK = said("user", "a"), said("assistant", "b")
+PICTURE = [{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "a"}]
+CALLS = [ASK, said("assistant", None, tool_calls=[CALL]), said("tool", "4", tool_call_id="c"), OK]
+OFFER = {"messages": [ASK], "tools": [TOOL]}
+BLANK = [{"type": "text", "text": " "}]
+OLD = said("assistant", None, function_call={"name": "f", "arguments": "{}"})
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        ({"messages": CALLS, "tools": [TOOL]}, "tools_unsupported"),
+        ({"messages": [ASK, OK], "tools": [TOOL]}, "tools_unsupported"),
+        ({"messages": [ASK, OLD], "functions": [{"name": "f"}]}, "tools_unsupported"),
+        ({"messages": [ASK, OLD]}, "tools_unsupported"),
+        ({"messages": [said("user", PICTURE), OK]}, "image_unsupported"),
+        ({"messages": [ASK, said("assistant", "")]}, "nothing_to_learn"),
+        ({"messages": [ASK, said("assistant", BLANK)]}, "nothing_to_learn"),
+        ({"messages": [ASK, said("assistant", ""), ASK, OK]}, "nothing_to_learn"),
+        ({"prompt": "a", "completion": "  "}, "nothing_to_learn"),
+        (pair([ASK], "", "b"), "nothing_to_learn"),
+        (pair([said("user", PICTURE)], "a", "b"), "image_unsupported"),
+        ({**pair([ASK], "a", "b"), "input": OFFER}, "tools_unsupported"),
+    ],
+)  # fmt: skip
+def test_what_could_only_be_learnt_wrongly_is_refused_by_line(
+    tokenizer: LocalTokenizer, tmp_path: Path, row: dict[str, Any], code: str
+) -> None:
+    good = row if "prompt" in row else {"messages": [ASK, OK]}
+    if "prompt" in row:
+        good = {"prompt": "a", "completion": "b"}
+    if "input" in row:
+        good = pair([ASK], "a", "b")
+    built, report = read(written(tmp_path, good, row), tokenizer)
+    assert [(p.line, p.code) for p in report.errors] == [(2, code)]
+    assert [item.line for item in built] == [1]
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (said("assistant", None, refusal="No."), "No.<|im_end|>"),
+        (said("assistant", "No.", refusal=None), "No.<|im_end|>"),
+        (said("assistant", [{"type": "refusal", "refusal": "No."}]), "No.<|im_end|>"),
+        (said("assistant", "a", tool_calls=None), "a<|im_end|>"),
+    ],
+)
+def test_a_refusal_is_learnt_as_it_is_said(
+    tokenizer: LocalTokenizer, tmp_path: Path, message: dict[str, Any], text: str
+) -> None:
+    (example,), report = read(written(tmp_path, {"messages": [ASK, message]}), tokenizer)
+    assert report.ok
+    assert learned(example, tokenizer) == text
+
+
+def test_an_empty_answer_of_weight_0_is_context(tokenizer: LocalTokenizer, tmp_path: Path) -> None:
+    turns = [ASK, said("assistant", "", weight=0), ASK, OK]
+    (example,), report = read(written(tmp_path, {"messages": turns}), tokenizer)
+    assert report.ok
+    assert learned(example, tokenizer) == "b<|im_end|>"
+
+
+def test_a_speakers_name_is_said_to_be_ignored(tokenizer: LocalTokenizer, tmp_path: Path) -> None:
+    row = {"messages": [said("user", "a", name="Ann"), OK]}
+    _, report = read(written(tmp_path, row), tokenizer)
+    assert report.counts["name_ignored"] == 1
