@@ -24,7 +24,7 @@ import msgspec
 
 from helpers.backend.training.examples import Example, Item, Pair, read_examples
 from helpers.base.errors import DataError
-from helpers.base.files import atomic
+from helpers.base.files import atomic, write_text
 from helpers.base.tokens import LocalTokenizer, local_tokenizer
 from helpers.datasets.validation.codes import Problem
 from helpers.datasets.validation.report import TokenLengths, ValidationReport
@@ -88,8 +88,7 @@ def _build(
             pass
     known = {"how": how, "sha256": hashed.sha256, "report": _as_json(report)}
     # Written last: a report says that the examples beside it are whole.
-    with atomic(folder / REPORT) as out:
-        out.write(json.dumps(known).encode())
+    write_text(folder / REPORT, json.dumps(known))
     return PreparedFile(hashed.sha256, report, target)
 
 
