@@ -52,6 +52,16 @@ class TokenTurn(NamedTuple):
     """Place of the mark that ends the message."""
 
 
+def _byte_letters() -> dict[str, int]:
+    """Byte-level BPE writes each byte as one visible letter: those that are none, above 255."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return {chr(b): b for b in plain} | {chr(256 + n): b for n, b in enumerate(others)}
+
+
+_BYTE_OF = _byte_letters()
+
+
 @dataclass(frozen=True)
 class LocalTokenizer:
     """The base model's tokenizer and its chat template (ChatML)."""
@@ -102,6 +112,13 @@ class LocalTokenizer:
     def decode(self, ids: Sequence[int], *, special: bool = True) -> str:
         """The text of the ids, with or without special tokens."""
         return str(self.core.decode(list(ids), skip_special_tokens=not special))
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes that a token stands for, which may be a part of a letter."""
+        text = str(self.core.id_to_token(token))
+        if text in self.special_tokens:
+            return text.encode()
+        return bytes(_BYTE_OF[letter] for letter in text)
 
     def count(self, text: str) -> int:
         """Number of tokens of what someone said."""

@@ -40,6 +40,12 @@ class InstantEngine:
     def embed(self, texts: Sequence[str]) -> Any:
         return np.ones((len(texts), WIDTH), np.float32)
 
+    def score(self, model: Any, ids: Sequence[int], *, alternatives: int) -> list[TokenLogprob]:
+        return [TokenLogprob("x", -1.0, (120,)) for _ in ids[1:]]
+
+    def count(self, model: Any, prompt: Any) -> int:
+        return len(prompt)
+
     def share_cores(self, sharing: bool) -> None: ...
     def unload(self, name: str) -> None: ...
     def warm(self, model: Any) -> None: ...

@@ -22,7 +22,11 @@ from helpers.backend.service import Service
 
 def whole(service: Service, model: ServedModel, prompt: Prompt, how: Sampling) -> Choice:
     """Collect a stream into one answer."""
-    deltas = list(service.engine.generate(model, prompt, how))
+    return collected(list(service.engine.generate(model, prompt, how)))
+
+
+def collected(deltas: Sequence[Delta]) -> Choice:
+    """The answer whose pieces these are; the last has the counts."""
     last = deltas[-1]
     return Choice(
         "".join(delta.text for delta in deltas),
@@ -64,15 +68,3 @@ def begin(
     stream = numbered()
     first = next(stream)
     return itertools.chain([first], stream)
-
-
-def as_choice(delta: Delta) -> Choice:
-    """The last delta of a stream, for its counts."""
-    return Choice(
-        "",
-        (),
-        delta.finish_reason or "stop",
-        delta.prompt_tokens,
-        delta.completion_tokens,
-        delta.cached_tokens,
-    )

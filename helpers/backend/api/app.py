@@ -37,6 +37,7 @@ from helpers.backend.api.routes import (
     fine_tuning,
     models,
     responses,
+    uploads,
 )
 from helpers.backend.batch.queue import Ask
 from helpers.backend.inference.engine import ContextTooLong, Engine
@@ -52,11 +53,20 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 THREADS = 128
 """Requests that may wait in a thread; the service sheds load before these run out."""
 
-TODAY = (models, files, fine_tuning, chat, responses, embeddings, batches)
+TODAY = (models, files, uploads, fine_tuning, chat, responses, embeddings, batches)
 PARTS = (*TODAY, completions, engines, fine_tunes)
 """The modules whose routes make the API."""
+ELSEWHERE = (
+    "/assistants", "/audio", "/chatkit", "/chat", "/containers", "/content_provenance_checks",
+    "/conversations", "/decisions", "/evals", "/fine_tuning", "/images", "/live", "/moderations",
+    "/organization", "/projects", "/realtime", "/responses", "/skills", "/threads",
+    "/vector_stores", "/videos", "/edits", "/answers", "/classifications", "/search",
+)  # fmt: skip
+"""Parts of OpenAI's API, of today and of before, that are not here or not whole."""
 BODY_BYTES = 16 * 1024 * 1024
 """The largest body that is not an upload."""
+PART_BYTES = 64 * 1024 * 1024
+"""The largest part of an upload, and the size that OpenAI's client makes them."""
 FORM_BYTES = 64 * 1024
 """What a form adds to the file in it."""
 
@@ -137,7 +147,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        bound = self.upload + FORM_BYTES if scope["path"] == "/v1/files" else BODY_BYTES
+        bound = self._bound(scope["path"])
         said = Headers(scope=scope).get("content-length", "0")
         if not said.isdecimal() or int(said) > bound:
             await _answer(_too_large(bound))(scope, receive, send)
@@ -153,6 +163,13 @@ class BodyLimit:
             return message
 
         await self.app(scope, receive_counted, send)
+
+    def _bound(self, path: str) -> int:
+        if path == "/v1/files":
+            return self.upload + FORM_BYTES
+        if path.startswith("/v1/uploads/") and path.endswith("/parts"):
+            return min(self.upload, PART_BYTES) + FORM_BYTES
+        return BODY_BYTES
 
 
 def _too_large(bound: int) -> ApiError:
@@ -270,7 +287,7 @@ def _field(fault: Mapping[str, Any]) -> str:
 
 async def _http_error(request: Request, error: Any) -> JSONResponse:
     if error.status_code == 404:
-        message = f"Invalid URL ({request.method} {request.url.path})"
+        message = _no_such_path(request)
     elif error.status_code == 405:
         message = f"Not allowed to {request.method} on {request.url.path}."
     else:
@@ -279,6 +296,13 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods(request.url.path) or ["GET"])
     return _answer(ApiError(error.status_code, message, headers=headers))
+
+
+def _no_such_path(request: Request) -> str:
+    path = request.url.path
+    if any(path == f"/v1{part}" or path.startswith(f"/v1{part}/") for part in ELSEWHERE):
+        return f"{request.method} {path} is not offered by this server. README.md says what is."
+    return f"Invalid URL ({request.method} {path})"
 
 
 def _methods(path: str) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import xllamacpp
 
-from helpers.backend.inference import embeddings
+from helpers.backend.inference import embeddings, scoring
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.inference.pool import BATCH, Pool
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob, delta
@@ -31,7 +31,7 @@ from helpers.base.tokens import local_tokenizer
 
 __all__ = ["ContextTooLong", "Delta", "Engine", "Prompt", "Sampling", "TokenLogprob"]
 
-Prompt = Sequence[Mapping[str, Any]] | str
+Prompt = Sequence[Mapping[str, Any]] | str | Sequence[int]
 Chunks = queue.SimpleQueue[dict[str, Any] | BaseException | None]
 
 
@@ -126,6 +126,22 @@ class Engine:
             server = self._embedder
         return embeddings.embed(server, texts)
 
+    def score(
+        self, model: ServedModel, ids: Sequence[int], *, alternatives: int
+    ) -> list[TokenLogprob]:
+        """How likely each token of a text is after those before it; the first has no entry.
+
+        Raises as `generate` does.
+        """
+        if len(ids) > model.context:
+            raise ContextTooLong(len(ids), model.context)
+
+        def ask(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+            tokens = len(request["prompt"]) + request["n_predict"]
+            return list(self._chunks(model, dict(request), tokens))
+
+        return scoring.score(ask, local_tokenizer(model.gguf), ids, alternatives=alternatives)
+
     def count(self, model: ServedModel, prompt: Prompt) -> int:
         """Tokens of the prompt, chat template included."""
         return len(self._tokens(model, prompt))
@@ -164,4 +180,7 @@ class Engine:
         tokenizer = local_tokenizer(model.gguf)
         if isinstance(prompt, str):
             return tokenizer.encode(prompt)
-        return tokenizer.encode_chat(prompt)
+        first = next(iter(prompt), None)
+        if isinstance(first, int):
+            return [token for token in prompt if isinstance(token, int)]
+        return tokenizer.encode_chat([part for part in prompt if not isinstance(part, int)])

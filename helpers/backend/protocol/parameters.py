@@ -41,6 +41,7 @@ LIMITED: dict[str, tuple[tuple[Any, ...], str, str]] = {
     "function_call": (("none", "auto"), NO_TOOLS, USE_JSON),
     "tools": (([],), NO_TOOLS, USE_JSON),
     "tool_choice": (("none", "auto"), NO_TOOLS, USE_JSON),
+    "personality": ((), PLAIN, "Say in the instructions how the model should speak"),
     "background": ((False,), "This server answers while the client waits", "Send a batch instead"),
     "conversation": (
         (), "This server keeps no conversations", "Use previous_response_id, or send all messages",

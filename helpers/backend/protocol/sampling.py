@@ -72,7 +72,8 @@ class TokenLogprob:
     """A token with its log-probability in nats, and the likeliest alternatives."""
 
     token: str
-    logprob: float
+    logprob: float | None
+    """None for a text's first token, before which nothing stands."""
     bytes: tuple[int, ...]
     top: tuple[TokenLogprob, ...] = ()
 

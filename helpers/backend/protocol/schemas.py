@@ -113,6 +113,17 @@ class ChatMessage(Request):
         )
         return {"role": role_of(said), "content": text_of(said)}
 
+    def stored(self) -> dict[str, Any]:
+        """The message as it is read back: its text, and its parts if it came in parts."""
+        parts = self.content if isinstance(self.content, list) else None
+        content = self.content if isinstance(self.content, str) else None
+        return {
+            "role": self.role,
+            "content": "".join(part.text for part in parts) if parts else content,
+            "name": self.name,
+            "content_parts": [{"type": "text", "text": part.text} for part in parts or ()] or None,
+        }
+
 
 Metadata = Annotated[
     dict[
@@ -222,6 +233,8 @@ class CompletionRequest(SamplingRequest):
     prompt: str | list[str] | list[StrictInt] | list[list[StrictInt]] | None = "<|endoftext|>"
     logprobs: Annotated[StrictInt, Field(ge=0, le=5)] | None = None
     echo: StrictBool | None = None
+    max_tokens: Annotated[StrictInt, Field(ge=0)] | None = None
+    """None: 16. 0: nothing is written, for which `echo` says how likely the prompt is."""
     best_of: Annotated[StrictInt, Field(ge=1, le=20)] | None = None
 
     @model_validator(mode="after")
@@ -303,29 +316,39 @@ Included = Literal[
 """Only the last can occur here; for the others there is never anything to include."""
 
 
-class ResponseRequest(Body):
-    limited = frozenset(
-        {
-            "background", "context_management", "conversation", "moderation", "prompt", "reasoning",
-            "tools", "tool_choice", "truncation",
-        }
-    )  # fmt: skip
+class ResponseInput(Body):
+    """What a response is made from."""
+
+    limited = frozenset({"conversation", "reasoning", "tools", "tool_choice", "truncation"})
 
     model: str
     input: str | list[dict[str, Any]]
     instructions: str | None = None
+    previous_response_id: str | None = None
+    text: TextOptions | None = None
+    parallel_tool_calls: StrictBool | None = None
+
+
+class InputTokensRequest(ResponseInput):
+    """Asks only how many tokens that would be."""
+
+    limited = ResponseInput.limited | {"personality"}
+
+
+class ResponseRequest(ResponseInput):
+    limited = ResponseInput.limited | {
+        "background", "context_management", "moderation", "prompt",
+    }  # fmt: skip
+
     temperature: Annotated[StrictFloat, Field(ge=0, le=2)] | None = None
     top_p: Annotated[StrictFloat, Field(ge=0, le=1)] | None = None
     max_output_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     stream: StrictBool | None = None
     store: StrictBool | None = None
     metadata: Metadata | None = None
-    previous_response_id: str | None = None
-    text: TextOptions | None = None
     include: list[Included] | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     stream_options: ResponseStreamOptions | None = None
-    parallel_tool_calls: StrictBool | None = None
 
     @model_validator(mode="after")
     def _logprobs_are_included(self) -> Self:

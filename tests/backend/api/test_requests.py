@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import httpx2
+import openai
 import pytest
+from openai.types.fine_tuning import FineTuningJob
 
 from helpers.base import settings as settings_module
 from helpers.base.settings import BASE_MODEL
+from helpers.base.tokens import local_tokenizer
 from tests.backend.in_process import TOKEN, InstantEngine, served
 
 CHAT = {"model": BASE_MODEL, "messages": [{"role": "user", "content": "Hi"}]}
@@ -171,3 +176,175 @@ def test_what_would_be_passed_over_is_refused(http, more, param):
 def test_hyperparameters_that_nothing_reads_are_refused(http, more):
     error = refusal(http.post("/fine_tuning/jobs", json=LEAST["/fine_tuning/jobs"] | more))
     assert error["code"] in ("unsupported_parameter", "unknown_parameter")
+
+
+@pytest.fixture(scope="module")
+def openai_client(http) -> openai.OpenAI:
+    return openai.OpenAI(base_url=str(http.base_url), api_key=TOKEN, max_retries=0)
+
+
+# What is stored is read back
+
+
+def test_a_stored_response_is_read_back_with_its_input_and_deleted(openai_client):
+    responses = openai_client.responses
+    first = responses.create(model=BASE_MODEL, input="Hi", metadata={"a": "b"})
+    assert responses.retrieve(first.id) == first
+    then = responses.create(model=BASE_MODEL, input="And?", previous_response_id=first.id)
+    items = responses.input_items.list(then.id, order="asc", limit=2)
+    texts = [item.content[0].text for item in items]
+    assert texts == ["Hi", first.output_text, "And?"]
+    assert len({item.id for item in items}) == 3
+    responses.delete(first.id)
+    for gone in (lambda: responses.retrieve(first.id), lambda: responses.delete(first.id)):
+        with pytest.raises(openai.NotFoundError, match="'store'"):
+            gone()
+
+
+def test_a_reference_stands_for_the_item_it_names(openai_client):
+    responses = openai_client.responses
+    first = responses.create(model=BASE_MODEL, input="Hi")
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"type": "item_reference", "id": first.output[0].id},
+        {"role": "user", "content": "And?"},
+    ]
+    then = responses.create(model=BASE_MODEL, input=turns)
+    said = [item.content[0].text for item in responses.input_items.list(then.id, order="asc")]
+    assert said == ["Hi", "one two", "And?"]
+    assert responses.input_tokens.count(model=BASE_MODEL, input=turns).input_tokens == 3
+    with pytest.raises(openai.NotFoundError, match="msg_none"):
+        responses.create(model=BASE_MODEL, input=[{"type": "item_reference", "id": "msg_none"}])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stored_chat_is_read_back_changed_and_deleted(openai_client, stream):
+    chats = openai_client.chat.completions
+    made = chats.create(**CHAT, store=True, metadata={"n": "1"}, stream=stream)
+    key = {chunk.id for chunk in made}.pop() if stream else made.id
+    found = chats.retrieve(key)
+    assert found.choices[0].message.content == "one two"
+    assert [message.content for message in chats.messages.list(key)] == ["Hi"]
+    assert chats.update(key, metadata={"n": "2"}).metadata == {"n": "2"}
+    assert chats.delete(key).deleted
+    with pytest.raises(openai.NotFoundError):
+        chats.retrieve(key)
+
+
+def test_logprobs_of_responses_come_where_they_are_asked_for(http):
+    body = RESPONSE | {"include": ["message.output_text.logprobs"], "top_logprobs": 1}
+    part = http.post("/responses", json=body).json()["output"][0]["content"][0]
+    assert part["logprobs"][0]["bytes"] == list(b"one")
+    assert refusal(http.post("/responses", json=RESPONSE | {"top_logprobs": 1}))["param"] == (
+        "top_logprobs"
+    )
+
+
+# Uploads in parts
+
+
+def test_the_clients_helper_uploads_in_parts(openai_client, tmp_path):
+    data = bytes(range(256)) * 40
+    (tmp_path / "a.bin").write_bytes(data)
+    done = openai_client.uploads.upload_file_chunked(
+        file=tmp_path / "a.bin",
+        mime_type="application/octet-stream",
+        purpose="user_data",
+        part_size=3000,
+        md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+    )
+    assert done.status == "completed"
+    assert openai_client.files.content(done.file.id).content == data
+    with pytest.raises(openai.BadRequestError, match="completed already"):
+        openai_client.uploads.cancel(done.id)
+
+
+def test_an_upload_that_is_not_what_was_announced_makes_no_file(openai_client, http):
+    begun = openai_client.uploads.create(
+        filename="a", bytes=4, mime_type="text/plain", purpose="user_data"
+    )
+    parts = [
+        openai_client.uploads.parts.create(begun.id, data=text).id for text in (b"ab", b"cd", b"e")
+    ]
+    complete = openai_client.uploads.complete
+    for part_ids, md5 in ((parts, None), (parts[:1] * 2, None), (parts[:2], "0" * 32)):
+        with pytest.raises(openai.BadRequestError):
+            complete(begun.id, part_ids=part_ids, **({"md5": md5} if md5 else {}))
+    assert complete(begun.id, part_ids=parts[1::-1]).file.bytes == 4
+    other = openai_client.uploads.create(
+        filename="a", bytes=4, mime_type="text/plain", purpose="user_data"
+    )
+    openai_client.uploads.parts.create(other.id, data=b"abcd")
+    assert openai_client.uploads.cancel(other.id).status == "cancelled"
+    with pytest.raises(openai.BadRequestError, match="cancelled already"):
+        openai_client.uploads.parts.create(other.id, data=b"ab")
+
+
+# Jobs, addresses
+
+
+def test_a_paused_job_is_one_of_openais_to_strict_clients(openai_client):
+    row = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    data = "\n".join([json.dumps(row)] * 10).encode()
+    file = openai_client.files.create(file=("a.jsonl", data), purpose="fine-tune").id
+    jobs = openai_client.fine_tuning.jobs
+    made = jobs.create(model=BASE_MODEL, training_file=file)
+    for job in (jobs.pause(made.id), jobs.retrieve(made.id), jobs.list().data[0]):
+        FineTuningJob.model_validate(job.model_dump(), strict=False)
+        assert (job.status, job.model_extra["paused"]) == ("queued", True)
+    assert "paused" not in (jobs.resume(made.id).model_extra or {})
+    jobs.cancel(made.id)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "says"),
+    [
+        ("POST", "/images/generations", "not offered"),
+        ("POST", "/audio/speech", "not offered"),
+        ("GET", "/vector_stores", "not offered"),
+        ("POST", "/responses/compact", "Not allowed"),
+        ("GET", "/nonsense", "Invalid URL"),
+    ],
+)
+def test_what_openai_has_and_this_server_has_not_is_said_so(http, method, path, says):
+    answer = http.request(method, path, json={})
+    assert says in answer.json()["error"]["message"]
+
+
+# Scoring
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("most", [0, 1])
+def test_echo_with_logprobs_covers_the_prompt_and_offsets_the_whole_text(http, stream, most):
+    body = {"model": BASE_MODEL, "prompt": "The capital", "echo": True, "logprobs": 1}
+    answer = http.post("/completions", json=body | {"max_tokens": most, "stream": stream})
+    if stream:
+        lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
+        choices = [json.loads(line)["choices"][0] for line in lines]
+    else:
+        choices = answer.json()["choices"]
+    text = "".join(choice["text"] for choice in choices)
+    assert text == ("The capital" if most == 0 else "The capitalone two")
+    first = choices[0]["logprobs"]
+    assert (first["tokens"][0], first["token_logprobs"][0], first["top_logprobs"][0]) == (
+        "The", None, None,
+    )  # fmt: skip
+    assert first["text_offset"][:2] == [0, 3]
+    assert first["top_logprobs"][1] == {"x": -1.0}
+
+
+def test_token_ids_are_prompts_and_embedding_inputs(http):
+    body = {"model": BASE_MODEL, "echo": True, "max_tokens": 0}
+    ids = local_tokenizer().encode("The capital")
+    for prompt, texts in ((ids, ["The capital"]), ([ids, ids[:1]], ["The capital", "The"])):
+        choices = http.post("/completions", json=body | {"prompt": prompt}).json()["choices"]
+        assert [choice["text"] for choice in choices] == texts
+    assert (
+        "no token" in refusal(http.post("/completions", json=body | {"prompt": [99**9]}))["message"]
+    )
+    for given, count in (([9906, 1917], 1), ([[9906], [1917]], 2), (["a", "b"], 2)):
+        answer = http.post("/embeddings", json=LEAST["/embeddings"] | {"input": given})
+        assert len(answer.json()["data"]) == count, answer.text
+    for bad in ([-1], [[10**8]], [[]], [100256]):
+        refusal(http.post("/embeddings", json=LEAST["/embeddings"] | {"input": bad}))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Generator, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import anyio.to_thread
 from fastapi import Depends, Request
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from helpers.backend.protocol.errors import ApiError
-from helpers.backend.protocol.schemas import Metadata
+from helpers.backend.protocol.schemas import Metadata, page
 from helpers.backend.service import Service
 
 METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
@@ -34,6 +34,19 @@ ServiceOf = Annotated[Service, Depends(service_of)]
 def within(limit: int, most: int) -> int:
     """A page's length: any number may be asked for, and 1 to `most` items come."""
     return min(max(limit, 1), most)
+
+
+def part_of(
+    items: Sequence[Mapping[str, Any]], after: str | None, limit: int, order: Literal["asc", "desc"]
+) -> dict[str, Any]:
+    """A page of items that are stored together. Raises `ApiError` for an unknown `after`."""
+    ordered = list(items) if order == "asc" else list(items)[::-1]
+    if after is not None:
+        places = [place for place, item in enumerate(ordered) if item["id"] == after]
+        if not places:
+            raise ApiError(400, f"No item with id {after!r} is here.", param="after")
+        ordered = ordered[places[0] + 1 :]
+    return page(ordered[:limit], len(ordered) > limit, ends=True)
 
 
 def has_metadata(request: Request) -> Callable[[Mapping[str, Any]], bool]:

@@ -12,7 +12,7 @@ from helpers.backend.inference.embeddings import WIDTH
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import EmbeddingRequest
 from helpers.base.settings import EMBEDDING_MODEL
-from helpers.base.tokens import local_tokenizer
+from helpers.base.tokens import local_tokenizer, openai_tokenizer
 
 router = APIRouter()
 MAX_INPUTS = 2048
@@ -55,9 +55,31 @@ def embed(body: EmbeddingRequest, service: ServiceOf) -> Any:
 
 
 def _texts(body: EmbeddingRequest) -> list[str]:
-    given = [body.input] if isinstance(body.input, str) else body.input
-    if not given or not all(isinstance(text, str) and text.strip() for text in given):
-        raise ApiError(400, "Give texts that are not empty; token ids are not read.", param="input")
-    if len(given) > MAX_INPUTS:
+    """The inputs as texts. Raises `ApiError` for empty ones and too many."""
+    given = body.input
+    # A list of numbers is one text.
+    single = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
+    inputs = [given] if single else list(given)
+    if len(inputs) > MAX_INPUTS:
         raise ApiError(400, f"At most {MAX_INPUTS} texts in one request.", param="input")
-    return [str(text) for text in given]
+    texts = [one if isinstance(one, str) else _decoded(one) for one in inputs]
+    if not texts or not all(text.strip() for text in texts):
+        raise ApiError(400, "Give texts that are not empty.", param="input")
+    return texts
+
+
+def _decoded(ids: Any) -> str:
+    """The text of token ids in cl100k_base, which clients of OpenAI's embedding models send."""
+    tokenizer = openai_tokenizer("cl100k_base")
+    wrong = [token for token in ids if not 0 <= token < tokenizer.n_vocab]
+    try:
+        if not wrong:
+            return str(tokenizer.decode(list(ids)))
+    except KeyError as error:
+        wrong = [error.args[0]]
+    raise ApiError(
+        400,
+        f"{wrong[0]} is no token of cl100k_base, in which token ids are read. Send texts.",
+        param="input",
+        code="invalid_value",
+    )

@@ -9,16 +9,22 @@ from fastapi import Request as HttpRequest
 
 from helpers.backend.api.routes.common import ServiceOf, has_metadata, within
 from helpers.backend.protocol.schemas import JobRequest, page
-from helpers.backend.storage.store import public
+from helpers.backend.storage.store import Document, public
 
 router = APIRouter()
 MOST = 1000
 """Items on one page of a list."""
 
 
+def shown(job: Document) -> Document:
+    """A job as clients know it: to OpenAI's, one that is paused waits in the queue."""
+    paused = job["status"] == "paused"
+    return public(job) | ({"status": "queued", "paused": True} if paused else {})
+
+
 @router.post("/v1/fine_tuning/jobs")
 def create(body: JobRequest, service: ServiceOf) -> Any:
-    return public(service.training.create(body))
+    return shown(service.training.create(body))
 
 
 @router.get("/v1/fine_tuning/jobs")
@@ -31,27 +37,27 @@ def list_jobs(
     found, more = service.store.list(
         "job", after=after, limit=within(limit, MOST), keep=has_metadata(request)
     )
-    return page([public(job) for job in found], more)
+    return page([shown(job) for job in found], more)
 
 
 @router.get("/v1/fine_tuning/jobs/{job_id}")
 def retrieve(job_id: str, service: ServiceOf) -> Any:
-    return public(service.jobs.get(job_id))
+    return shown(service.jobs.get(job_id))
 
 
 @router.post("/v1/fine_tuning/jobs/{job_id}/cancel")
 def cancel(job_id: str, service: ServiceOf) -> Any:
-    return public(service.jobs.cancel(job_id))
+    return shown(service.jobs.cancel(job_id))
 
 
 @router.post("/v1/fine_tuning/jobs/{job_id}/pause")
 def pause(job_id: str, service: ServiceOf) -> Any:
-    return public(service.jobs.pause(job_id))
+    return shown(service.jobs.pause(job_id))
 
 
 @router.post("/v1/fine_tuning/jobs/{job_id}/resume")
 def resume(job_id: str, service: ServiceOf) -> Any:
-    return public(service.jobs.resume(job_id))
+    return shown(service.jobs.resume(job_id))
 
 
 @router.get("/v1/fine_tuning/jobs/{job_id}/events")
