@@ -116,10 +116,6 @@ class Catalog:
         """The price of asking a fine-tune on a model."""
         return _find(self.tuned_inference, model)
 
-    def embedding_price(self, model: str) -> Price | None:
-        """The price of embedding texts."""
-        return _find(self.embeddings, model)
-
     def closed(self, today: dt.date) -> tuple[Closing, ...]:
         """What has ended by a day."""
         return tuple(closing for closing in self.closings if closing.date <= today)

@@ -9,6 +9,7 @@ itself, see `helpers.backend.inference.embeddings`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,11 @@ BATCH = 256
 """Texts in one request."""
 SHORT = 100
 """Characters of a text that every model reads: if it is refused, that is for another reason."""
+PART = 1_000
+"""Most characters of the parts of a refused text: cutting it at once saves many refusals."""
+LONG_RUN = re.compile(r"\S{200}(?=\S)")
+"""Letters without a blank that are no word of any model. Some tokenizers take a time that grows
+with the square of such a run: minutes for 60,000 letters."""
 TOO_LARGE = (400, 413, 422)
 """What endpoints say of a text, or of a request, that is longer than they read."""
 
@@ -48,7 +54,7 @@ class ClientEmbedder:
     name: str
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        clean = [well_formed(text) for text in texts]
+        clean = [LONG_RUN.sub(r"\g<0> ", well_formed(text)) for text in texts]
         starts = range(0, len(clean), BATCH)
         rows = [row for start in starts for row in self._rows(clean[start : start + BATCH])]
         return unit(np.array(rows, dtype=np.float32).reshape(len(texts), -1))
@@ -65,14 +71,18 @@ class ClientEmbedder:
         else:
             return [np.array(item.embedding, dtype=np.float32) for item in reply.data]
         if len(texts) == 1:
-            return [self._mean_of_halves(texts[0])]
+            return [self._mean_of_parts(texts[0])]
         middle = len(texts) // 2
         return self._rows(texts[:middle]) + self._rows(texts[middle:])
 
-    def _mean_of_halves(self, text: str) -> np.ndarray:
-        halves = in_two(text)
-        vectors = [unit(self._rows([half])[0]) * len(half) for half in halves]
-        return unit(np.sum(vectors, axis=0))
+    def _mean_of_parts(self, text: str) -> np.ndarray:
+        parts = [text]
+        while len(parts[0]) == len(text) or len(max(parts, key=len)) > PART:
+            parts = [half for part in parts for half in in_two(part)]
+        starts = range(0, len(parts), BATCH)
+        rows = [row for start in starts for row in self._rows(parts[start : start + BATCH])]
+        lengths = np.array([[len(part)] for part in parts])
+        return unit((unit(np.array(rows)) * lengths).sum(axis=0))
 
 
 def well_formed(text: str) -> str:

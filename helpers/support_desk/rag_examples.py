@@ -4,9 +4,9 @@ For: retrieval-aware fine-tuning. The user message holds notes in the form of
 `helpers.rag.prompts.with_notes`: the article that answers among others, with its numbers changed
 anew in each example, so that only reading the note gives the answer (after RAFT, Zhang et al.
 2024). Where no note answers, the right answer is to decline. Not for: finding the notes;
-questions without notes, see `asked`.
+questions without notes, see `labelled_questions`.
 
-    made = noted(questions, articles, neighbours, seed=42)
+    made = rag_examples_of(questions, articles, neighbours, seed=42)
     made[0].example["messages"]
 """
 
@@ -70,36 +70,26 @@ def rag_examples_of(
     """
     known = {article.id: article for article in articles}
     rng = random.Random(seed)
-    return [
-        _one(one, known, near, rules or {}, notes, unanswered, rng)
-        for one, near in zip(asked, neighbours, strict=True)
-    ]
+    found = []
+    for one, near in zip(asked, neighbours, strict=True):
+        others = [name for name in near if name not in one.articles and name in known]
+        answerable = bool(one.articles) and rng.random() >= unanswered
+        names = _placed(one.articles, near, notes) if answerable else others[:notes]
+        answer = one.answer if answerable or not one.articles else DECLINE
+        shown = [known[name] for name in names]
+        changed = answerable and rng.random() < CHANGED
+        if changed:
+            shown, answer = _reworded(shown, answer, rules or {}, rng)
+            shown, answer = _renumbered(shown, answer, rng)
+        found.append(
+            RagExample(_example(one.question, shown, answer), tuple(names), answerable, changed)
+        )
+    return found
 
 
-def _one(
-    asked: LabelledQuestion,
-    known: Mapping[str, Article],
-    near: Sequence[str],
-    rules: Rules,
-    notes: int,
-    unanswered: float,
-    rng: random.Random,
-) -> RagExample:
-    others = [name for name in near if name not in asked.articles and name in known]
-    answerable = bool(asked.articles) and rng.random() >= unanswered
-    names = _placed(asked.articles, near, notes) if answerable else others[:notes]
-    answer = asked.answer if answerable or not asked.articles else DECLINE
-    shown = [known[name] for name in names]
-    changed = False
-    if answerable and rng.random() < CHANGED:
-        shown, answer = _reworded(shown, answer, rules, rng)
-        shown, answer = _renumbered(shown, answer, rng)
-        changed = True
-    messages = with_notes(
-        asked.question, [article_note(article) for article in shown], system=SYSTEM
-    )
-    example = {"messages": [*messages, {"role": "assistant", "content": answer}]}
-    return RagExample(example, tuple(names), answerable, changed)
+def _example(question: str, shown: Sequence[Article], answer: str) -> dict[str, Any]:
+    prompt = with_notes(question, [article_note(article) for article in shown], system=SYSTEM)
+    return {"messages": [*prompt, {"role": "assistant", "content": answer}]}
 
 
 def _placed(right: Sequence[str], near: Sequence[str], notes: int) -> list[str]:

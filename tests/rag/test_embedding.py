@@ -78,3 +78,10 @@ def test_half_a_surrogate_pair_is_sent_as_a_question_mark():
     endpoint = Endpoint()
     embedder(endpoint)(["late \ud83d fee"])
     assert endpoint.requests == [["late ? fee"]]
+
+
+def test_a_long_run_of_letters_is_divided_by_blanks():
+    endpoint = Endpoint()
+    embedder(endpoint)(["x" * 30_000, "a short text"])
+    assert endpoint.requests[0][1] == "a short text"
+    assert max(len(word) for text in endpoint.requests[0] for word in text.split()) == 200

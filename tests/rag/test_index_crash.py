@@ -75,7 +75,7 @@ def write_without_end(folder):
 
 def started(call):
     return subprocess.Popen(
-        [sys.executable, "-c", f"import tests.test_index_crash as t; t.{call}"],
+        [sys.executable, "-c", f"import tests.rag.test_index_crash as t; t.{call}"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
