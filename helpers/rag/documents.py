@@ -40,6 +40,8 @@ class Article:
     effective: dt.date = NO_DATE
     """The day from which it holds."""
     product: str = ""
+    source: str = field(default="", repr=False, compare=False)
+    """The whole file, header and all, as it was read."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def parse_article(source: str) -> Article:
         text=source[match.end() :].strip(),
         effective=dt.date.fromisoformat(day) if day else NO_DATE,
         product=header.get("product", ""),
+        source=source,
     )
 
 

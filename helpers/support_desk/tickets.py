@@ -10,7 +10,7 @@ steps make. Not for: your own table, see `helpers.datasets.pipeline`.
 
 from __future__ import annotations
 
-import re
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from helpers.datasets.cleaning import steps
 from helpers.datasets.cleaning.run import CleaningResult, Step, StepOutcome, run
 from helpers.datasets.frame import ANSWER, QUESTION, full_texts
 from helpers.datasets.splitting import split
+from helpers.rag.documents import load_articles, parse_article
 from helpers.support_desk.desk import KEEP, chat
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
 SEED, VALIDATION, TOO_FEW, LONGEST = 42, 0.13, 5, 40
 TEXT_STEPS = 7
 """How many of the steps change texts only; the labelled tickets go through these."""
-UPDATE = ".v2.md"
-"""How the file of a later version of an article ends."""
-_TITLE = re.compile(r"^title: *(.+?) *$", re.MULTILINE)
+ANSWERED = dt.date(2026, 8, 31)
+"""The day on which the last ticket was answered."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,10 @@ def load(folder: Path, *, tickets: str = "tickets_raw.csv") -> Desk:
 
 
 def articles(folder: Path, *, updated: bool = False) -> dict[str, str]:
-    """Text of each article by id; with `updated`, the newest version of each."""
-    found = {}
-    for path in sorted(folder.glob("*.md")):
-        newer = path.name.endswith(UPDATE)
-        if updated or not newer:
-            name = path.name.removesuffix(UPDATE if newer else ".md")
-            if newer or name not in found:
-                found[name] = path.read_text(encoding="utf-8")
-    return found
+    """Text of each article with its header, by id: as it was when the tickets were answered, or
+    with `updated` its newest version."""
+    found = load_articles(folder, on=None if updated else ANSWERED)
+    return {article.id: article.source for article in found}
 
 
 def greetings() -> Step:
@@ -106,8 +101,8 @@ def straight_quotes() -> Step:
 
 
 def titles(known: Mapping[str, str]) -> dict[str, str]:
-    """Title of each article, from its front matter."""
-    return {name: match[1] for name, text in known.items() if (match := _TITLE.search(text))}
+    """Title of each article, from its header."""
+    return {name: parse_article(text).title for name, text in known.items()}
 
 
 def topic_first(known: Mapping[str, str]) -> Step:

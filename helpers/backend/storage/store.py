@@ -96,11 +96,6 @@ class Store:
                 (kind, kind, most),
             )
 
-    def delete_children(self, kind: Kind, parent: str) -> None:
-        """Remove all documents of a kind that belong to `parent`."""
-        with self._lock, self._db:
-            self._db.execute("DELETE FROM documents WHERE kind = ? AND parent = ?", (kind, parent))
-
     def list(
         self,
         kind: Kind,
