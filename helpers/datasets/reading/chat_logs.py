@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from helpers.datasets.reading.source import Reject, Row
+from helpers.datasets.reading.speakers import role_of
 
 _HALVES = r"[ap]\.? ?m\.?|上午|下午|午前|午後|오전|오후|π\.?μ\.?|μ\.?μ\.?"
 _DAY = r"\d{1,4}[./\-年년] ?\d{1,2}[./\-月월] ?\d{1,4}[日일]?\.?"
@@ -113,9 +114,10 @@ def _transcript(lines: Sequence[str], head: Sequence[str]) -> ChatLog | None:
     """ "Name: text" on most lines, by two to six speakers."""
     found = [match["name"] for line in head if (match := _TRANSCRIPT.match(line))]
     names = Counter(found)
-    if len(found) < _MOST * len(head) or not 1 < len(names) < 7 or len(head) < 2:
+    if len(found) < _MOST * len(head) or not 1 < len(names) < 7 or not _TRANSCRIPT.match(head[0]):
         return None
-    if max(names.values()) < 2 and len(head) > 3:
+    # Two lines with a colon are no talk, unless customer and agent say them.
+    if sum(count > 1 for count in names.values()) < 2 and not all(map(role_of, names)):
         return None
     rows: list[tuple[int, Row]] = []
     rejected: list[Reject] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from helpers.datasets.reading.source import words
 
@@ -76,12 +77,19 @@ _NAME_WORDS = 4
 _SENTENCE = re.compile(r"[.?!]\s|[.?!]$|\S+(?:\s+\S+){5,}")
 
 
+_USUAL = {
+    meaning: {name: place for place, name in reversed([*enumerate(names.split("|"))])}
+    for meaning, names in NAMES.items()
+}
+
+
+@lru_cache(maxsize=20_000)
 def rank(meaning: str, name: str) -> int | None:
     """Place of a name in the list of a meaning's usual names; None if it is not there."""
-    usual = NAMES[meaning].split("|")
+    usual = _USUAL[meaning]
     plain = plain_name(name)
     if plain in usual:
-        return usual.index(plain)
+        return usual[plain]
     # The last part of a name with dots, which objects inside each other have.
     last = plain_name(name.rpartition(".")[2])
     words = plain.split()
@@ -92,12 +100,12 @@ def rank(meaning: str, name: str) -> int | None:
     if meaning in ("question", "answer", "body", "subject", "text") and _ABOUT & set(words):
         return _rank_of_speaker(meaning, words, len(usual))
     if last != plain and last in usual:
-        return usual.index(last) + 1
+        return usual[last] + 1
     if words[-1] in _WORDS.get(meaning, ()) or words[0] in _WORDS.get(meaning, ()):
         return len(usual)
     if words[-1].endswith(_ENDINGS.get(meaning, ("\0",))):
         return len(usual)
-    if len(words) > 1 and meaning in ("body", "subject") and words[-1] in usual[:2]:
+    if len(words) > 1 and meaning in ("body", "subject") and words[-1] in [*usual][-2:]:
         return len(usual)
     return _rank_of_speaker(meaning, words, len(usual))
 
@@ -110,6 +118,7 @@ def _rank_of_speaker(meaning: str, words: Sequence[str], rank: int) -> int | Non
     return rank if speakers & set(words[:-1]) else None
 
 
+@lru_cache(maxsize=20_000)
 def plain_name(name: str) -> str:
     """A name without case and punctuation, its words with one blank between."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)

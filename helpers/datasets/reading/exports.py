@@ -177,7 +177,8 @@ def _opened(source: SourceTable, lists: Sequence[str]) -> RecognisedExport:
                 rows.append((number, row))
     columns = tuple(dict.fromkeys(key for _, row in rows for key in row))
     timed = any(row.get("time") for _, row in rows)
-    grouped = not chat or any(not _chatty(item) for _, o in source.rows for item in o[lists[0]])
+    endless = [_chatty(item) for _, outer in source.rows for item in outer.get(lists[0]) or []]
+    grouped = not chat or 2 * sum(endless) < len(endless)
     note = f"read as messages of {len(source.rows)} conversations, found in {lists[0]!r}"
     left = (f"{branches} answers of abandoned branches are not read",) if branches else ()
     made = replace(
@@ -349,7 +350,8 @@ def threaded(values: list[Any]) -> list[Any]:
 
 def _is_message(item: Mapping[str, Any]) -> bool:
     people = [key for key in _PEOPLE if isinstance(item.get(key), dict)]
-    told = bool(people) or isinstance(item.get("senders"), list)
+    flagged = isinstance(item.get("is_inbound"), bool)
+    told = bool(people) or isinstance(item.get("senders"), list) or flagged
     return told and any(isinstance(item.get(key), str | list) for key in _TEXTS)
 
 

@@ -42,7 +42,10 @@ _OTHERS = words(
     "cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 koi8_r shift_jis euc_jp gb18030 big5 euc_kr"
 )
 """Encodings that are tried where Windows-1252 makes no words."""
-_NO_WORDS = re.compile(r"[^\W\d_a-zA-Z]{4,}|(?<=[a-zA-Z])[\u00a1-\u00bf](?=[a-zA-Z])")
+_NO_WORDS = re.compile(
+    r"[^\W\d_a-zA-Z]{4,}|(?<=[^\W\d_])[\u00a1-\u00bf](?=[^\W\d_])|(?<![^\W_])[³¹¯¼¾£¥](?=[a-zß-ÿ])"
+)
+"""Four foreign letters in a row, or signs inside words."""
 _LINE_END = re.compile(r"(?:\\r)?\\n")
 _PATH = re.compile(r"[A-Za-z]:\\|\\\\|\$")
 _ESCAPED = re.compile(r'\\(["\\])')
@@ -172,7 +175,8 @@ def _other_letters(data: bytes) -> str:
     western = data.decode("cp1252", "replace")
     odd = sum(len(run) for run in _NO_WORDS.findall(western))
     foreign = sum(letter > "\x7f" for letter in western)
-    if not foreign or odd < 0.25 * foreign:
+    none = western.count("\ufffd")
+    if not foreign or (odd < 0.15 * foreign and none < 0.05 * foreign):
         return ""
     from charset_normalizer import from_bytes
 

@@ -113,3 +113,19 @@ def test_what_is_no_workbook_says_so(tmp_path: Path, data: bytes) -> None:
 def test_an_empty_workbook_has_no_rows(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no rows"):
         read_source(saved(tmp_path, lambda book: None))
+
+
+def test_cells_come_as_the_sheet_shows_them(tmp_path: Path) -> None:
+    def fill(book: Any) -> None:
+        sheet = book.active
+        append(sheet, ("question", "answer"), ("a", 0.25), ("b", 42), ("c", 9.5), ("d", 5))
+        append(sheet, ("e", "One._x000D_\nTwo."))
+        for cell, form in {"B2": "0 %", "B3": "00000", "B4": '"€"0.00', "B5": "[>3]0;0"}.items():
+            sheet[cell].number_format = form
+
+    source = read_source(saved(tmp_path, fill))
+    answers = [row["answer"] for _, row in source.rows]
+    assert answers == ["25 %", "00042", "€9.50", "5", "One.\nTwo."]
+    assert source.notes == (
+        "the format '[>3]0;0' is not understood, the bare value is taken, as in cell B5",
+    )

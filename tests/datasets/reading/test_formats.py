@@ -197,3 +197,42 @@ def test_longer_names_are_understood_by_their_last_word() -> None:
 def test_rows_may_end_as_on_any_system(tmp_path: Path, ending: str) -> None:
     text = ending.join(["question,answer", '"Hi, you",Hello', "Bye,Bye", ""])
     assert len(read_source(written(tmp_path, "a.csv", text)).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (
+            "pytanie;odpowiedź\nGdzie jest moja paczka?;Paczka będzie doręczona, łóżko też.\n",
+            "cp1250",
+        ),
+        ("вопрос;ответ\nГде моя посылка?;Она придёт завтра.\n", "cp1251"),
+        ("вопрос;ответ\nГде моя посылка?;Она придёт завтра.\n", "koi8_r"),
+        ("質問,回答\n荷物はどこですか？,明日届きます。\n", "shift_jis"),
+        ("问题,答案\n我的包裹在哪里？,明天送达。\n", "gb18030"),
+        ("question,answer\ncrème brûlée?,costs £3.80\n", "cp1252"),
+        ("q,a\nWhat’s the price?,It’s 5 €\n", "cp1252"),
+        ("pregunta,respuesta\n¿Dónde está mi pedido?,Llegará mañana.\n", "cp1252"),
+    ],
+)
+def test_letters_of_other_scripts_are_read_and_western_ones_stay(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == (text, encoding)
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        (
+            'q,a\n"Why \\"no signal\\"?","Press \\"ok\\", wait."\n',
+            ['Why "no signal"?', 'Press "ok", wait.'],
+        ),
+        ('q;a\n"a\\\\b \\"c\\"";d\n', ['a\\b "c"', "d"]),
+        ('q,a\n"In C:\\new\\",b\n', ["In C:\\new\\", "b"]),
+        ("q,a\nx,Open it.\\nWait.\n", ["x", "Open it.\nWait."]),
+        ("q,a\nx,C:\\new\\name\n", ["x", "C:\\new\\name"]),
+    ],
+)
+def test_escapes_are_read_and_paths_stay(tmp_path: Path, text: str, cells: list[str]) -> None:
+    source = read_source(written(tmp_path, "a.csv", text))
+    assert list(source.rows[0][1].values()) == cells
+    assert bool(source.notes) == ("C:" not in text)
