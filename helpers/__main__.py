@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     serve = verbs.add_parser("serve", help="run the API server alone, until Ctrl-C")
     serve.add_argument("--port", type=int, help="port (default: a free one)")
     serve.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
+    serve.add_argument("--model", metavar="FOLDER", help="answer as a capstone's best method did")
 
     doctor = verbs.add_parser("doctor", help="say what is installed, who answers, what would fail")
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")

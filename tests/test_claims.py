@@ -213,10 +213,8 @@ def capstone_facts():
     return {m: float(r.column("facts", kind="with facts").mean()) for m, r in reports.items()}
 
 
-def test_in_the_capstone_only_a_lookup_brings_facts_that_no_training_saw():
-    facts = capstone_facts()
-    looked_up = max(facts[monthly.RETRIEVAL], facts[monthly.BOTH])
-    assert looked_up > max(facts[monthly.BASE], facts[monthly.FEW_SHOT], facts[monthly.TUNED])
+def test_in_the_capstone_hardly_a_fact_is_stated_that_no_training_row_holds():
+    assert max(capstone_facts().values()) < 0.5
 
 
 def steps(suffix):

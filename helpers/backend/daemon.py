@@ -160,11 +160,13 @@ def serve(
     idle_seconds: float | None = None,
     own_log: bool = True,
     announce: Callable[[str], None] = lambda _: None,
+    adopt: Callable[[Service], None] | None = None,
 ) -> None:
     """Run the server in this process until it is interrupted; `announce` gets its address.
 
     `own_log`: write what goes wrong to the log file as well, for one that was started by hand;
-    what one in the background says stands there already. Raises `BackendError` if another
+    what one in the background says stands there already. `adopt` may give the service further
+    models before the first request is taken. Raises `BackendError` if another
     server works on this state folder.
     """
     # Before llama.cpp is loaded, which reads it then. The trainer inherits it, and is as fast.
@@ -180,6 +182,8 @@ def serve(
         write_text(address, json.dumps({"url": url, "pid": os.getpid()}))
         try:
             app = _app(settings, host)
+            if adopt:
+                adopt(app.state.service)
             config = uvicorn.Config(
                 app, log_level="warning", access_log=False, timeout_graceful_shutdown=2
             )

@@ -38,6 +38,15 @@ def counted(what: str) -> Iterator[Tell]:
         handle.update(shown(""), raw=True)
 
 
+def note(text: str) -> None:
+    """A line that stays under the cell; outside a notebook, nothing is shown."""
+    if not in_a_kernel() or settings.load().headless:
+        return
+    from IPython.display import display
+
+    display({"text/html": f"<p>{escape(text)}</p>", "text/plain": text}, raw=True)
+
+
 def in_a_kernel() -> bool:
     """Whether this is a notebook's process, and not a terminal's or a test's."""
     ipython = sys.modules.get("IPython")

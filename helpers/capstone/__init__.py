@@ -3,13 +3,15 @@
     done = run(connect(), "my_table.csv", "out", system="You answer customers.")
     done.table()
     verdict(done)
+    advice(done)
 
-Not for: a decision on few questions; the intervals say how little eight answers tell.
+Not for: a decision on few questions; the report says how many it would take.
 """
 
 from helpers.base.facade import offer
 
 __all__ = [
+    "advice",
     "run",
     "verdict",
 ]
@@ -17,7 +19,8 @@ __all__ = [
 __getattr__, __dir__ = offer(
     __name__,
     {
-        "run": "methods:run",
-        "verdict": "html_report:verdict",
+        "advice": "ranking:advice",
+        "run": "experiment:run",
+        "verdict": "ranking:verdict",
     },
 )

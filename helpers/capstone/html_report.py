@@ -1,77 +1,216 @@
 """The capstone's report: one HTML page without outside parts.
 
 For: reading and passing on what the methods said to the held-out questions. Not for:
-measuring anything; it shows what `helpers.capstone.methods.run` found.
+measuring anything; it shows what `helpers.capstone.experiment.run` found.
 
     Path("report.html").write_text(whole(done))
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from html import escape
 from typing import TYPE_CHECKING
 
-from helpers.costs.monthly import BASE
+from helpers.capstone.methods import WITH_TRAINING
+from helpers.capstone.ranking import Ranking, advice, explained, verdict
+from helpers.capstone.scoring import OTHER, confusion
 from helpers.datasets import html_report
-from helpers.evaluation.statistics import compare, interval
 
 if TYPE_CHECKING:
-    from helpers.capstone.methods import CapstoneResult
+    from helpers.capstone.result import CapstoneResult
 
-CHECKABLE = "with facts"
+SHOWN = 40
+"""Questions whose answers are shown; all stand in the results' files."""
+WIDE = 25
+"""Labels up to which the whole table of confusions is shown."""
+TEXT = 600
+"""Letters of an answer that are shown."""
+_STYLE = """<style>
+.verdict { border-left: 4px solid #2a6; background: #f3faf6; padding: 0.75rem 1rem; margin: 1rem 0 }
+.scores td:nth-child(n+2), .scores th:nth-child(n+2) { text-align: right; white-space: nowrap }
+.scroll { overflow-x: auto }
+.answers { margin: 0 0 1.5rem; border-top: 1px solid #ccc; padding-top: 0.75rem }
+.answers dl { display: grid; grid-template-columns: 11rem 1fr; gap: 0.25rem 1rem; margin: 0 }
+.answers dt { color: #555 }
+.answers dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }
+.answers .right { font-weight: 600 }
+.cut { color: #a40; font-size: 0.85em }
+td.hit { background: #dff2e6 } td.miss { background: #fbe9e2 }
+svg text { font: 13px system-ui, sans-serif; fill: #222 }
+</style>"""
 
 
 def whole(done: CapstoneResult) -> str:
     """A complete page: verdict, scores, tests, answers, lineage, and the dataset's own report."""
-    version = done.prepared.version
-    content = f"<p>{verdict(done)}</p>{_scores(done)}{_tests(done)}{_answers(done)}{_lineage(done)}"
-    return html_report.document(
-        f"{version.name}: every method on your own data",
-        f"{content}<hr>{html_report.body(done.prepared)}",
-    )
+    parts = [
+        _STYLE,
+        f'<div class="verdict"><strong>Verdict.</strong> {escape(verdict(done))}</div>',
+        f"<p>The score that carries the verdict is {escape(explained(done.ranking))}.</p>",
+        _chart(done.ranking),
+        _scores(done),
+        _conditions(done),
+        _tests(done.ranking),
+        _recommendation(done),
+        _confusions(done),
+        _answers(done),
+        _lineage(done),
+        f"<hr><h1>The dataset</h1>{html_report.body(done.prepared)}",
+    ]
+    name = done.prepared.version.name
+    return html_report.document(f"{name}: every method on your own data", "".join(parts))
 
 
-def verdict(done: CapstoneResult) -> str:
-    """The best method on the facts, and how sure that is, in two or three sentences."""
-    scores = {name: report.column("facts", kind=CHECKABLE) for name, report in done.reports.items()}
-    best = max(scores, key=lambda name: float(scores[name].mean()))
-    found = interval(scores[best])
-    text = (
-        f"Most facts come from {best}: {found} of them on {found.n} held-out questions. "
-        f"{done.within_reach:.0%} of the held-out facts stand in some training answer; "
-        "the others no training on this table can teach, and only a lookup can bring them."
+def _chart(found: Ranking) -> str:
+    """Means with their intervals, best first, on a scale from 0 to 1."""
+    left, width, step = 190, 460, 28
+    rows = []
+    for place, (name, value) in enumerate(found.means.items()):
+        y = 24 + place * step
+        low, middle, high = (left + width * x for x in (value.low, value.mean, value.high))
+        rows.append(
+            f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{escape(name)}</text>'
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="#2a6" '
+            f'stroke-width="3"/><circle cx="{middle:.1f}" cy="{y}" r="5" fill="#174"/>'
+            f'<text x="{left + width + 14}" y="{y + 4}">{value.mean:.2f}</text>'
+        )
+    bottom = 24 + len(rows) * step
+    ticks = "".join(
+        f'<line x1="{left + width * x / 4}" x2="{left + width * x / 4}" y1="8" y2="{bottom - 10}" '
+        f'stroke="#e2e2e2"/><text x="{left + width * x / 4}" y="{bottom + 6}" '
+        f'text-anchor="middle">{x / 4:g}</text>'
+        for x in range(5)
     )
-    if best == BASE:
-        return f"{text} No method beats the plain base model."
-    return f"{text} Against the plain base model, p = {compare(scores[BASE], scores[best]).p:.3f}."
+    words = ", ".join(f"{name} {value.mean:.2f}" for name, value in found.means.items())
+    return (
+        f'<svg role="img" aria-label="{escape(found.yardstick)} by method: {escape(words)}" '
+        f'viewBox="0 0 {left + width + 60} {bottom + 14}" width="100%" style="max-width:46rem">'
+        f"{ticks}{''.join(rows)}</svg>"
+    )
 
 
 def _scores(done: CapstoneResult) -> str:
     table = done.table()
     rows = [(name, *row) for name, row in zip(table.index, table.to_numpy(), strict=True)]
-    return html_report.section("Scores with 95% intervals", ("method", *table.columns), rows)
+    title = "Scores with 95% intervals"
+    shown = html_report.section(title, ("method", *table.columns), rows)
+    return f'<div class="scores scroll">{shown}</div>'
 
 
-def _tests(done: CapstoneResult) -> str:
-    base = done.reports[BASE].column("facts", kind=CHECKABLE)
-    rows = []
-    for name, report in done.reports.items():
-        if name != BASE:
-            found = compare(base, report.column("facts", kind=CHECKABLE))
-            rows.append((name, found.difference, f"{found.p:.3f}"))
-    head = ("method", "facts more than base", "p (paired)")
-    return html_report.section("Against the base model, question by question", head, rows)
+def _conditions(done: CapstoneResult) -> str:
+    """What a sceptic asks first: what was looked up, how long answers could be, the time."""
+    cut = {name: number for name, number in done.cut.items() if number}
+    told = ", ".join(f"{name} {number}" for name, number in cut.items()) or "none"
+    lines = [
+        f"Looked up could be {done.store}. No held-out answer is in the store or in an example.",
+        f"An answer could have {done.max_tokens} tokens, by the table's own; cut there: {told}.",
+        f"The model was {done.tuned}.",
+        f"Time: {done.estimate}.",
+        *done.notes,
+    ]
+    if len(set(done.talks)) < len(done.talks):
+        lines.append(
+            f"All {len(done.talks)} answers of {len(set(done.talks))} held-out conversations are "
+            "scored; those of one conversation count together as one."
+        )
+    return f"<h2>Conditions</h2>{_list(lines)}"
+
+
+def _tests(found: Ranking) -> str:
+    rows = [(pair.better, pair.worse, str(pair)) for pair in found.pairs]
+    note = (
+        f"<p>Paired on {found.questions} questions, by random signs; {len(found.pairs)} p-values "
+        "corrected together (Holm). A pair below 0.05 is decided.</p>"
+    )
+    head = ("higher", "lower", "difference with 95% interval, p")
+    return html_report.section("Every method against every other", head, rows, note)
+
+
+def _recommendation(done: CapstoneResult) -> str:
+    return f"<h2>What follows</h2>{advice(done)._repr_html_()}"
+
+
+def _confusions(done: CapstoneResult) -> str:
+    """For label tables: right labels against given ones, of the best method."""
+    if not done.labels:
+        return ""
+    rows = done.reports[done.ranking.best].rows
+    targets, outputs = ([row[key] for row in rows] for key in ("target", "answer"))
+    counts = confusion(targets, outputs, done.labels)
+    title = f"Confusions of {done.ranking.best}"
+    names = sorted({right for right, _ in counts} | {said for _, said in counts} - {OTHER})
+    if len(names) > WIDE:
+        wrong = sorted(
+            ((n, *pair) for pair, n in counts.items() if pair[0] != pair[1]), reverse=True
+        )
+        most = [(right, said, n) for n, right, said in wrong[:SHOWN]]
+        return html_report.section(title, ("right label", "answered", "times"), most)
+    columns = [*names, OTHER] if any(said == OTHER for _, said in counts) else names
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("right \\ answered", *columns))
+    body = "".join(
+        f"<tr><th>{escape(right)}</th>"
+        + "".join(_count(counts.get((right, said), 0), right == said) for said in columns)
+        + "</tr>"
+        for right in names
+    )
+    table = f"<table><tr>{head}</tr>{body}</table>"
+    return f'<h2>{escape(title)}</h2><div class="scroll">{table}</div>'
+
+
+def _count(number: int, right: bool) -> str:
+    kind = "hit" if right else "miss"
+    return f'<td class="{kind}">{number}</td>' if number else "<td></td>"
 
 
 def _answers(done: CapstoneResult) -> str:
     names = list(done.reports)
-    rows = [
-        (one[0]["question"], one[0]["target"], *(row["answer"] for row in one))
-        for one in zip(*(report.rows for report in done.reports.values()), strict=True)
+    every = list(zip(*(report.rows for report in done.reports.values()), strict=True))
+    parts = [_answer(dict(zip(names, rows, strict=True)), done) for rows in every[:SHOWN]]
+    more = len(every) - len(parts)
+    note = f"<p>{more} more stand in the files of the folder <code>results</code>.</p>"
+    return f"<h2>Every answer</h2>{''.join(parts)}{note if more > 0 else ''}"
+
+
+def _answer(rows: dict[str, dict[str, object]], done: CapstoneResult) -> str:
+    first = next(iter(rows.values()))
+    lines = [
+        _line("question", _shown(first["question"])),
+        _line("right answer", _shown(first["target"]), kind="right"),
+        *(
+            _line(name, _shown(row["answer"]) + _marks(row, done.ranking.yardstick))
+            for name, row in rows.items()
+        ),
     ]
-    return html_report.section("Every answer", ("question", "right answer", *names), rows)
+    return f'<div class="answers"><dl>{"".join(lines)}</dl></div>'
+
+
+def _line(name: str, text: str, *, kind: str = "") -> str:
+    return f'<dt>{escape(name)}</dt><dd class="{kind}">{text}</dd>'
+
+
+def _shown(text: object) -> str:
+    words = str(text)
+    return escape(words if len(words) <= TEXT else f"{words[:TEXT]}…")
+
+
+def _marks(row: dict[str, object], yardstick: str) -> str:
+    value = row[yardstick]
+    score = "" if value is None else f' <span class="cut">[{float(str(value)):.2f}]</span>'
+    return score + (' <span class="cut">(cut)</span>' if row["cut"] else "")
 
 
 def _lineage(done: CapstoneResult) -> str:
     version = done.prepared.version
-    rows = [(version.sha256[:16], version.created, done.model)]
-    return html_report.section("Lineage", ("dataset (SHA-256)", "made", "tuned model"), rows)
+    rows = [
+        ("dataset (SHA-256)", version.sha256[:16]),
+        ("made", version.created),
+        ("tuned model", done.model),
+        ("best method, to take away", f"{done.model_folder.name}/ ({done.ranking.best})"),
+    ]
+    if done.ranking.best not in WITH_TRAINING:
+        rows.append(("note", "the best method does not need the tuned model"))
+    return html_report.section("Lineage", ("what", "which"), rows)
+
+
+def _list(lines: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"

@@ -1,255 +1,103 @@
-"""Your own table through every method of the course, with a report.
+"""How each method asks: the one form of its prompt, in training, in the proof and when served.
 
-For: the end of notebook 07. A CSV or Excel file becomes a dataset, part of it is held out,
-a small model is trained, and five methods answer the held-out questions. Not for: a
-decision on few questions; the intervals say how little eight answers tell.
+For: messages of a talk in, messages for a model out. Not for: finding the notes and examples,
+see `helpers.capstone.lookup`; answers without a model, see `helpers.capstone.baselines`.
 
-    done = run(course, "data/examples/pool_questions.csv", state / "capstone")
-    done.table()
-    done.report_file
+    form = PromptForm("You answer customers.")
+    form.looked_up(talk, notes)
+    form.few_shot(talk, examples)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from helpers.base import files, jsonl
-from helpers.base.errors import DataError
-from helpers.capstone import html_report
-from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
-from helpers.datasets.checkable_facts import facts
-from helpers.datasets.pipeline import PreparedDataset, prepare
-from helpers.evaluation.grading import EvaluationReport, Messages, ask, grade
-from helpers.evaluation.leaderboard import seconds
-from helpers.evaluation.results import save_result
-from helpers.evaluation.scorers import Sample, Score, chrf
-from helpers.evaluation.statistics import interval
-from helpers.finetuning.jobs import Hyperparameters, fine_tune, wait
-from helpers.rag.documents import Article
-from helpers.rag.embedding import embedder
-from helpers.rag.index import Index, build
+from helpers.capstone.lookup import Found
+from helpers.capstone.samples import Message, Turn, spoken
+from helpers.costs.monthly import BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
+from helpers.rag.answering import WITHIN
 from helpers.rag.prompts import with_notes
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from openai.types.fine_tuning import FineTuningJob
-
-    from helpers.connection import Connection
-
-SYSTEM = "You answer customers' questions briefly."
 K = 2
-"""Demonstrations, and notes, in a prompt."""
-MOST_ANSWER_TOKENS = 60
-TIMED = 3
-"""Questions of each method that are asked alone, to see how long an answer takes."""
+"""Examples, and notes, in a prompt."""
+SHOWN = 1200
+"""Letters of a past talk that is shown as an example; of a longer one, its end."""
+WITH_NOTES = (RETRIEVAL, BOTH)
+WITH_TRAINING = (TUNED, BOTH)
+ASKED = METHODS
+"""Methods that ask a model; the baselines do not."""
 
-
-def fact_recall(output: str, sample: Sample) -> Score:
-    """Share of the numbers, and of the yes or no, of the right answer that the output states."""
-    wanted = facts(sample.target)
-    missing = sorted(wanted - facts(output))
-    share = 1 - len(missing) / len(wanted) if wanted else 1.0
-    return Score(share, f"missing: {', '.join(missing)}" if missing else "")
-
-
-SCORERS = {"facts": fact_recall, "chrf": chrf}
-CHECKABLE, FREE = "with facts", "without facts"
+Messages = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class CapstoneResult:
-    """What came of one table."""
+class PromptForm:
+    """What all prompts of one table have in common."""
 
-    prepared: PreparedDataset
-    job: str
-    """Id of the fine-tuning job."""
-    model: str
-    """Id of the tuned model."""
-    reports: Mapping[str, EvaluationReport]
-    """By method."""
-    within_reach: float
-    """Share of the held-out facts that stand in some training answer."""
-    report_file: Path
+    system: str
+    labels: tuple[str, ...] = ()
+    """The answers to choose from, told to a model that was not trained on them."""
+    k: int = K
+    within: float = WITHIN
+    """How far below the best note's likeness another one may lie and be read too."""
 
-    def table(self) -> pd.DataFrame:
-        """One row a method: facts and likeness with 95% intervals, prompt tokens, seconds."""
-        import pandas as pd
+    def plain(self, talk: Sequence[Message], *, told: bool = False) -> Messages:
+        """The talk after the system message; with `told`, the labels stand in that."""
+        return [self._start(talk, told=told), *map(dict, spoken(talk))]
 
-        rows = {}
-        for method, report in self.reports.items():
-            frame = report.frame()
-            checked = report.column("facts", kind=CHECKABLE)
-            rows[method] = {
-                f"facts ({checked.size} questions)": str(interval(checked)),
-                f"chrF ({len(frame)} questions)": str(interval(report.column("chrf"))),
-                "prompt tokens": round(frame["prompt_tokens"].mean()),
-                "seconds": seconds(report),
-            }
-        return pd.DataFrame(rows).T
+    def few_shot(self, talk: Sequence[Message], examples: Sequence[Turn]) -> Messages:
+        """Whole examples first, then the customer's talk; the nearest example comes last,
+        where a model weighs it most."""
+        start, *rest = self.plain(talk, told=True)
+        shown = [message for turn in reversed(examples) for message in example(turn)]
+        return [start, *shown, *rest]
+
+    def looked_up(
+        self, talk: Sequence[Message], notes: Sequence[Found], *, told: bool = False
+    ) -> Messages:
+        """The talk, with the notes in its last message."""
+        start, *before, last = self.plain(talk, told=told)
+        asked = with_notes(last["content"], self.near(notes), system=start["content"])
+        return [start, *before, asked[-1]]
+
+    def near(self, notes: Sequence[Found]) -> list[Found]:
+        """The notes that are nearly as good as the best one: the rest would distract."""
+        least = max((note.score for note in notes), default=0.0) - self.within
+        return [note for note in notes if note.score >= least]
+
+    def _start(self, talk: Sequence[Message], *, told: bool) -> dict[str, Any]:
+        given = [str(m["content"]) for m in talk if m["role"] in ("system", "developer")]
+        text = given[0] if given else self.system
+        if told and self.labels:
+            text += f"\nAnswer with exactly one of these: {'; '.join(self.labels)}"
+        return {"role": "system", "content": text}
 
 
-def run(
-    course: Connection,
-    path: str | Path,
-    folder: Path,
+def prompt(
+    method: str,
+    form: PromptForm,
+    talk: Sequence[Message],
     *,
-    system: str = SYSTEM,
-    articles: Sequence[Article] | None = None,
-    test: float = 0.3,
-    epochs: int = 5,
-    seed: int = 42,
-) -> CapstoneResult:
-    """Prepare, train, ask and report; everything is written below `folder`.
-
-    `articles` are the documents that may be looked up. Without any, the answers of the
-    whole table serve as such, those of the held-out rows too: a store may hold what no
-    training has seen, and that is the difference to be shown. Raises `DataError` if the
-    table does not make a training file, or holds out no answer with a number.
-    """
-    prepared = prepare(path, folder / "dataset", system=system, validation=0.0, test=test)
-    _usable(prepared)
-    train, held_out = (_examples(prepared, part) for part in ("train", "test"))
-    samples = _samples(held_out)
-    embed = embedder(course.client, course.embedding_model)
-    notes = build(list(articles or _answers(train + held_out)), embed, folder / "notes.lance")
-    demonstrations = build(_questions(train), embed, folder / "questions.lance")
-    job = _tuned(course, train, notes, folder, system=system, epochs=epochs, seed=seed)
-    model = job.fine_tuned_model or ""
-    prompts = _prompts(samples, train, notes, demonstrations, system=system)
-    reports = {}
-    for method in METHODS:
-        asked = model if method in (TUNED, BOTH) else course.chat_model
-        answers = ask(
-            course.client,
-            asked,
-            samples,
-            prompt=prompts[method],
-            max_tokens=MOST_ANSWER_TOKENS,
-            timed=TIMED,
-        )
-        reports[method] = grade(answers, samples, SCORERS)
-        save_result(
-            folder / "results",
-            method.replace(" ", ""),
-            reports[method],
-            model=asked,
-            dataset=prepared.folder / "test.jsonl",
-            seed=seed,
-        )
-    done = CapstoneResult(
-        prepared, job.id, model, reports, _reach(train, held_out), folder / "report.html"
-    )
-    with files.atomic(done.report_file) as stream:
-        stream.write(html_report.whole(done).encode("utf-8", "replace"))
-    return done
+    notes: Sequence[Found],
+    examples: Sequence[Turn],
+) -> Messages:
+    """What a method sends to its model."""
+    if method == FEW_SHOT:
+        return form.few_shot(talk, examples)
+    if method in WITH_NOTES:
+        return form.looked_up(talk, notes, told=method not in WITH_TRAINING)
+    return form.plain(talk, told=method not in WITH_TRAINING)
 
 
-def _usable(prepared: PreparedDataset) -> None:
-    """Raise `DataError` with the first problem, unless the files can be used."""
-    if not prepared.ok:
-        problems = [*prepared.reports["train"].problems, *prepared.leaks]
-        first = next((p for p in problems if p.severity == "error"), problems[0])
-        raise DataError(f"the table makes no training file: {first}", fix="see its report.html")
-
-
-def _examples(prepared: PreparedDataset, part: str) -> list[Messages]:
-    return [row["messages"] for row in jsonl.read(prepared.folder / f"{part}.jsonl")]
-
-
-def _samples(held_out: Sequence[Messages]) -> list[Sample]:
-    samples = [
-        Sample(
-            id=f"row-{place}",
-            question=messages[-2]["content"],
-            target=messages[-1]["content"],
-            kind=CHECKABLE if facts(messages[-1]["content"]) else FREE,
-            messages=tuple(messages[:-1]),
-        )
-        for place, messages in enumerate(held_out, start=1)
-    ]
-    if not any(sample.kind == CHECKABLE for sample in samples):
-        raise DataError(
-            "no held-out answer states a number", fix="hold out more rows, or add such answers"
-        )
-    return samples
-
-
-def _answers(examples: Sequence[Messages]) -> list[Article]:
-    return [_article(place, messages[-1]["content"]) for place, messages in enumerate(examples)]
-
-
-def _questions(examples: Sequence[Messages]) -> list[Article]:
-    return [_article(place, messages[-2]["content"]) for place, messages in enumerate(examples)]
-
-
-def _article(place: int, text: str) -> Article:
-    return Article(id=str(place), title="Note", text=text)
-
-
-def _tuned(
-    course: Connection,
-    train: Sequence[Messages],
-    notes: Index,
-    folder: Path,
-    *,
-    system: str,
-    epochs: int,
-    seed: int,
-) -> FineTuningJob:
-    """Train on each example twice: as it is, and with its notes in the prompt."""
-    found = notes.search_all([messages[-2]["content"] for messages in train], k=K, mode="dense")
-    rows: list[dict[str, Any]] = [{"messages": messages} for messages in train]
-    for messages, hits in zip(train, found, strict=True):
-        prompt = with_notes(messages[-2]["content"], hits, system=system)
-        rows.append({"messages": [*prompt, messages[-1]]})
-    jsonl.write(folder / "train_with_notes.jsonl", rows)
-    started = fine_tune(
-        course.client,
-        model=course.chat_model,
-        training=folder / "train_with_notes.jsonl",
-        hyperparameters=Hyperparameters(n_epochs=epochs, batch_size=8),
-        suffix="capstone",
-        seed=seed,
-    )
-    return wait(course.client, started.job.id)
-
-
-def _prompts(
-    samples: Sequence[Sample],
-    train: Sequence[Messages],
-    notes: Index,
-    demonstrations: Index,
-    *,
-    system: str,
-) -> dict[str, Callable[[Sample], Messages] | None]:
-    """How each method asks; None sends the question as it is."""
-    questions = [sample.question for sample in samples]
-    places = {sample.id: place for place, sample in enumerate(samples)}
-    near = demonstrations.search_all(questions, k=K, mode="dense")
-    found = notes.search_all(questions, k=K, mode="dense")
-
-    def few_shot(sample: Sample) -> Messages:
-        # The nearest example comes last, where a model weighs it most.
-        return _with_examples(sample, [train[int(hit.article)] for hit in near[places[sample.id]]])
-
-    def looked_up(sample: Sample) -> Messages:
-        return with_notes(sample.question, found[places[sample.id]], system=system)
-
-    return {BASE: None, FEW_SHOT: few_shot, RETRIEVAL: looked_up, TUNED: None, BOTH: looked_up}
-
-
-def _with_examples(sample: Sample, examples: Sequence[Messages]) -> Messages:
-    *before, question = sample.messages
-    shown = [message for messages in reversed(examples) for message in messages[-2:]]
-    return [*before, *shown, question]
-
-
-def _reach(train: Sequence[Messages], held_out: Sequence[Messages]) -> float:
-    known = frozenset().union(*(facts(messages[-1]["content"]) for messages in train))
-    wanted = [facts(messages[-1]["content"]) for messages in held_out]
-    return float(np.mean([len(one & known) / len(one) for one in wanted if one]))
+def example(turn: Turn) -> Messages:
+    """A past talk with its answer, from a customer's message on; of a long one, its end."""
+    messages = [dict(message) for message in turn.spoken]
+    while len(messages) > 1 and (
+        messages[0]["role"] != "user" or sum(len(m["content"]) for m in messages) > SHOWN
+    ):
+        messages.pop(0)
+    while len(messages) > 1 and messages[0]["role"] != "user":
+        messages.pop(0)
+    return [*messages, {"role": "assistant", "content": turn.answer}]

@@ -43,6 +43,8 @@ class Answer:
     completion_tokens: int
     seconds: float | None
     """How long a customer would have waited; None where it was not asked alone."""
+    cut: bool = False
+    """Whether the answer was cut at the most tokens that were allowed."""
 
 
 def load_samples(path: str | Path) -> list[Sample]:
@@ -154,7 +156,7 @@ def chat_body(model: str, messages: Sequence[Message], max_tokens: int) -> dict[
 def answer_of(sample: Sample, reply: Reply) -> Answer:
     """A reply as an answer to be graded."""
     used = reply.prompt_tokens, reply.completion_tokens
-    return Answer(sample.id, reply.text, *used, reply.seconds)
+    return Answer(sample.id, reply.text, *used, reply.seconds, reply.cut)
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ def grade(
             "prompt_tokens": answer.prompt_tokens,
             "completion_tokens": answer.completion_tokens,
             "seconds": answer.seconds,
+            "cut": answer.cut,
         }
         for name, scorer in scorers.items():
             score = scorer(answer.text, sample)

@@ -41,6 +41,8 @@ class Reply:
     completion_tokens: int
     seconds: float | None
     """How long it took; None where others were under way at the same time."""
+    cut: bool = False
+    """Whether it reached the most tokens that were allowed."""
 
 
 def send_all(
@@ -105,7 +107,10 @@ def _send(client: OpenAI, body: Body, *, alone: bool = False) -> Reply:
 def _reply(answer: ChatCompletion, seconds: float | None = None) -> Reply:
     used = answer.usage
     counts = (used.prompt_tokens, used.completion_tokens) if used else (0, 0)
-    return Reply((answer.choices[0].message.content or "").strip(), *counts, seconds)
+    choice = answer.choices[0]
+    text = (choice.message.content or "").strip()
+    # Some endpoints, and answers in a batch's file, leave the reason out.
+    return Reply(text, *counts, seconds, getattr(choice, "finish_reason", None) == "length")
 
 
 def _by_threads(

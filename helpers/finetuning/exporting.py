@@ -54,25 +54,35 @@ class ExportedModel:
         return f"<table><tr><th>file</th><th>bytes</th></tr>{rows}</table>"
 
 
-def export(job_id: str, folder: Path, *, name: str, state: Path | None = None) -> ExportedModel:
+def export(
+    job_id: str,
+    folder: Path,
+    *,
+    name: str,
+    state: Path | None = None,
+    step: int | None = None,
+    system: str = "",
+) -> ExportedModel:
     """Copy the adapter of a finished job, its base model, and a Modelfile into `folder`.
 
-    Raises `DataError` if no such job was trained on this machine.
+    `step` takes an earlier checkpoint than the last; `system` is the message that Ollama puts
+    before each chat. Raises `DataError` if no such job was trained on this machine.
     """
     job = (state or settings.load().state) / "jobs" / job_id
     rows = read_progress(job)
-    made = [row["path"] for row in rows if row["type"] == "checkpoint"]
+    checkpoints = [row for row in rows if row["type"] == "checkpoint"]
+    made = [row["path"] for row in checkpoints if step is None or row["step"] == step]
     if not made or rows[-1]["type"] != "done":
         raise DataError(
             f"no adapter of {job_id} on this machine",
-            fix="a job of the embedded server that has succeeded is needed",
+            fix="a job of the embedded server that has succeeded is needed, and a step it kept",
         )
     adapter, spec = job / made[-1], TrainSpec.read(job)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(adapter / ADAPTER, folder / ADAPTER)
     _same_or_copy(Path(spec.base_gguf), folder / BASE)
     _copy_peft(adapter, folder / PEFT)
-    (folder / "Modelfile").write_text(modelfile(), encoding="utf-8")
+    (folder / "Modelfile").write_text(modelfile(system=system), encoding="utf-8")
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
     return ExportedModel(folder, name, files, commands(name, rank=spec.rank))
@@ -97,18 +107,30 @@ def _same_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def modelfile() -> str:
-    """What `ollama create` reads: base, adapter, the chat template (ChatML), greedy answers."""
+def modelfile(*, adapter: bool = True, system: str = "") -> str:
+    """What `ollama create` reads: base, adapter, the chat template (ChatML), greedy answers.
+
+    `system` is the message that the model was trained with: without it, it answers otherwise.
+    """
     template = (
         f"{{{{- range .Messages }}}}{START}{{{{ .Role }}}}\n"
         f"{{{{ .Content }}}}{END}\n{{{{ end }}}}{START}assistant\n"
     )
+    adapter_line = f"ADAPTER ./{ADAPTER}\n" if adapter else ""
     return (
-        f"FROM ./{BASE}\nADAPTER ./{ADAPTER}\n"
+        f"FROM ./{BASE}\n{adapter_line}"
         f'TEMPLATE """{template}"""\n'
+        f"{_system_line(system)}"
         f'PARAMETER stop "{END}"\nPARAMETER temperature 0\nPARAMETER num_ctx {CONTEXT}\n'
         f'LICENSE """{LICENCE}"""\n'
     )
+
+
+def _system_line(text: str) -> str:
+    """A system message for Ollama; three quotes in it would end the text too early."""
+    quotes = '"' * 3
+    safe = text.replace(quotes, "''")
+    return f"SYSTEM {quotes}{safe}{quotes}\n" if text else ""
 
 
 def commands(name: str, *, rank: int) -> dict[str, str]:

@@ -115,6 +115,16 @@ def fingerprint(parts: Sequence[bytes | str]) -> str:
     return digest.hexdigest()
 
 
+def job_fingerprint(
+    files: Sequence[bytes], *, model: str, method: Mapping[str, Any], seed: int
+) -> str:
+    """What makes two jobs the same; `fine_tune` stores it in the job's metadata.
+
+    `files`: the bytes of the training and the validation file, the latter empty without one.
+    """
+    return fingerprint([*files, json.dumps([model, method, seed], sort_keys=True)])
+
+
 def fine_tune(
     client: OpenAI,
     *,
@@ -145,9 +155,9 @@ def fine_tune(
     # Read once: what is checked, fingerprinted and sent are the same bytes.
     learnt = TrainingFile.read(training)
     measured = TrainingFile.read(validation) if validation else None
-    settings = json.dumps([model, method, seed], sort_keys=True)
-    mark = fingerprint([learnt.data, measured.data if measured else b"", settings])
-    if not fresh and (job := _same(client, mark)):
+    files = [learnt.data, measured.data if measured else b""]
+    mark = job_fingerprint(files, model=model, method=method, seed=seed)
+    if not fresh and (job := same_job(client, mark)):
         return FineTuneRun(job, reused=True)
     epochs = hyperparameters.n_epochs if hyperparameters else "auto"
     n_epochs = None if epochs == "auto" else epochs
@@ -186,7 +196,7 @@ def _create(client: OpenAI, **arguments: Any) -> FineTuningJob:
         ) from error
 
 
-def _same(client: OpenAI, mark: str) -> FineTuningJob | None:
+def same_job(client: OpenAI, mark: str) -> FineTuningJob | None:
     """The newest job with this fingerprint that is under way, or whose model still exists."""
     from openai import NotFoundError
 

@@ -1,170 +1,120 @@
-"""The capstone on the course's example tables, with a model that copies what its prompt holds."""
+"""What each method sends: whole talks, examples before them, notes in the last message."""
 
 from __future__ import annotations
 
-import re
-from types import SimpleNamespace as Bag
-from typing import Any
-
-import numpy as np
-import pytest
-
-from helpers.base import jsonl, settings
-from helpers.base.errors import DataError
-from helpers.capstone import html_report, methods
-from helpers.connection import Connection
-from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
-from helpers.datasets.checkable_facts import facts
-from helpers.evaluation.results import load_result
+from helpers.capstone.lookup import Found, OwnArticles, PastAnswers, load_store
+from helpers.capstone.methods import PromptForm, example, prompt
+from helpers.capstone.samples import search_text, turns
+from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, RETRIEVAL, TUNED
 from helpers.rag.documents import Article
-
-TABLES = settings.load().root / "data" / "examples"
-
-
-class FakeClient:
-    """Embeds by words; answers with its first note, else its last example, else nothing known."""
-
-    def __init__(self) -> None:
-        self.uploads: list[list[dict[str, Any]]] = []
-        self.embeddings = Bag(create=self._embed)
-        self.chat = Bag(completions=Bag(create=self._answer))
-        self.files = Bag(create=lambda file, purpose: self._keep(file))
-        jobs = Bag(list=lambda **_: [], create=self._train, retrieve=lambda _: self.job)
-        self.fine_tuning = Bag(jobs=jobs)
-
-    def _embed(self, model: str, input: list[str]) -> Any:
-        return Bag(data=[Bag(embedding=_by_words(text)) for text in input])
-
-    def _keep(self, file: Any) -> Any:
-        self.uploads.append(list(jsonl.read(file[1].name)))
-        return Bag(id="file-1")
-
-    def _train(self, **given: Any) -> Any:
-        self.job = Bag(id="ftjob-1", status="succeeded", fine_tuned_model=f"ft:{given['suffix']}")
-        return self.job
-
-    def _answer(self, model: str, messages: list[dict[str, str]], **_: Any) -> Any:
-        said = re.search(r"\[1\] Note: (.*)", messages[-1]["content"])
-        shown = [m["content"] for m in messages if m["role"] == "assistant"]
-        text = said[1] if said else (shown[-1] if shown else "I do not know.")
-        usage = Bag(prompt_tokens=len(str(messages).split()), completion_tokens=len(text.split()))
-        return Bag(choices=[Bag(message=Bag(content=text))], usage=usage)
+from tests.capstone.fake import embed
 
 
-def _by_words(text: str) -> list[float]:
-    vector = np.zeros(256)
-    for word in re.findall(r"[a-z]{3,}", text.lower()):
-        vector[sum(word[:5].encode()) % 256] += 1
-    return [float(value) for value in vector + 1e-6]
+def message(role, content):
+    return {"role": role, "content": content}
 
 
-@pytest.fixture(scope="module")
-def course() -> Any:
-    return Connection(FakeClient(), "embedded", "http://localhost/v1", "base", "words")  # type: ignore[arg-type]
+TALK = [
+    message("system", "You answer."),
+    message("user", "My parcel is late."),
+    message("assistant", "Shall I trace it?"),
+    message("user", "yes"),
+    message("assistant", "It is in Berlin."),
+]
+SHORT = [message("user", "When do you open?"), message("assistant", "At 9.")]
+FORM = PromptForm("You answer.")
 
 
-@pytest.fixture(scope="module")
-def done(course, tmp_path_factory):
-    return methods.run(course, TABLES / "pool_questions.csv", tmp_path_factory.mktemp("capstone"))
+def test_every_answer_of_a_conversation_is_one_to_score():
+    found = turns([TALK, SHORT])
+    assert [turn.id for turn in found] == ["row-1.1", "row-1.2", "row-2"]
+    assert [turn.talk for turn in found] == [1, 1, 2]
+    assert [turn.answer for turn in found] == ["Shall I trace it?", "It is in Berlin.", "At 9."]
 
 
-def test_every_method_answers_every_held_out_question(done):
-    asked = [row["question"] for row in done.reports[BASE].rows]
-    assert list(done.reports) == list(METHODS)
-    assert len(asked) >= 5
-    for report in done.reports.values():
-        assert [row["question"] for row in report.rows] == asked
-    learnt = {
-        row["messages"][-2]["content"] for row in jsonl.read(done.prepared.folder / "train.jsonl")
-    }
-    assert not learnt & set(asked)
+def test_a_greeting_before_any_question_is_no_answer():
+    assert turns([[message("assistant", "Hello!"), *SHORT]])[0].answer == "At 9."
 
 
-def test_each_method_sees_what_belongs_to_it(done):
-    tokens = {name: [row["prompt_tokens"] for row in r.rows] for name, r in done.reports.items()}
-    assert tokens[BASE] == tokens[TUNED]
-    assert tokens[RETRIEVAL] == tokens[BOTH]
-    assert all(few > base for few, base in zip(tokens[FEW_SHOT], tokens[BASE], strict=True))
-    best = done.reports[RETRIEVAL].column("facts", kind=html_report.CHECKABLE).mean()
-    assert best > done.reports[BASE].column("facts", kind=html_report.CHECKABLE).mean()
+def test_the_search_knows_the_whole_talk_and_not_the_last_yes():
+    asked = turns([TALK])[1].search_text
+    assert "parcel" in asked
+    assert asked.endswith("yes")
+    assert "You answer" not in asked
 
 
-def test_the_model_learns_each_example_with_and_without_notes(course, done):
-    rows = [row["messages"] for row in course.client.uploads[0]]
-    plain = [row for row in rows if "Notes:" not in row[-2]["content"]]
-    assert len(rows) == 2 * len(plain) >= 20
-    for row, twin in zip(plain, rows[len(plain) :], strict=True):
-        assert twin[-2]["content"].endswith(f"Question: {row[-2]['content']}")
-        assert twin[-1] == row[-1]
-    held_out = {
-        row["messages"][-2]["content"] for row in jsonl.read(done.prepared.folder / "test.jsonl")
-    }
-    assert not [row for row in rows if any(q in row[-2]["content"] for q in held_out)]
+def test_a_long_talk_is_searched_by_its_end():
+    asked = search_text([message("user", "first " * 2000 + "last")])
+    assert asked.endswith("last")
+    assert len(asked) < 2000
+    digits = search_text([message("user", "7" * 5000)])
+    assert len(digits) <= 512
 
 
-def test_what_training_could_know_is_counted_from_the_answers(done):
-    def answers(part):
-        return [
-            facts(row["messages"][-1]["content"]) for row in jsonl.read(done.prepared.folder / part)
-        ]
-
-    known = frozenset().union(*answers("train.jsonl"))
-    by_hand = np.mean([len(one & known) / len(one) for one in answers("test.jsonl") if one])
-    assert done.within_reach == pytest.approx(by_hand)
-    assert done.within_reach < 1
+def test_examples_stand_before_the_customers_talk():
+    talk = turns([TALK])[1].before
+    sent = FORM.few_shot(talk, turns([SHORT]))
+    assert [m["content"] for m in sent] == [
+        "You answer.", "When do you open?", "At 9.", "My parcel is late.", "Shall I trace it?",
+        "yes",
+    ]  # fmt: skip
 
 
-def test_results_are_stored_with_their_lineage(done):
-    result = load_result(done.report_file.parent / "results", "tuned+retrieval")
-    assert result.model == done.model == "ft:capstone"
-    assert result.seed == 42
-    assert result.rows == done.reports[BOTH].rows
+def test_the_nearest_example_comes_last_and_a_talk_is_shown_whole():
+    near = [*turns([TALK])[1:], *turns([SHORT])]
+    sent = FORM.few_shot([message("user", "Hi")], near)
+    texts = [m["content"] for m in sent]
+    assert texts.index("At 9.") < texts.index("It is in Berlin.")
+    assert "My parcel is late." in texts
 
 
-def test_the_report_holds_scores_answers_and_lineage_and_loads_nothing(done):
-    html = done.report_file.read_text(encoding="utf-8")
-    for heading in ("Scores with 95% intervals", "Every answer", "Lineage", "Where each row went"):
-        assert f"<h2>{heading}</h2>" in html
-    assert done.model in html
-    assert done.prepared.version.sha256[:16] in html
-    assert not re.search(r"src=|href=", html)
-    assert str(done.report_file.parent) not in html
+def test_of_a_long_example_the_end_is_shown_from_a_customers_message_on():
+    long = [message("user", "a" * 5000), message("assistant", "b"), *SHORT]
+    assert [m["content"] for m in example(turns([long])[1])] == ["When do you open?", "At 9."]
 
 
-def test_the_verdict_names_the_best_method_and_its_uncertainty(done):
-    text = html_report.verdict(done)
-    assert text.startswith(f"Most facts come from {RETRIEVAL}: ")
-    assert re.search(r"p = 0\.\d{3}", text)
-    table = done.table()
-    assert list(table.index) == list(METHODS)
-    assert any(f"facts ({n} questions)" in table.columns for n in range(1, 20))
+def test_notes_stand_in_the_last_message_and_the_talk_stays():
+    talk = turns([TALK])[1].before
+    notes = [Found("Late parcels", "We trace them.", 0.9), Found("Far", "Cats.", 0.1)]
+    sent = FORM.looked_up(talk, notes)
+    assert [m["content"] for m in sent[:-1]] == [m["content"] for m in TALK[:3]]
+    assert "We trace them." in sent[-1]["content"]
+    assert sent[-1]["content"].endswith("Question: yes")
+    assert "Cats" not in sent[-1]["content"]
 
 
-def test_your_own_articles_can_be_looked_up_instead(course, tmp_path):
-    articles = [Article("a", "Note", "The pool has 99 ducks.")]
-    done = methods.run(course, TABLES / "bakery_sheet.csv", tmp_path, articles=articles)
-    assert {row["answer"] for row in done.reports[RETRIEVAL].rows} == {"The pool has 99 ducks."}
+def test_labels_are_told_to_a_model_that_was_not_trained_on_them():
+    form = PromptForm("Sort.", labels=("refund", "delivery"))
+    talk = [message("user", "Where is it?")]
+
+    def system(method):
+        return prompt(method, form, talk, notes=[], examples=[])[0]["content"]
+
+    assert all("refund; delivery" in system(method) for method in (BASE, FEW_SHOT, RETRIEVAL))
+    assert {system(TUNED), system(BOTH)} == {"Sort."}
 
 
-def test_a_table_that_is_too_small_is_refused_with_the_reason(course, tmp_path):
-    table = tmp_path / "few.csv"
-    table.write_text("question,answer\nWhen do you open?,At 9 in the morning.\n", encoding="utf-8")
-    with pytest.raises(DataError, match="the table makes no training file"):
-        methods.run(course, table, tmp_path / "out")
-
-
-def test_fact_recall_reads_numbers_with_their_units():
-    pair = [
-        {"role": "user", "content": "How warm?"},
-        {"role": "assistant", "content": "31 degrees."},
+def test_past_answers_are_found_by_what_was_asked_without_ones_own(tmp_path):
+    talks = [
+        [message("user", "where is my parcel"), message("assistant", "In Berlin.")],
+        [message("user", "where is my letter"), message("assistant", "In Paris.")],
+        [message("user", "parcel where"), message("assistant", "In Berlin.")],
     ]
-    sample = methods._samples([pair])[0]
-    assert methods.fact_recall("About 31 degrees.", sample).value == 1
-    assert methods.fact_recall("About 30 degrees.", sample).value == 0
+    past = PastAnswers.build(turns(talks), embed)
+    texts = [turn.search_text for turn in past.turns]
+    found = past.find(texts, past.vectors, k=2)
+    assert [note.text for note in found[0]] == ["In Berlin.", "In Paris."]
+    without = past.find(texts, past.vectors, k=2, without=[1, 2, 3])
+    assert without[0][0].place == 2
+    past.save(tmp_path)
+    again = load_store(tmp_path, embed).find(texts, past.vectors, k=2)
+    assert [[note.text for note in notes] for notes in again] == [
+        [note.text for note in notes] for notes in found
+    ]
 
 
-def test_answers_without_any_number_cannot_be_judged():
-    with pytest.raises(DataError, match="states a number"):
-        methods._samples(
-            [[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]]
-        )
+def test_own_articles_are_found_after_they_were_carried_away(tmp_path):
+    store = OwnArticles.build([Article("a", "Fee", "It costs 4 euros.")], embed, tmp_path / "here")
+    store.save(tmp_path / "there")
+    again = load_store(tmp_path / "there", embed)
+    assert again.find(["fee"], embed(["fee"]), k=1)[0][0].text == "It costs 4 euros."

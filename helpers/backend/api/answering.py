@@ -38,6 +38,14 @@ def collected(deltas: Sequence[Delta]) -> Choice:
     )
 
 
+def as_measured(model: ServedModel, how: Sampling, *, temperature: float | None) -> Sampling:
+    """A served method's own limit, and its likeliest words, where the client asks for neither."""
+    if model.method is None:
+        return how
+    limit = model.method.max_tokens if how.max_tokens is None else how.max_tokens
+    return replace(how, max_tokens=limit, temperature=temperature or 0.0)
+
+
 def several(
     service: Service, model: ServedModel, prompts: Sequence[Prompt], how: Sampling, n: int
 ) -> list[Choice]:

@@ -40,6 +40,8 @@ class BulkChats:
         if chat is None:
             return
         self._model = self._model or resolve(chat.model)
+        if self._model.method:
+            return
         messages = [message.plain() for message in chat.messages]
         tokens = tuple(local_tokenizer(self._model.gguf).encode_chat(messages))
         room = self._model.context - len(tokens)

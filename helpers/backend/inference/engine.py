@@ -23,7 +23,7 @@ import numpy as np
 import xllamacpp
 
 from helpers.backend.inference import embeddings, scoring
-from helpers.backend.inference.models import ServedModel
+from helpers.backend.inference.models import Said, ServedModel
 from helpers.backend.inference.pool import BATCH, Pool
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob, delta
 from helpers.base.errors import BackendError
@@ -64,6 +64,13 @@ class Engine:
         A delta may be empty while a long prompt is read. Raises `ContextTooLong`, or
         `BackendError` when llama.cpp refuses the request or the engine is closed.
         """
+        if model.method and not isinstance(prompt, str):
+            prepared = model.method.prepare(prompt)
+            if isinstance(prepared, Said):
+                yield Delta(prepared.text)
+                yield Delta("", finish_reason="stop")
+                return
+            prompt = prepared
         tokens = self._tokens(model, prompt)
         used = len(tokens)
         room = model.context - used

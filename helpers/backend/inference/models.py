@@ -7,8 +7,10 @@ For: the server's registry. Not for: fine-tuned models, which the store knows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
@@ -21,6 +23,23 @@ CONTEXT = 8192
 
 
 @dataclass(frozen=True)
+class Said:
+    """An answer that takes no model: one that was looked up."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ServedMethod:
+    """What is done with a chat before a model sees it: notes looked up, examples put in."""
+
+    prepare: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]] | Said]
+    """The chat that the model is asked instead, or the answer itself."""
+    max_tokens: int
+    """Of an answer where the client sets no limit."""
+
+
+@dataclass(frozen=True)
 class ServedModel:
     """A model to answer with: base weights, and the adapter of a fine-tuned one."""
 
@@ -29,6 +48,7 @@ class ServedModel:
     adapter: Path | None = None
     """LoRA weights as GGUF."""
     context: int = CONTEXT
+    method: ServedMethod | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,16 @@ class Models:
     def __init__(self, settings: Settings, store: Store, engine: Engine) -> None:
         self._store, self._engine = store, engine
         self._bases = base_models(settings)
+        self._adopted: dict[str, ServedModel] = {}
+
+    def adopt(self, model: ServedModel) -> None:
+        """Serve a model that lies outside the state folder, until the server ends."""
+        self._adopted[model.id] = model
 
     def resolve(self, name: str) -> ServedModel:
         """The model to answer with. Raises `ApiError` 404 for an unknown one."""
+        if name in self._adopted:
+            return self._adopted[name]
         if name in self._bases:
             return self._bases[name].served()
         if alias := self._store.get("alias", name):
@@ -55,6 +62,10 @@ class Models:
         fixed.append(
             {"id": EMBEDDING_MODEL, "object": "model", "created": created, "owned_by": OWNER}
         )
+        fixed += [
+            {"id": name, "object": "model", "created": created, "owned_by": OWNER}
+            for name in self._adopted
+        ]
         tuned, _ = self._store.list(
             "model", newest_first=False, keep=lambda m: not m["_checkpoint"]
         )
@@ -72,7 +83,7 @@ class Models:
 
     def delete(self, name: str) -> Document:
         """Remove a fine-tuned model; its job and files stay."""
-        if name in self._bases or name == EMBEDDING_MODEL:
+        if name in self._bases or name in self._adopted or name == EMBEDDING_MODEL:
             raise ApiError(403, f"The model {name!r} is built in and cannot be deleted.")
         removed = self._store.delete("model", name) or self._store.delete("alias", name)
         if not removed:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
-from helpers.backend.api.answering import begin, collected, several
+from helpers.backend.api.answering import as_measured, begin, collected, several
 from helpers.backend.api.routes.common import ServiceOf, has_metadata, part_of, sse, within
 from helpers.backend.protocol.response_format import (
     Choice,
@@ -31,7 +31,7 @@ MOST = 100
 def chat(body: ChatRequest, service: ServiceOf) -> Any:
     model = service.models.resolve(body.model)
     messages = [message.plain() for message in body.messages]
-    how = chat_sampling(body)
+    how = as_measured(model, chat_sampling(body), temperature=body.temperature)
     head = chat_head(body)
     if body.stream:
         first = begin(service, model, messages, how, body.n or 1)

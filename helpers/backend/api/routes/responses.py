@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from helpers.backend.api.answering import begin, collected, whole
+from helpers.backend.api.answering import as_measured, begin, collected, whole
 from helpers.backend.api.routes.common import ServiceOf, part_of, sse, within
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.json_schema import enforceable
@@ -41,7 +41,7 @@ def respond(body: ResponseRequest, service: ServiceOf) -> Any:
     model = service.models.resolve(body.model)
     items = _items(body, service)
     messages = _messages(body, items)
-    how = _sampling(body)
+    how = as_measured(model, _sampling(body), temperature=body.temperature)
     frame = _frame(body)
     if body.stream:
         return sse(

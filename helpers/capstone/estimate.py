@@ -1,0 +1,143 @@
+"""How long a proof will take on this machine, told before it begins, and how to stay in a budget.
+
+For: an estimate from runs with a clock: some questions of each method, and a short training job.
+Not for: what hosted models cost, see `helpers.costs`.
+
+    pace = Pace(asking={"base": 0.4}, epoch=12.0, overhead=6.0)
+    plan = within(60.0, pace, questions=100, epochs=5)      # what fits into a minute
+    estimate(pace, plan)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from helpers.evaluation.grading import Answer
+
+FEWEST = 30
+"""Held-out questions below which a budget takes from the training first."""
+TRAINING_SHARE = 0.6
+"""Of a budget, at most, for the job."""
+MARGIN = 0.85
+"""Of a budget that is planned; the rest is for what an estimate cannot know."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was measured, in seconds."""
+
+    asking: Mapping[str, float]
+    """One question, by method, with others under way."""
+    epoch: float | None
+    """One pass over the training file; None where the server does not say, 0 if trained before."""
+    overhead: float = 0.0
+    """A job's own time besides its steps."""
+
+    @property
+    def question(self) -> float:
+        """One question asked of every method."""
+        return sum(self.asking.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done."""
+
+    questions: int
+    epochs: int
+    share: float = 1.0
+    """Of the training examples."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What was planned, and how long it should take."""
+
+    plan: Plan
+    asking: float
+    training: float | None
+    """Seconds; None where no rate is known."""
+    spent: float = 0.0
+    """Seconds already gone when the estimate was made."""
+    took: float | None = None
+    """Seconds from there on, once it is over."""
+
+    @property
+    def seconds(self) -> float:
+        """From the estimate on, to the end."""
+        return self.asking + (self.training or 0.0)
+
+    def __str__(self) -> str:
+        training = (
+            "training at the endpoint's pace"
+            if self.training is None
+            else f"{duration(self.training)} of training ({self.plan.epochs} epochs)"
+        )
+        text = (
+            f"estimated {duration(self.seconds)}: {training}, {duration(self.asking)} for "
+            f"{self.plan.questions} questions to every method"
+        )
+        return text if self.took is None else f"{text}; it took {duration(self.took)}"
+
+
+def duration(seconds: float) -> str:
+    """A time as one says it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) -> Plan:
+    """The largest plan that fits: fewer epochs, then fewer questions, then fewer examples.
+
+    Without a budget it is everything. A method is asked at least a few questions in any case.
+    """
+    whole = Plan(questions, epochs)
+    if seconds is None:
+        return whole
+    room = MARGIN * seconds
+    needed = min(questions, FEWEST)
+    for_training = max(TRAINING_SHARE * room, room - questions * pace.question)
+    for_training = min(for_training, room - needed * pace.question)
+    plan = _training(whole, pace, for_training)
+    left = room - _training_seconds(pace, plan)
+    able = int(left / pace.question) if pace.question else questions
+    return replace(plan, questions=max(min(questions, 5), min(questions, able)))
+
+
+def _training(plan: Plan, pace: Pace, seconds: float) -> Plan:
+    if not pace.epoch:
+        return plan
+    able = (seconds - pace.overhead) / pace.epoch
+    if able >= 1:
+        return replace(plan, epochs=min(plan.epochs, int(able)))
+    return replace(plan, epochs=1, share=max(able, 0.02))
+
+
+def _training_seconds(pace: Pace, plan: Plan) -> float:
+    return (pace.epoch * plan.epochs * plan.share + pace.overhead) if pace.epoch else 0.0
+
+
+def estimate(
+    pace: Pace, plan: Plan, *, asked: int = 0, timed: Sequence[str] = (), spent: float = 0.0
+) -> Estimate:
+    """The time of a plan; `asked` questions of the `timed` methods are answered already."""
+    known = sum(pace.asking[name] for name in timed)
+    asking = plan.questions * pace.question - min(asked, plan.questions) * known
+    training = None if pace.epoch is None else _training_seconds(pace, plan)
+    return Estimate(plan, max(0.0, asking), training, spent)
+
+
+def rates(runs: Sequence[tuple[Sequence[Answer], float]]) -> tuple[float, float]:
+    """Seconds a token read and a token written, from answers and the time they took together."""
+    from scipy.optimize import nnls  # type: ignore[import-untyped]
+
+    tokens = [
+        [sum(a.prompt_tokens for a in answers), sum(a.completion_tokens for a in answers)]
+        for answers, _ in runs
+    ]
+    found, _ = nnls(np.array(tokens, dtype=float), np.array([s for _, s in runs]))
+    return float(found[0]), float(found[1])

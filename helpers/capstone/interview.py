@@ -1,0 +1,137 @@
+"""Ask the methods: what all draw from, and every answer kept, so that nothing is asked twice.
+
+For: the proof's questions, those with a clock and the others. Not for: the order of the
+proof, see `helpers.capstone.experiment`.
+
+    material = gather(course, data, system, None, folder, brief=False)
+    Interview(course, material).ask("base", course.chat_model, data.held_out)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.capstone.lookup import Found, OwnArticles, PastAnswers, Store, embedded
+from helpers.capstone.methods import Messages, PromptForm, prompt
+from helpers.capstone.samples import Turn, sample
+from helpers.capstone.table import MOST_ANSWER_TOKENS, TableData, answer_limit
+from helpers.evaluation.grading import Answer, ask
+from helpers.rag.documents import Article
+from helpers.rag.embedding import Embedder, embedder
+
+if TYPE_CHECKING:
+    from helpers.connection import Connection
+
+BRIEF_TOKENS = 256
+"""Most tokens of an answer under a budget."""
+MOST_TOLD = 100
+"""Labels that are told to a model in its prompt."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all methods draw from."""
+
+    data: TableData
+    embed: Embedder
+    past: PastAnswers
+    store: Store
+    form: PromptForm
+    vectors: np.ndarray
+    """Of the held-out turns, shape (n, width)."""
+    labels: tuple[str, ...]
+    max_tokens: int
+    per_text: float
+    """Seconds to embed a text."""
+
+    def notes_for_training(self, turns: Sequence[Turn]) -> list[list[Found]]:
+        """For each turn its notes, without those of its own talk."""
+        texts = [turn.search_text for turn in turns]
+        own = [turn.talk for turn in turns]
+        if turns is self.data.train:
+            vectors = self.past.vectors
+        else:
+            vectors, own = embedded(texts, self.embed), [-1] * len(turns)
+        return self.store.find(texts, vectors, k=self.form.k, without=own)
+
+
+def gather(
+    course: Connection,
+    data: TableData,
+    system: str,
+    articles: Sequence[Article] | None,
+    folder: Path,
+    *,
+    brief: bool,
+) -> Material:
+    """Embed what was asked, build the stores, and settle the prompts and their lengths.
+
+    With `brief`, for a budget, answers may have fewer tokens.
+    """
+    embed = embedder(course.client, course.embedding_model)
+    started = time.monotonic()
+    past = PastAnswers.build(data.train, embed)
+    vectors = embedded([turn.search_text for turn in data.held_out], embed)
+    per_text = (time.monotonic() - started) / (len(data.train) + len(data.held_out))
+    store: Store = OwnArticles.build(articles, embed, folder) if articles else past
+    labels = _labels(data)
+    most = BRIEF_TOKENS if brief else MOST_ANSWER_TOKENS
+    limit = answer_limit([turn.answer for turn in data.train], most=most)
+    form = PromptForm(system, labels=labels if len(labels) <= MOST_TOLD else ())
+    return Material(data, embed, past, store, form, vectors, labels, limit, per_text)
+
+
+def _labels(data: TableData) -> tuple[str, ...]:
+    if getattr(data.prepared, "task", "answers") != "labels":
+        return ()
+    return tuple(sorted({turn.answer for turn in data.train}))
+
+
+class Interview:
+    """Asks the methods, keeps what they answered, and asks nothing twice."""
+
+    def __init__(self, course: Connection, material: Material) -> None:
+        self._client, self.material = course.client, material
+        turns, form = material.data.held_out, material.form
+        texts = [turn.search_text for turn in turns]
+        notes = material.store.find(texts, material.vectors, k=form.k)
+        near = material.past.find(texts, material.vectors, k=form.k)
+        names = [turn.id for turn in turns]
+        self._turns = dict(zip(names, turns, strict=True))
+        self._notes = dict(zip(names, notes, strict=True))
+        self.near = dict(zip(names, near, strict=True))
+        self._held: dict[str, dict[str, Answer]] = {}
+
+    def prompt(self, method: str, name: str) -> Messages:
+        """What a method sends for one held-out turn."""
+        examples = [self.material.past.turns[found.place] for found in self.near[name]]
+        return prompt(
+            method,
+            self.material.form,
+            self._turns[name].before,
+            notes=self._notes[name],
+            examples=examples,
+        )
+
+    def ask(
+        self, method: str, model: str, turns: Sequence[Turn], *, timed: int = 0
+    ) -> list[Answer]:
+        """The answers of one method to turns, in their order."""
+        held = self._held.setdefault(method, {})
+        new = [sample(turn) for turn in turns if turn.id not in held]
+        found = ask(
+            self._client,
+            model,
+            new,
+            prompt=lambda one: self.prompt(method, one.id),
+            max_tokens=self.material.max_tokens,
+            timed=timed,
+        )
+        held |= {answer.sample: answer for answer in found}
+        return [held[turn.id] for turn in turns]

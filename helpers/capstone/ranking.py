@@ -1,0 +1,245 @@
+"""Every method against every other: which is best, how sure that is, and what to do about it.
+
+For: one verdict that the whole report reads. Pairs are tested on the same questions by
+sign flips, the p-values corrected by Holm; answers of one conversation count as one. Not for:
+scores themselves, see `helpers.capstone.scoring`.
+
+    found = rank(scores, yardstick="facts")
+    found.best, found.pair("base", found.best).decided
+    verdict(done)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helpers.capstone.baselines import FREQUENT, LINEAR, LOOKUPS, NEAREST, NEIGHBOURS
+from helpers.capstone.scoring import EXPLAINED
+from helpers.costs.advisor import ENOUGH, FIRST, Advice
+from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, RETRIEVAL, TUNED
+from helpers.evaluation.statistics import (
+    SIGNIFICANT,
+    Comparison,
+    Interval,
+    compare,
+    holm,
+    interval,
+    p_text,
+    questions_needed,
+)
+
+if TYPE_CHECKING:
+    from helpers.capstone.result import CapstoneResult
+
+SIMPLEST_FIRST = (
+    FREQUENT,
+    NEAREST,
+    NEIGHBOURS,
+    LINEAR,
+    BASE,
+    FEW_SHOT,
+    RETRIEVAL,
+    TUNED,
+    BOTH,
+)
+"""Of equal methods the one that takes least to build and to run is the better one."""
+SAME = 0.01
+"""Means nearer than this are called equal."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two methods on the same questions, the one with the higher mean second."""
+
+    worse: str
+    better: str
+    comparison: Comparison
+    p: float
+    """Corrected for the number of pairs."""
+    needed: int | None
+    """Questions after which such a difference would be found; None where there is none."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether the difference is more than chance."""
+        return self.p < SIGNIFICANT
+
+    def __str__(self) -> str:
+        gap = self.comparison.difference
+        text = f"{gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}], {p_text(self.p)}"
+        return text if self.decided else f"{text}: not decided, {self.remedy}"
+
+    @property
+    def remedy(self) -> str:
+        """How many questions it would take."""
+        if self.needed is None or self.comparison.difference.n >= self.needed:
+            return "no number of questions would show a difference this small"
+        return f"it would take about {_rounded(self.needed):,} questions"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All methods on one score."""
+
+    yardstick: str
+    means: Mapping[str, Interval]
+    """By method, best first."""
+    pairs: tuple[Pair, ...]
+
+    @property
+    def best(self) -> str:
+        """The method with the highest mean; of equal ones the simplest."""
+        return next(iter(self.means))
+
+    @property
+    def questions(self) -> int:
+        """How many questions, or conversations, the means are over."""
+        return self.means[self.best].n
+
+    def pair(self, one: str, other: str) -> Pair:
+        """The comparison of two methods."""
+        return next(pair for pair in self.pairs if {pair.worse, pair.better} == {one, other})
+
+    def against_best(self) -> dict[str, Pair]:
+        """Each other method beside the best one."""
+        return {name: self.pair(name, self.best) for name in self.means if name != self.best}
+
+
+def rank(scores: Mapping[str, np.ndarray], *, yardstick: str) -> Ranking:
+    """Compare all methods; `scores` by method, one value a question, NaN where none applies."""
+    means = {name: interval(values) for name, values in scores.items()}
+
+    def place(name: str) -> tuple[float, int]:
+        return -round(means[name].mean / SAME) * SAME, _simplicity(name)
+
+    order = sorted(means, key=place)
+    couples = [(worse, better) for better, worse in combinations(order, 2)]
+    found = [compare(scores[worse], scores[better]) for worse, better in couples]
+    corrected = holm([comparison.p for comparison in found])
+    pairs = tuple(
+        Pair(
+            worse,
+            better,
+            comparison,
+            p,
+            questions_needed(scores[better] - scores[worse], comparisons=len(couples)),
+        )
+        for (worse, better), comparison, p in zip(couples, found, corrected, strict=True)
+    )
+    return Ranking(yardstick, {name: means[name] for name in order}, pairs)
+
+
+def by_talk(values: np.ndarray, talks: Sequence[int]) -> np.ndarray:
+    """One mean a conversation, in order of the first; NaN where no answer of it has a value."""
+    own: dict[int, list[float]] = {}
+    for value, talk in zip(values, talks, strict=True):
+        own.setdefault(talk, []).append(float(value))
+    kept = [[value for value in found if not np.isnan(value)] for found in own.values()]
+    return np.array([float(np.mean(found)) if found else np.nan for found in kept])
+
+
+def _simplicity(name: str) -> int:
+    return SIMPLEST_FIRST.index(name) if name in SIMPLEST_FIRST else len(SIMPLEST_FIRST)
+
+
+def _rounded(number: int) -> int:
+    """Two leading digits: more would pretend to be exact."""
+    step = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step
+
+
+def verdict(done: CapstoneResult) -> str:
+    """The best method, how sure that is, and whether a lookup does as well: a few sentences."""
+    parts = [best_sentence(done.ranking), *lookup_sentences(done.ranking), *undecided(done.ranking)]
+    if done.within_reach is not None and done.ranking.yardstick == "facts":
+        parts.append(
+            f"{done.within_reach:.0%} of the held-out facts stand in some training answer; "
+            "the others no training on this table can teach."
+        )
+    return " ".join(parts)
+
+
+def best_sentence(found: Ranking) -> str:
+    """Who has the highest score, and whom it surely beats."""
+    beaten = [name for name, pair in found.against_best().items() if pair.decided]
+    text = (
+        f"Best is {found.best}: {found.yardstick} {found.means[found.best]} "
+        f"on {found.questions} held-out {_what(found)}."
+    )
+    if not beaten:
+        return f"{text} That it beats any of the others is not decided."
+    worst = max(found.pair(name, found.best).p for name in beaten)
+    return f"{text} It surely beats {_listed(beaten)} ({p_text(worst)} at most, corrected)."
+
+
+def undecided(found: Ranking) -> list[str]:
+    """The methods that may be as good as the best one, and what would settle it."""
+    near = {name: pair for name, pair in found.against_best().items() if not pair.decided}
+    remedies: dict[str, list[str]] = {}
+    for name, pair in near.items():
+        gap = pair.comparison.difference.mean
+        remedies.setdefault(pair.remedy, []).append(f"{name} ({gap:+.2f})")
+    return [f"Not decided against {_listed(names)}: {why}." for why, names in remedies.items()]
+
+
+def lookup_sentences(found: Ranking) -> list[str]:
+    """What the baselines without a language model say of the others."""
+    lookups = [name for name in found.means if name in LOOKUPS]
+    models = [name for name in found.means if name not in (*LOOKUPS, FREQUENT)]
+    if not lookups or not models:
+        return []
+    lookup, model = lookups[0], models[0]
+    pair = found.pair(lookup, model)
+    ahead = found.means[model].mean - found.means[lookup].mean
+    if ahead <= SAME:
+        scores = f"{found.means[lookup].mean:.2f}, {model} {found.means[model].mean:.2f}"
+        return [f"A lookup does as well, without any language model: {lookup} has {scores}."]
+    if not pair.decided:
+        return [f"Whether any model beats a lookup ({lookup}) is not decided."]
+    return [f"No lookup does as well: {model} beats {lookup} by {ahead:.2f} ({p_text(pair.p)})."]
+
+
+def advice(done: CapstoneResult) -> Advice:
+    """What to begin with, read from this result."""
+    found = done.ranking
+    reasons = [best_sentence(found), *lookup_sentences(found)]
+    against = {
+        name: f"{pair.comparison.difference.mean:.2f} behind, {p_text(pair.p)}."
+        if pair.decided
+        else f"{pair.comparison.difference.mean:.2f} behind, not decided: {pair.remedy}."
+        for name, pair in found.against_best().items()
+    }
+    steps = [f"Try the folder {done.model_folder.name}: it answers as {found.best} did."]
+    if any(not pair.decided for pair in found.against_best().values()):
+        least = max((p.needed or 0) for p in found.against_best().values() if not p.decided)
+        steps.insert(
+            0, f"Hold out more questions ({_rounded(max(least, ENOUGH)):,} or so), ask again."
+        )
+    steps += [FIRST[found.best]] if found.best in FIRST else []
+    return Advice(found.best, _place(found.best), tuple(reasons), against, tuple(steps))
+
+
+def _place(method: str) -> str:
+    if method in (TUNED, BOTH):
+        return "an open model, on your own machine or with a host"
+    if method in (*LOOKUPS, FREQUENT):
+        return "any machine: no language model is needed"
+    return "any compatible endpoint, hosted or your own"
+
+
+def _what(found: Ranking) -> str:
+    return "question" if found.questions == 1 else "questions"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def explained(found: Ranking) -> str:
+    """What the score means."""
+    return f"{found.yardstick}: {EXPLAINED.get(found.yardstick, 'the score of an answer')}"

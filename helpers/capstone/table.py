@@ -1,0 +1,150 @@
+"""A table, read and cut into what is learnt, what picks the epoch, and what is held out.
+
+For: the first step of the proof. Not for: reading and cleaning itself, see
+`helpers.datasets.pipeline`.
+
+    data = read_table("my.csv", folder, TableOptions(system="You answer."), test=0.3)
+    data.train, data.held_out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers.base import jsonl
+from helpers.base.errors import DataError
+from helpers.base.tokens import local_tokenizer
+from helpers.capstone.samples import Message, Turn, turns
+from helpers.datasets.cleaning.run import Step
+from helpers.datasets.cleaning.steps import default_steps
+from helpers.datasets.pipeline import PreparedDataset, prepare
+from helpers.datasets.reading.columns import Columns
+from helpers.datasets.validation.cross_checks import leakage
+
+VALIDATION = 0.1
+"""Share of the examples that picks the epoch."""
+FEWEST_VALIDATION = 10
+"""Fewer examples pick nothing: then they are learnt from."""
+MOST_ANSWER_TOKENS = 512
+"""However long the table's own answers are; longer ones are cut, marked and counted."""
+ROOM = 1.1
+"""Tokens of the longest training answer, times this, may be written."""
+
+Talk = Sequence[Message]
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How the table is read; all as in `helpers.datasets.pipeline.prepare`."""
+
+    system: str
+    columns: Columns | None = None
+    roles: Mapping[str, str] | None = None
+    header: bool | None = None
+    encoding: str | None = None
+    sheet: str | int | None = None
+    steps: Sequence[Step] | None = None
+    language: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What `prepare` takes."""
+        steps = self.steps
+        if steps is None and self.language:
+            steps = default_steps(wanted=self.language)
+        given = {name: value for name, value in vars(self).items() if name != "language"}
+        return given | {"steps": steps}
+
+
+@dataclass(frozen=True)
+class TableData:
+    """The talks of each part, and the answers in them."""
+
+    prepared: PreparedDataset
+    train_talks: tuple[Talk, ...]
+    validation_talks: tuple[Talk, ...]
+    train: tuple[Turn, ...]
+    validation: tuple[Turn, ...]
+    held_out: tuple[Turn, ...]
+    held_out_file: Path
+    notes: tuple[str, ...] = ()
+    """What the reader should know about the parts."""
+
+
+def read_table(
+    path: str | Path,
+    folder: Path,
+    options: TableOptions,
+    *,
+    test: float | str | Path,
+    validation: float | None = None,
+    seed: int = 0,
+) -> TableData:
+    """Prepare the table below `folder`; `test` is a share of it, or a table of one's own.
+
+    `validation` None takes a tenth where that is enough to pick an epoch, else none. Raises
+    `DataError` if the table does not make a training file, or shares questions with the test's.
+    """
+    own = None if isinstance(test, float | int) else test
+    share = 0.0 if own is not None else float(test)  # type: ignore[arg-type]
+
+    def made(part: float) -> PreparedDataset:
+        return prepare(path, folder, validation=part, test=share, seed=seed, **options.arguments())
+
+    prepared = made(VALIDATION if validation is None else validation)
+    notes = []
+    if validation is None and len(prepared.split.validation) < FEWEST_VALIDATION:
+        prepared = made(0.0)
+        notes.append(
+            "The table is too small for a validation set: the last epoch is taken, and all "
+            "examples that are not held out are learnt from."
+        )
+    _usable(prepared)
+    file = prepared.folder / "test.jsonl"
+    if own is not None:
+        file = _own_test(own, folder, options, prepared)
+        notes.append(f"The held-out questions come from {Path(own).name}.")
+    train, valid, held_out = (
+        _talks(name) for name in (folder / "train.jsonl", folder / "validation.jsonl", file)
+    )
+    found = tuple(turns(held_out))
+    if not found:
+        raise DataError("no question is held out", fix="hold out more rows with test=0.3")
+    return TableData(
+        prepared, train, valid, tuple(turns(train)), tuple(turns(valid)), found, file, tuple(notes)
+    )
+
+
+def _usable(prepared: PreparedDataset) -> None:
+    """Raise `DataError` with the first problem, unless the files can be used."""
+    if not prepared.ok:
+        problems = [*prepared.reports["train"].problems, *prepared.leaks]
+        first = next((p for p in problems if p.severity == "error"), problems[0])
+        raise DataError(f"the table makes no training file: {first}", fix="see its report.html")
+
+
+def _own_test(
+    path: str | Path, folder: Path, options: TableOptions, prepared: PreparedDataset
+) -> Path:
+    """Prepare the user's own test table; no question of it may stand in the training file."""
+    made = prepare(path, folder / "test", validation=0.0, test=0.0, **options.arguments())
+    file = made.folder / "train.jsonl"
+    leaks = [p for p in leakage(prepared.folder / "train.jsonl", file) if p.severity == "error"]
+    if leaks:
+        raise DataError(
+            f"{Path(path).name} shares questions with the table: {leaks[0]}",
+            fix="take the shared rows out of one of the two files",
+        )
+    return file
+
+
+def _talks(path: Path) -> tuple[Talk, ...]:
+    return tuple(row["messages"] for row in jsonl.read(path))
+
+
+def answer_limit(answers: Sequence[str], *, most: int = MOST_ANSWER_TOKENS) -> int:
+    """Tokens that an answer may have: a little more than the longest of these, at most `most`."""
+    count = local_tokenizer().count
+    return min(most, round(max(map(count, answers)) * ROOM) + 4)

@@ -1,0 +1,174 @@
+"""The training files of a table, the job, and the epoch that a validation set picks.
+
+For: the two tuned methods. Each answer is learnt twice: after its talk alone, and with the notes
+that a search finds for it, so that one model serves both. Not for: jobs in general, see
+`helpers.finetuning.jobs`.
+
+    write_training(folder / "train.jsonl", talks, turns, notes, form)
+    tuned = train(client, files, model=base, epochs=5, suffix="pool", seed=42)
+    tuned.model, tuned.epoch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from helpers.base import jsonl, settings
+from helpers.base.errors import CourseError
+from helpers.capstone.lookup import Found
+from helpers.capstone.methods import PromptForm
+from helpers.capstone.samples import Message, Turn
+from helpers.finetuning.job_plan import rate_of
+from helpers.finetuning.jobs import Hyperparameters, fine_tune, fingerprint_of, same_job, wait
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from openai.types.fine_tuning import FineTuningJob
+
+BATCH = 8
+PROBE = 3 * BATCH
+"""Examples of the short job that measures how fast this machine trains."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a job reads."""
+
+    training: Path
+    validation: Path | None
+
+
+@dataclass(frozen=True)
+class TunedModel:
+    """What came of the job: the model of its best epoch."""
+
+    job: str
+    model: str
+    epoch: int
+    epochs: int
+    step: int | None = None
+    """Of the checkpoint; None for the last one, which is the job's own model."""
+    losses: tuple[tuple[int, float], ...] = ()
+    """Epoch and validation loss of each checkpoint that the server keeps."""
+
+    def __str__(self) -> str:
+        if not self.losses:
+            return f"trained for {self.epochs} epochs, the last one taken (no validation set)"
+        known = ", ".join(f"{loss:.2f} after {epoch}" for epoch, loss in self.losses)
+        return (
+            f"trained for {self.epochs} epochs; the validation loss picks epoch {self.epoch} "
+            f"(of those that the server keeps: {known})"
+        )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast this machine trains."""
+
+    tokens_per_second: float
+    overhead: float
+    """Seconds of a job besides its steps: starting, loading, storing."""
+
+
+def write_training(
+    path: Path,
+    talks: Sequence[Sequence[Message]],
+    turns: Sequence[Turn],
+    notes: Sequence[Sequence[Found]],
+    form: PromptForm,
+) -> list[dict[str, Any]]:
+    """Write the talks as they are, then each answer with its notes; returns the rows."""
+    rows: list[dict[str, Any]] = [{"messages": list(messages)} for messages in talks]
+    for turn, found in zip(turns, notes, strict=True):
+        # What the desk said before stands in the first form already.
+        asked = [
+            m | {"weight": 0} if m["role"] == "assistant" else m
+            for m in form.looked_up(turn.before, found)
+        ]
+        rows.append({"messages": [*asked, {"role": "assistant", "content": turn.answer}]})
+    jsonl.write(path, rows)
+    return rows
+
+
+def train(
+    client: OpenAI, files: Files, *, model: str, epochs: int, suffix: str, seed: int
+) -> TunedModel:
+    """Run the job to its end, or find it again, and take the epoch of the lowest loss."""
+    started = fine_tune(
+        client,
+        model=model,
+        training=files.training,
+        validation=files.validation,
+        hyperparameters=_hyperparameters(epochs),
+        suffix=suffix,
+        seed=seed,
+    )
+    return best_epoch(
+        client, wait(client, started.job.id), epochs, validated=bool(files.validation)
+    )
+
+
+def is_trained(client: OpenAI, files: Files, *, model: str, epochs: int, seed: int) -> bool:
+    """Whether the same job was run before, so that it takes no time."""
+    method = _hyperparameters(epochs).method()
+    mark = fingerprint_of(files.training, files.validation, model=model, method=method, seed=seed)
+    job = same_job(client, mark)
+    return job is not None and job.status == "succeeded"
+
+
+def best_epoch(client: OpenAI, job: FineTuningJob, epochs: int, *, validated: bool) -> TunedModel:
+    """The checkpoint with the lowest loss on the whole validation set; else the last one."""
+    last = TunedModel(job.id, job.fine_tuned_model or "", epochs, epochs)
+    held = list(client.fine_tuning.jobs.checkpoints.list(job.id)) if validated else []
+    measured = sorted(
+        (one.step_number, one.metrics.full_valid_loss, one.fine_tuned_model_checkpoint)
+        for one in held
+        if one.metrics.full_valid_loss is not None
+    )
+    if not measured:
+        return last
+    per_epoch = measured[-1][0] / epochs
+    losses = tuple((round(step / per_epoch), loss) for step, loss, _ in measured)
+    step, _, name = min(measured, key=lambda one: one[1])
+    if step == measured[-1][0]:
+        return TunedModel(job.id, last.model, epochs, epochs, None, losses)
+    return TunedModel(job.id, name, round(step / per_epoch), epochs, step, losses)
+
+
+def measure(
+    client: OpenAI, rows: Sequence[dict[str, Any]], folder: Path, *, model: str
+) -> Speed | None:
+    """Train a few of the rows once, on the embedded server, with a clock; None if it cannot."""
+    import time
+
+    picked = rows[:: max(1, len(rows) // PROBE)][:PROBE]
+    path = folder / "speed.jsonl"
+    jsonl.write(path, picked)
+    start = time.monotonic()
+    try:
+        started = fine_tune(
+            client,
+            model=model,
+            training=path,
+            hyperparameters=_hyperparameters(1),
+            suffix="speed",
+            fresh=True,
+        )
+        job = wait(client, started.job.id, every=0.1)
+    except CourseError:
+        # Fewer than 10 examples, or a server that cannot train: the real job will say so.
+        return None
+    wall = time.monotonic() - start
+    if job.fine_tuned_model:
+        client.models.delete(job.fine_tuned_model)
+    rate = rate_of(settings.load().state / "jobs" / job.id / "progress.jsonl")
+    if rate is None or not job.trained_tokens:
+        return None
+    return Speed(rate, max(0.0, wall - job.trained_tokens / rate))
+
+
+def _hyperparameters(epochs: int) -> Hyperparameters:
+    return Hyperparameters(n_epochs=epochs, batch_size=BATCH)

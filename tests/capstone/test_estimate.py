@@ -1,0 +1,68 @@
+"""The estimate adds up what was timed; a budget takes epochs, then questions, then examples."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers.capstone.estimate import Pace, Plan, estimate, rates, within
+from helpers.capstone.training import best_epoch
+from helpers.evaluation.grading import Answer
+from tests.capstone.fake import Bag, FakeClient
+
+PACE = Pace({"base": 0.5, "tuned": 0.5}, epoch=60.0, overhead=10.0)
+
+
+def test_without_a_budget_everything_is_done():
+    assert within(None, PACE, questions=300, epochs=5) == Plan(300, 5)
+
+
+@pytest.mark.parametrize("minutes", [2, 5, 10, 30])
+@pytest.mark.parametrize("epoch", [5.0, 60.0, 900.0])
+@pytest.mark.parametrize("question", [0.05, 0.5, 4.0])
+def test_a_plan_fits_its_budget(minutes, epoch, question):
+    pace = Pace({"base": question / 2, "tuned": question / 2}, epoch, overhead=10.0)
+    plan = within(minutes * 60, pace, questions=300, epochs=5)
+    expected = estimate(pace, plan)
+    least = 5 * question + 0.02 * epoch + 10
+    assert expected.seconds <= max(minutes * 60, least)
+    assert plan.questions >= 5
+    if plan.share < 1:
+        assert plan.epochs == 1
+
+
+def test_a_tight_budget_takes_epochs_before_questions():
+    plan = within(300, PACE, questions=100, epochs=5)
+    assert plan.epochs < 5
+    assert plan.questions == 100
+
+
+def test_what_was_answered_while_timing_is_not_counted_again():
+    whole = estimate(PACE, Plan(20, 1))
+    rest = estimate(PACE, Plan(20, 1), asked=9, timed=["base"])
+    assert whole.asking - rest.asking == pytest.approx(9 * 0.5)
+    assert rest.training == 70
+
+
+def test_reading_and_writing_are_told_apart():
+    def run(read, written):
+        return [Answer("a", "", read, written, None)], 0.002 * read + 0.01 * written
+
+    read, write = rates([run(100, 50), run(900, 40), run(500, 10)])
+    assert (read, write) == pytest.approx((0.002, 0.01))
+
+
+def checkpoint(step, loss):
+    metrics = Bag(full_valid_loss=loss)
+    return Bag(step_number=step, metrics=metrics, fine_tuned_model_checkpoint=f"ft:x:{step}")
+
+
+def test_the_validation_loss_picks_the_epoch():
+    client = FakeClient()
+    client.checkpoints = [checkpoint(30, 1.4), checkpoint(20, 1.1), checkpoint(10, 1.2)]
+    job = Bag(id="ftjob-1", fine_tuned_model="ft:x")
+    found = best_epoch(client, job, 3, validated=True)  # type: ignore[arg-type]
+    assert (found.model, found.epoch, found.step) == ("ft:x:20", 2, 20)
+    assert "picks epoch 2" in str(found)
+    assert best_epoch(client, job, 3, validated=False).model == "ft:x"  # type: ignore[arg-type]
+    client.checkpoints[0] = checkpoint(30, 0.9)
+    assert best_epoch(client, job, 3, validated=True).model == "ft:x"  # type: ignore[arg-type]

@@ -1,0 +1,65 @@
+"""Tables whose answers are labels: the right one, macro-F1, and classifiers to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from helpers.capstone.baselines import Linear, most_frequent, neighbours
+from helpers.capstone.scoring import OTHER, choose, confusion, macro_f1, right_label
+from helpers.evaluation.scorers import Sample
+
+
+def sample(target, kind="with facts"):
+    return Sample("a", "", target, kind)
+
+
+def test_a_label_counts_apart_from_case_and_full_stop():
+    assert right_label("Refund.", sample("refund")).value == 1
+    assert right_label("refund please", sample("refund")).value == 0
+
+
+def test_macro_f1_is_scikit_learns_over_the_labels_that_occur():
+    rng = np.random.default_rng(0)
+    targets = [str(x) for x in rng.integers(0, 4, 200)]
+    outputs = [t if rng.random() < 0.7 else str(rng.integers(0, 5)) for t in targets]
+    found = macro_f1(targets, outputs)
+    names = sorted(set(targets))
+    assert found.mean == pytest.approx(f1_score(targets, outputs, labels=names, average="macro"))
+    assert found.low < found.mean < found.high
+
+
+def test_confusions_count_right_against_given_labels():
+    found = confusion(["a", "a", "b"], ["A.", "b", "something"], ["a", "b"])
+    assert found == {("a", "a"): 1, ("a", "b"): 1, ("b", OTHER): 1}
+
+
+def vectors(labels):
+    rng = np.random.default_rng(1)
+    centres = {label: rng.normal(size=16) for label in sorted(set(labels))}
+    made = np.array([centres[label] + rng.normal(0, 0.2, 16) for label in labels])
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("names", ["ab", "abc", "a"])
+def test_both_classifiers_learn_labels_that_lie_apart(names, tmp_path):
+    labels = list(names) * 12
+    known = vectors(labels)
+    linear = Linear.fit(known, labels)
+    assert linear(known) == labels
+    assert neighbours(known, labels, known) == labels
+    linear.save(tmp_path)
+    assert Linear.load(tmp_path)(known) == labels
+
+
+def test_the_most_frequent_answer_is_the_first_of_equal_ones():
+    assert most_frequent(["b", "a", "a", "b"]) == "b"
+
+
+def test_the_table_decides_what_carries_the_verdict():
+    facts, free = [sample("4 days")] * 5, [sample("fine", "without facts")] * 5
+    assert choose(facts, labels=("a", "b")) == "accuracy"
+    assert choose([*facts, *free], labels=()) == "facts"
+    assert choose([*facts[:1], *free], labels=()) == "likeness"
+    assert choose(free, labels=(), judged=True) == "judge"
