@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +70,7 @@ def run(
     sheet: str | int | None = None,
     steps: Sequence[Step] | None = None,
     language: str | None = None,
+    keep: Collection[str] = (),
     test: float | str | Path = 0.3,
     validation: float | None = None,
     questions: int = QUESTIONS,
@@ -81,7 +82,7 @@ def run(
 ) -> CapstoneResult:
     """Prepare, estimate, train, ask and report; everything is written below `folder`.
 
-    `columns` to `language` say how the table is read, as in `helpers.datasets.pipeline.prepare`.
+    `columns` to `keep` say how the table is read, as in `helpers.datasets.pipeline.prepare`.
     `test` is the share that is held out, or a table of one's own; `validation` the share that
     picks the epoch. `articles` are the documents that may be looked up; without any, the training
     answers are. At most `questions` held-out answers are asked for. `minutes` is a budget: fewer
@@ -91,7 +92,7 @@ def run(
     Raises `DataError` if the table does not make a training file.
     """
     started = time.monotonic()
-    options = TableOptions(system, columns, roles, header, encoding, sheet, steps, language)
+    options = TableOptions(system, columns, roles, header, encoding, sheet, steps, language, keep)
     data = read_table(path, folder / "dataset", options, test=test, validation=validation)
     material = gather(course, data, system, articles, folder, brief=minutes is not None)
     interview = Interview(course, material)

@@ -88,7 +88,7 @@ def gather(
 
 
 def _labels(data: TableData) -> tuple[str, ...]:
-    if getattr(data.prepared, "task", "answers") != "labels":
+    if data.prepared.task != "labels":
         return ()
     return tuple(sorted({turn.answer for turn in data.train}))
 

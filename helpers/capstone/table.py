@@ -9,7 +9,7 @@ For: the first step of the proof. Not for: reading and cleaning itself, see
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from helpers.base.errors import DataError
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone.samples import Message, Turn, turns
 from helpers.datasets.cleaning.run import Step
-from helpers.datasets.cleaning.steps import default_steps
 from helpers.datasets.pipeline import PreparedDataset, prepare
 from helpers.datasets.reading.columns import Columns
 from helpers.datasets.validation.cross_checks import leakage
@@ -48,14 +47,11 @@ class TableOptions:
     sheet: str | int | None = None
     steps: Sequence[Step] | None = None
     language: str | None = None
+    keep: Collection[str] = ()
 
     def arguments(self) -> dict[str, Any]:
         """What `prepare` takes."""
-        steps = self.steps
-        if steps is None and self.language:
-            steps = default_steps(wanted=self.language)
-        given = {name: value for name, value in vars(self).items() if name != "language"}
-        return given | {"steps": steps}
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
