@@ -43,7 +43,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProofPlan:
     """What will be done."""
 
     questions: int
@@ -56,7 +56,7 @@ class Plan:
 class Estimate:
     """What was planned, and how long it should take."""
 
-    plan: Plan
+    plan: ProofPlan
     asking: float
     training: float | None
     """Seconds; None where no rate is known."""
@@ -90,12 +90,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) -> Plan:
+def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) -> ProofPlan:
     """The largest plan that fits: fewer epochs, then fewer questions, then fewer examples.
 
     Without a budget it is everything. A method is asked at least a few questions in any case.
     """
-    whole = Plan(questions, epochs)
+    whole = ProofPlan(questions, epochs)
     if seconds is None:
         return whole
     room = MARGIN * seconds
@@ -108,7 +108,7 @@ def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) ->
     return replace(plan, questions=max(min(questions, 5), min(questions, able)))
 
 
-def _training(plan: Plan, pace: Pace, seconds: float) -> Plan:
+def _training(plan: ProofPlan, pace: Pace, seconds: float) -> ProofPlan:
     if not pace.epoch:
         return plan
     able = (seconds - pace.overhead) / pace.epoch
@@ -117,12 +117,12 @@ def _training(plan: Plan, pace: Pace, seconds: float) -> Plan:
     return replace(plan, epochs=1, share=max(able, 0.02))
 
 
-def _training_seconds(pace: Pace, plan: Plan) -> float:
+def _training_seconds(pace: Pace, plan: ProofPlan) -> float:
     return (pace.epoch * plan.epochs * plan.share + pace.overhead) if pace.epoch else 0.0
 
 
 def estimate(
-    pace: Pace, plan: Plan, *, asked: int = 0, timed: Sequence[str] = (), spent: float = 0.0
+    pace: Pace, plan: ProofPlan, *, asked: int = 0, timed: Sequence[str] = (), spent: float = 0.0
 ) -> Estimate:
     """The time of a plan; `asked` questions of the `timed` methods are answered already."""
     known = sum(pace.asking[name] for name in timed)

@@ -26,12 +26,12 @@ from helpers.base.files import atomic
 from helpers.base.progress_bar import note
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone import baselines, html_report, scoring, takeaway, training
-from helpers.capstone.estimate import Pace, Plan, estimate, rates, within
+from helpers.capstone.estimate import Pace, ProofPlan, estimate, rates, within
 from helpers.capstone.interview import Interview, Material, gather
 from helpers.capstone.methods import WITH_TRAINING, Messages
 from helpers.capstone.ranking import Ranking, by_talk, rank
 from helpers.capstone.result import CapstoneResult
-from helpers.capstone.samples import Turn, sample
+from helpers.capstone.samples import AnswerTurn, sample
 from helpers.capstone.table import TableData, TableOptions, read_table
 from helpers.capstone.training import TunedModel
 from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
@@ -210,9 +210,9 @@ def _training_pace(
     return Pace(asking, tokens / speed.tokens_per_second, speed.overhead)
 
 
-def _files(folder: Path, data: TableData) -> training.Files:
+def _files(folder: Path, data: TableData) -> training.JobFiles:
     valid = folder / "validation_with_notes.jsonl" if data.validation else None
-    return training.Files(folder / "train_with_notes.jsonl", valid)
+    return training.JobFiles(folder / "train_with_notes.jsonl", valid)
 
 
 def _tokens(rows: Iterable[Mapping[str, Messages]]) -> int:
@@ -225,7 +225,7 @@ def _train(
     course: Connection,
     material: Material,
     folder: Path,
-    plan: Plan,
+    plan: ProofPlan,
     *,
     path: str | Path,
     seed: int,
@@ -246,7 +246,7 @@ def _train(
 
 
 def _ask_all(
-    interview: Interview, turns: Sequence[Turn], tuned: str, base: str
+    interview: Interview, turns: Sequence[AnswerTurn], tuned: str, base: str
 ) -> dict[str, list[Answer]]:
     found = {}
     for method in METHODS:
@@ -263,7 +263,7 @@ def _model(method: str, tuned: str, base: str) -> str:
 
 
 def _baselines(
-    material: Material, turns: Sequence[Turn], interview: Interview
+    material: Material, turns: Sequence[AnswerTurn], interview: Interview
 ) -> dict[str, list[Answer]]:
     """What takes no language model: lookups, and the answer that is given most often."""
     answers = [turn.answer for turn in material.data.train]
@@ -286,7 +286,7 @@ def _baselines(
 def _graded(
     course: Connection,
     answers: Mapping[str, Sequence[Answer]],
-    turns: Sequence[Turn],
+    turns: Sequence[AnswerTurn],
     material: Material,
     *,
     judge: str | None,
@@ -305,7 +305,7 @@ def _graded(
 def _ranked(
     reports: Mapping[str, EvaluationReport],
     talks: Sequence[int],
-    turns: Sequence[Turn],
+    turns: Sequence[AnswerTurn],
     labels: Sequence[str],
     *,
     judged: bool,
@@ -316,13 +316,13 @@ def _ranked(
     return rank(scores, yardstick=yardstick)
 
 
-def _reach(train: Sequence[Turn], held_out: Sequence[Turn]) -> float | None:
+def _reach(train: Sequence[AnswerTurn], held_out: Sequence[AnswerTurn]) -> float | None:
     known = frozenset().union(*(facts(turn.answer) for turn in train))
     wanted = [found for turn in held_out if (found := facts(turn.answer))]
     return float(np.mean([len(one & known) / len(one) for one in wanted])) if wanted else None
 
 
-def _left_out(plan: Plan, data: TableData, *, epochs: int) -> list[str]:
+def _left_out(plan: ProofPlan, data: TableData, *, epochs: int) -> list[str]:
     """What the plan leaves out, said plainly."""
     found = []
     if plan.questions < len(data.held_out):

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers.capstone.lookup import Found, OwnArticles, PastAnswers, Store, embedded
+from helpers.capstone.lookup import Found, NoteStore, OwnArticles, PastAnswers, embedded
 from helpers.capstone.methods import Messages, PromptForm, prompt
-from helpers.capstone.samples import Turn, sample
+from helpers.capstone.samples import AnswerTurn, sample
 from helpers.capstone.table import MOST_ANSWER_TOKENS, TableData, answer_limit
 from helpers.evaluation.grading import Answer, ask
 from helpers.rag.documents import Article
@@ -41,7 +41,7 @@ class Material:
     data: TableData
     embed: Embedder
     past: PastAnswers
-    store: Store
+    store: NoteStore
     form: PromptForm
     vectors: np.ndarray
     """Of the held-out turns, shape (n, width)."""
@@ -50,7 +50,7 @@ class Material:
     per_text: float
     """Seconds to embed a text."""
 
-    def notes_for_training(self, turns: Sequence[Turn]) -> list[list[Found]]:
+    def notes_for_training(self, turns: Sequence[AnswerTurn]) -> list[list[Found]]:
         """For each turn its notes, without those of its own talk."""
         texts = [turn.search_text for turn in turns]
         own = [turn.talk for turn in turns]
@@ -79,7 +79,7 @@ def gather(
     past = PastAnswers.build(data.train, embed)
     vectors = embedded([turn.search_text for turn in data.held_out], embed)
     per_text = (time.monotonic() - started) / (len(data.train) + len(data.held_out))
-    store: Store = OwnArticles.build(articles, embed, folder) if articles else past
+    store: NoteStore = OwnArticles.build(articles, embed, folder) if articles else past
     labels = _labels(data)
     most = BRIEF_TOKENS if brief else MOST_ANSWER_TOKENS
     limit = answer_limit([turn.answer for turn in data.train], most=most)
@@ -120,7 +120,7 @@ class Interview:
         )
 
     def ask(
-        self, method: str, model: str, turns: Sequence[Turn], *, timed: int = 0
+        self, method: str, model: str, turns: Sequence[AnswerTurn], *, timed: int = 0
     ) -> list[Answer]:
         """The answers of one method to turns, in their order."""
         held = self._held.setdefault(method, {})

@@ -20,7 +20,7 @@ import numpy as np
 from helpers.base import jsonl
 from helpers.base.errors import DataError
 from helpers.base.files import atomic
-from helpers.capstone.samples import Turn, head
+from helpers.capstone.samples import AnswerTurn, head
 from helpers.rag import index as rag_index
 from helpers.rag.documents import Article
 from helpers.rag.embedding import Embedder
@@ -43,7 +43,7 @@ class Found(NamedTuple):
     """Of the past answer; -1 for an article."""
 
 
-class Store(Protocol):
+class NoteStore(Protocol):
     """Anything that finds k notes for each question, best first."""
 
     @property
@@ -66,7 +66,7 @@ class Store(Protocol):
 class PastAnswers:
     """Answers given before, found by the likeness of what was asked."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[AnswerTurn, ...]
     vectors: np.ndarray
     """Of each turn's search text, unit length, shape (n, width)."""
 
@@ -75,7 +75,7 @@ class PastAnswers:
         return f"the {len(self.turns)} training answers"
 
     @classmethod
-    def build(cls, turns: Sequence[Turn], embed: Embedder) -> PastAnswers:
+    def build(cls, turns: Sequence[AnswerTurn], embed: Embedder) -> PastAnswers:
         """Embed what was asked; the answers are kept as text."""
         return cls(tuple(turns), embedded([turn.search_text for turn in turns], embed))
 
@@ -134,7 +134,7 @@ class PastAnswers:
         made = []
         for place, row in enumerate(rows):
             *before, answer = row["messages"]
-            made.append(Turn(str(place), row["talk"], tuple(before), answer["content"]))
+            made.append(AnswerTurn(str(place), row["talk"], tuple(before), answer["content"]))
         return cls(tuple(made), vectors)
 
 
@@ -183,7 +183,7 @@ class OwnArticles:
         return cls(rag_index.load(folder / ARTICLES, embed), folder / ARTICLES)
 
 
-def load_store(folder: Path, embed: Embedder) -> Store:
+def load_store(folder: Path, embed: Embedder) -> NoteStore:
     """The store in a folder, whichever it is. Raises `DataError` if there is none."""
     if (folder / ARTICLES).is_dir():
         return OwnArticles.load(folder, embed)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.capstone.lookup import Found
-from helpers.capstone.samples import Message, Turn, spoken
+from helpers.capstone.samples import AnswerTurn, Message, spoken
 from helpers.costs.monthly import BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
 from helpers.rag.answering import WITHIN
 from helpers.rag.prompts import with_notes
@@ -47,7 +47,7 @@ class PromptForm:
         """The talk after the system message; with `told`, the labels stand in that."""
         return [self._start(talk, told=told), *map(dict, spoken(talk))]
 
-    def few_shot(self, talk: Sequence[Message], examples: Sequence[Turn]) -> Messages:
+    def few_shot(self, talk: Sequence[Message], examples: Sequence[AnswerTurn]) -> Messages:
         """Whole examples first, then the customer's talk; the nearest example comes last,
         where a model weighs it most."""
         start, *rest = self.plain(talk, told=True)
@@ -81,7 +81,7 @@ def prompt(
     talk: Sequence[Message],
     *,
     notes: Sequence[Found],
-    examples: Sequence[Turn],
+    examples: Sequence[AnswerTurn],
 ) -> Messages:
     """What a method sends to its model."""
     if method == FEW_SHOT:
@@ -91,7 +91,7 @@ def prompt(
     return form.plain(talk, told=method not in WITH_TRAINING)
 
 
-def example(turn: Turn) -> Messages:
+def example(turn: AnswerTurn) -> Messages:
     """A past talk with its answer, from a customer's message on; of a long one, its end."""
     messages = [dict(message) for message in turn.spoken]
     while len(messages) > 1 and (

@@ -53,7 +53,7 @@ SAME = 0.01
 
 
 @dataclass(frozen=True)
-class Pair:
+class MethodPair:
     """Two methods on the same questions, the one with the higher mean second."""
 
     worse: str
@@ -89,7 +89,7 @@ class Ranking:
     yardstick: str
     means: Mapping[str, Interval]
     """By method, best first."""
-    pairs: tuple[Pair, ...]
+    pairs: tuple[MethodPair, ...]
 
     @property
     def best(self) -> str:
@@ -101,11 +101,11 @@ class Ranking:
         """How many questions, or conversations, the means are over."""
         return self.means[self.best].n
 
-    def pair(self, one: str, other: str) -> Pair:
+    def pair(self, one: str, other: str) -> MethodPair:
         """The comparison of two methods."""
         return next(pair for pair in self.pairs if {pair.worse, pair.better} == {one, other})
 
-    def against_best(self) -> dict[str, Pair]:
+    def against_best(self) -> dict[str, MethodPair]:
         """Each other method beside the best one."""
         return {name: self.pair(name, self.best) for name in self.means if name != self.best}
 
@@ -122,7 +122,7 @@ def rank(scores: Mapping[str, np.ndarray], *, yardstick: str) -> Ranking:
     found = [compare(scores[worse], scores[better]) for worse, better in couples]
     corrected = holm([comparison.p for comparison in found])
     pairs = tuple(
-        Pair(
+        MethodPair(
             worse,
             better,
             comparison,

@@ -20,10 +20,10 @@ from helpers.backend.service import Service
 from helpers.base import settings
 from helpers.base.errors import DataError
 from helpers.capstone import baselines
-from helpers.capstone.lookup import Found, PastAnswers, Store, embedded, load_store
+from helpers.capstone.lookup import Found, NoteStore, PastAnswers, embedded, load_store
 from helpers.capstone.methods import WITH_NOTES, WITH_TRAINING, Messages, prompt
 from helpers.capstone.samples import Message, search_text, spoken
-from helpers.capstone.takeaway import INDEX, Method
+from helpers.capstone.takeaway import INDEX, BestMethod
 from helpers.costs.monthly import FEW_SHOT, METHODS
 from helpers.finetuning.exporting import ADAPTER
 from helpers.finetuning.exporting import BASE as BASE_FILE
@@ -46,9 +46,9 @@ class EngineEmbedder:
 class Responder:
     """The method of a folder, ready to answer."""
 
-    def __init__(self, folder: Path, method: Method, embed: Embedder) -> None:
+    def __init__(self, folder: Path, method: BestMethod, embed: Embedder) -> None:
         self._method, self._embed = method, embed
-        self._store: Store | None = None
+        self._store: NoteStore | None = None
         self._past: PastAnswers | None = None
         self._linear: baselines.Linear | None = None
         index = folder / INDEX
@@ -92,7 +92,7 @@ class Responder:
         return baselines.neighbours(self._past.vectors, answers, self._vectors(text))[0]
 
 
-def adopt(service: Service, folder: Path, method: Method) -> None:
+def adopt(service: Service, folder: Path, method: BestMethod) -> None:
     """Let a server answer as the folder's method under the method's own model id.
 
     Raises `DataError` if the folder's index is of another embedding model, or a file is missing.
@@ -107,7 +107,7 @@ def adopt(service: Service, folder: Path, method: Method) -> None:
     service.models.adopt(_served(service, folder, method, answer))
 
 
-def _served(service: Service, folder: Path, method: Method, answer: Responder) -> ServedModel:
+def _served(service: Service, folder: Path, method: BestMethod, answer: Responder) -> ServedModel:
     needed = [BASE_FILE] if method.method in METHODS else []
     needed += [ADAPTER] if method.method in WITH_TRAINING else []
     missing = [name for name in needed if not (folder / name).is_file()]

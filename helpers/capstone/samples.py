@@ -28,7 +28,7 @@ Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Turn:
+class AnswerTurn:
     """One answer, and the talk that leads to it."""
 
     id: str
@@ -54,7 +54,7 @@ class Turn:
         return search_text(self.before)
 
 
-def turns(examples: Sequence[Sequence[Message]]) -> list[Turn]:
+def turns(examples: Sequence[Sequence[Message]]) -> list[AnswerTurn]:
     """Each answer to a user's message, of all conversations, in their order."""
     found = []
     for talk, messages in enumerate(examples, start=1):
@@ -66,7 +66,7 @@ def turns(examples: Sequence[Sequence[Message]]) -> list[Turn]:
         for number, place in enumerate(places, start=1):
             name = f"row-{talk}" if len(places) == 1 else f"row-{talk}.{number}"
             before = tuple(messages[:place])
-            found.append(Turn(name, talk, before, str(messages[place]["content"])))
+            found.append(AnswerTurn(name, talk, before, str(messages[place]["content"])))
     return found
 
 
@@ -92,7 +92,7 @@ def head(text: str, pieces: int = PIECES) -> str:
     return text if len(found) <= pieces else text[: found[pieces - 1].end()]
 
 
-def sample(turn: Turn) -> Sample:
+def sample(turn: AnswerTurn) -> Sample:
     """The turn as scorers and reports know it."""
     return Sample(
         id=turn.id,

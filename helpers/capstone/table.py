@@ -17,7 +17,7 @@ from typing import Any
 from helpers.base import jsonl
 from helpers.base.errors import DataError
 from helpers.base.tokens import local_tokenizer
-from helpers.capstone.samples import Message, Turn, turns
+from helpers.capstone.samples import AnswerTurn, Message, turns
 from helpers.datasets.cleaning.run import Step
 from helpers.datasets.pipeline import PreparedDataset, prepare
 from helpers.datasets.reading.columns import Columns
@@ -61,9 +61,9 @@ class TableData:
     prepared: PreparedDataset
     train_talks: tuple[Talk, ...]
     validation_talks: tuple[Talk, ...]
-    train: tuple[Turn, ...]
-    validation: tuple[Turn, ...]
-    held_out: tuple[Turn, ...]
+    train: tuple[AnswerTurn, ...]
+    validation: tuple[AnswerTurn, ...]
+    held_out: tuple[AnswerTurn, ...]
     held_out_file: Path
     notes: tuple[str, ...] = ()
     """What the reader should know about the parts."""

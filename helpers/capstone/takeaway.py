@@ -22,7 +22,7 @@ from helpers.base import settings
 from helpers.base.errors import DataError
 from helpers.base.files import atomic, own_copy
 from helpers.capstone import baselines
-from helpers.capstone.lookup import PastAnswers, Store
+from helpers.capstone.lookup import NoteStore, PastAnswers
 from helpers.capstone.methods import WITH_NOTES, WITH_TRAINING, PromptForm
 from helpers.capstone.ranking import explained, verdict
 from helpers.costs.monthly import FEW_SHOT, METHODS
@@ -40,7 +40,7 @@ NAME = 40
 
 
 @dataclass(frozen=True)
-class Method:
+class BestMethod:
     """What `method.json` says: how the best method answers."""
 
     model: str
@@ -66,13 +66,13 @@ def write(
     course: Connection,
     *,
     past: PastAnswers,
-    store: Store,
+    store: NoteStore,
     form: PromptForm,
-) -> Method:
+) -> BestMethod:
     """Write the best method into `done.model_folder`, in place of what stood there before."""
     folder, best = done.model_folder, done.ranking.best
     name = slug(done.prepared.version.name)
-    method = Method(
+    method = BestMethod(
         model=f"{name}-{slug(best.replace(' + ', '-'))}",
         method=best,
         form=form,
@@ -104,7 +104,7 @@ def _clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _weights(folder: Path, done: CapstoneResult, method: Method) -> None:
+def _weights(folder: Path, done: CapstoneResult, method: BestMethod) -> None:
     system = method.form.system
     if method.method in WITH_TRAINING:
         export(done.job, folder, name=method.model, step=done.tuned.step, system=system)
@@ -116,7 +116,7 @@ def _weights(folder: Path, done: CapstoneResult, method: Method) -> None:
     _write_text(folder / "Modelfile", modelfile(adapter=False, system=system))
 
 
-def _lookups(folder: Path, method: Method, *, past: PastAnswers, store: Store) -> None:
+def _lookups(folder: Path, method: BestMethod, *, past: PastAnswers, store: NoteStore) -> None:
     index = folder / INDEX
     if method.method in WITH_NOTES:
         store.save(index)
@@ -141,14 +141,14 @@ def _readable(folder: Path) -> None:
             path.chmod(wanted)
 
 
-def read_method(folder: Path) -> Method:
+def read_method(folder: Path) -> BestMethod:
     """What the folder says of itself. Raises `DataError` if it is none, or of a newer release."""
     try:
         held: dict[str, Any] = json.loads((folder / METHOD).read_text(encoding="utf-8"))
         known = held.pop("format")
         form = held.pop("form")
         form["labels"] = tuple(form["labels"])
-        method = Method(form=PromptForm(**form), **held)
+        method = BestMethod(form=PromptForm(**form), **held)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{folder.name} is no folder that a capstone wrote: {METHOD} cannot be read",
@@ -159,7 +159,7 @@ def read_method(folder: Path) -> Method:
     return method
 
 
-def card(done: CapstoneResult, method: Method) -> str:
+def card(done: CapstoneResult, method: BestMethod) -> str:
     """The model card, as Markdown: what it is, scores, data, limits, how to run it."""
     version = done.prepared.version
     parts = [
@@ -189,7 +189,7 @@ def _scores(done: CapstoneResult) -> str:
     return "\n".join([f"| method | {done.ranking.yardstick} |", "|---|---|", *rows]) + "\n"
 
 
-def _limits(done: CapstoneResult, method: Method) -> list[str]:
+def _limits(done: CapstoneResult, method: BestMethod) -> list[str]:
     cut = done.cut[method.method]
     found = [
         "It was tried on questions like those of its table; on others it will still answer.",
@@ -207,7 +207,7 @@ def _limits(done: CapstoneResult, method: Method) -> list[str]:
     return found + list(done.notes)
 
 
-def _how(method: Method) -> str:
+def _how(method: BestMethod) -> str:
     text = (
         "With this project, in this folder's place:\n\n```\n"
         f"python3 -m helpers serve --model FOLDER\n```\n\nThe model is called `{method.model}`.\n"

@@ -20,7 +20,7 @@ from helpers.base import jsonl, settings
 from helpers.base.errors import CourseError
 from helpers.capstone.lookup import Found
 from helpers.capstone.methods import PromptForm
-from helpers.capstone.samples import Message, Turn
+from helpers.capstone.samples import AnswerTurn, Message
 from helpers.finetuning.job_plan import rate_of
 from helpers.finetuning.jobs import Hyperparameters, fine_tune, fingerprint_of, same_job, wait
 
@@ -34,7 +34,7 @@ PROBE = 3 * BATCH
 
 
 @dataclass(frozen=True)
-class Files:
+class JobFiles:
     """What a job reads."""
 
     training: Path
@@ -76,7 +76,7 @@ class Speed:
 def write_training(
     path: Path,
     talks: Sequence[Sequence[Message]],
-    turns: Sequence[Turn],
+    turns: Sequence[AnswerTurn],
     notes: Sequence[Sequence[Found]],
     form: PromptForm,
 ) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def write_training(
 
 
 def train(
-    client: OpenAI, files: Files, *, model: str, epochs: int, suffix: str, seed: int
+    client: OpenAI, files: JobFiles, *, model: str, epochs: int, suffix: str, seed: int
 ) -> TunedModel:
     """Run the job to its end, or find it again, and take the epoch of the lowest loss."""
     started = fine_tune(
@@ -111,7 +111,7 @@ def train(
     )
 
 
-def is_trained(client: OpenAI, files: Files, *, model: str, epochs: int, seed: int) -> bool:
+def is_trained(client: OpenAI, files: JobFiles, *, model: str, epochs: int, seed: int) -> bool:
     """Whether the same job was run before, so that it takes no time."""
     method = _hyperparameters(epochs).method()
     mark = fingerprint_of(files.training, files.validation, model=model, method=method, seed=seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.capstone.estimate import Pace, Plan, estimate, rates, within
+from helpers.capstone.estimate import Pace, ProofPlan, estimate, rates, within
 from helpers.capstone.training import best_epoch
 from helpers.evaluation.grading import Answer
 from tests.capstone.fake import Bag, FakeClient
@@ -13,7 +13,7 @@ PACE = Pace({"base": 0.5, "tuned": 0.5}, epoch=60.0, overhead=10.0)
 
 
 def test_without_a_budget_everything_is_done():
-    assert within(None, PACE, questions=300, epochs=5) == Plan(300, 5)
+    assert within(None, PACE, questions=300, epochs=5) == ProofPlan(300, 5)
 
 
 @pytest.mark.parametrize("minutes", [2, 5, 10, 30])
@@ -37,8 +37,8 @@ def test_a_tight_budget_takes_epochs_before_questions():
 
 
 def test_what_was_answered_while_timing_is_not_counted_again():
-    whole = estimate(PACE, Plan(20, 1))
-    rest = estimate(PACE, Plan(20, 1), asked=9, timed=["base"])
+    whole = estimate(PACE, ProofPlan(20, 1))
+    rest = estimate(PACE, ProofPlan(20, 1), asked=9, timed=["base"])
     assert whole.asking - rest.asking == pytest.approx(9 * 0.5)
     assert rest.training == 70
 

@@ -34,7 +34,7 @@ ASKED = [{"role": "user", "content": "my parcel, where is it"}]
 
 
 def method(name, **more):
-    return takeaway.Method("shop-x", name, FORM, 40, embed.name, "base", **more)
+    return takeaway.BestMethod("shop-x", name, FORM, 40, embed.name, "base", **more)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def service():
 
 
 def test_a_server_adopts_a_folder_or_says_what_is_missing(past, tmp_path):
-    minilm = takeaway.Method("m", RETRIEVAL, FORM, 40, "all-minilm-l6-v2", "base")
+    minilm = takeaway.BestMethod("m", RETRIEVAL, FORM, 40, "all-minilm-l6-v2", "base")
     takeaway._lookups(tmp_path, minilm, past=past, store=past)
     with pytest.raises(DataError, match=r"holds no base\.gguf"):
         responder.adopt(service(), tmp_path, minilm)
