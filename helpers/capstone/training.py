@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.base import jsonl, settings
+from helpers.base import jsonl
 from helpers.base.errors import CourseError
 from helpers.capstone.lookup import Found
 from helpers.capstone.methods import PromptForm
 from helpers.capstone.samples import AnswerTurn, Message
-from helpers.finetuning.job_plan import rate_of
-from helpers.finetuning.jobs import Hyperparameters, fine_tune, fingerprint_of, same_job, wait
+from helpers.finetuning.job_plan import measured_rate
+from helpers.finetuning.jobs import Hyperparameters, fine_tune, job_fingerprint, same_job, wait
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -114,7 +114,8 @@ def train(
 def is_trained(client: OpenAI, files: JobFiles, *, model: str, epochs: int, seed: int) -> bool:
     """Whether the same job was run before, so that it takes no time."""
     method = _hyperparameters(epochs).method()
-    mark = fingerprint_of(files.training, files.validation, model=model, method=method, seed=seed)
+    held = [path.read_bytes() if path else b"" for path in (files.training, files.validation)]
+    mark = job_fingerprint(held, model=model, method=method, seed=seed)
     job = same_job(client, mark)
     return job is not None and job.status == "succeeded"
 
@@ -164,7 +165,7 @@ def measure(
     wall = time.monotonic() - start
     if job.fine_tuned_model:
         client.models.delete(job.fine_tuned_model)
-    rate = rate_of(settings.load().state / "jobs" / job.id / "progress.jsonl")
+    rate = measured_rate()
     if rate is None or not job.trained_tokens:
         return None
     return Speed(rate, max(0.0, wall - job.trained_tokens / rate))
