@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from types import SimpleNamespace as Bag
@@ -36,7 +37,7 @@ class FakeClient:
         return Bag(data=[Bag(embedding=by_words(text)) for text in input])
 
     def _keep(self, file: Any) -> Any:
-        self.uploads.append(list(jsonl.read(file[1].name)))
+        self.uploads.append(list(jsonl.read(io.BytesIO(file[1]))))
         return Bag(id="file-1")
 
     def _train(self, **given: Any) -> Any:
