@@ -48,7 +48,7 @@ def content_words(plain: str) -> tuple[str, ...]:
     return tuple(word for word in words if word not in _FILLERS) or tuple(words)
 
 
-class Questions:
+class QuestionTexts:
     """Normalised questions and their words, for comparing any two of them."""
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -88,7 +88,7 @@ class Questions:
 
 def same_questions(texts: Sequence[str], *, threshold: float = dedup.THRESHOLD) -> dedup.Groups:
     """Groups of rows that ask the same."""
-    questions = Questions(texts)
+    questions = QuestionTexts(texts)
     union = dedup.Union(len(texts))
     first: dict[tuple[str, ...], int] = {}
     for row, words in enumerate(questions.words):
@@ -112,7 +112,7 @@ def asked_in_both(
 
     Here the letters must overlap as well, to the threshold: a test may ask in other words.
     """
-    questions = Questions([*known, *asked])
+    questions = QuestionTexts([*known, *asked])
     first = {words: row for row, words in reversed([*enumerate(questions.words[: len(known)])])}
     pairs = [
         (first[words], row)
@@ -126,7 +126,7 @@ def asked_in_both(
     return found
 
 
-def _across(questions: Questions, known: int, threshold: float) -> Iterator[tuple[int, int]]:
+def _across(questions: QuestionTexts, known: int, threshold: float) -> Iterator[tuple[int, int]]:
     """Pairs of a known and an asked row that may be similar and ask the same."""
     signed = dedup.signatures(questions.plain)
     for found in dedup.candidates(signed):
