@@ -64,8 +64,9 @@ class Engine:
         A delta may be empty while a long prompt is read. Raises `ContextTooLong`, or
         `BackendError` when llama.cpp refuses the request or the engine is closed.
         """
-        if model.method and not isinstance(prompt, str):
-            prepared = model.method.prepare(prompt)
+        chat = [part for part in prompt if isinstance(part, Mapping)]
+        if model.method and chat:
+            prepared = model.method.prepare(chat)
             if isinstance(prepared, Said):
                 yield Delta(prepared.text)
                 yield Delta("", finish_reason="stop")
