@@ -26,6 +26,12 @@ _DATED = re.compile(
     re.IGNORECASE,
 )
 """WhatsApp's, and IRC's with a date."""
+_HEADED = re.compile(
+    rf"\[(?P<time>(?:{_DAY}|\d{{1,2}}-[A-Za-z]{{3}}-\d{{2,4}}),? {_CLOCK})\] "
+    r"(?P<name>[^:]{1,60})",
+    re.IGNORECASE,
+)
+"""Discord's, with the text on the lines below."""
 _TIMED = re.compile(rf"[\[(]?(?P<time>{_CLOCK})[\])]? (?P<rest>.*)", re.IGNORECASE)
 _NICK = re.compile(r"<[ @+]?(?P<name>[^<>\n]{1,40})> (?P<text>.*)")
 _NAMED = re.compile(r"(?P<name>[^:\n]{1,60}?): ?(?P<text>.*)")
@@ -60,6 +66,8 @@ def read_chat_log(text: str) -> ChatLog | None:
     head = [_MARKS.sub("", line) for line in lines if line.strip()][:_LOOKED_AT]
     if not head:
         return None
+    if _HEADED.fullmatch(head[0]) and sum(bool(_HEADED.fullmatch(line)) for line in head) > 1:
+        return _headed(lines)
     dated = [line for line in head if _DATED.match(line)]
     if len(dated) >= _MOST * len(head) or (_DATED.match(head[0]) and len(dated) > 1):
         return _log(lines, _DATED, timed=True)
@@ -98,6 +106,17 @@ def _log(lines: Sequence[str], pattern: re.Pattern[str], *, timed: bool) -> Chat
     for _, row in rows:
         row["text"] = _EDITED.sub("", row["text"]).rstrip()
     return ChatLog(tuple(rows), tuple(rejected), timed, threaded=False)
+
+
+def _headed(lines: Sequence[str]) -> ChatLog:
+    rows: list[tuple[int, Row]] = []
+    for number, line in enumerate(lines, 1):
+        found = _HEADED.fullmatch(line)
+        if found:
+            rows.append((number, {"time": found["time"], "role": found["name"], "text": ""}))
+        elif rows:
+            rows[-1][1]["text"] = f"{rows[-1][1]['text']}\n{line}".strip("\n")
+    return ChatLog(tuple(rows), (), timed=True, threaded=False)
 
 
 def _unspoken(text: str, *, marked: bool) -> str:

@@ -97,7 +97,10 @@ def rank(meaning: str, name: str) -> int | None:
         return None
     if meaning == "question" and words[-1] in ("title", "body", "subject", "description"):
         return None
-    if meaning in ("question", "answer", "body", "subject", "text") and _ABOUT & set(words):
+    about = _ABOUT & set(words)
+    if words[0] in _WORDS.get(meaning, ()):
+        about -= {"user", "agent"}
+    if meaning in ("question", "answer", "body", "subject", "text") and about:
         return _rank_of_speaker(meaning, words, len(usual))
     if last != plain and last in usual:
         return usual[last] + 1

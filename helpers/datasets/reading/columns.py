@@ -30,6 +30,8 @@ from helpers.datasets.reading.source import Row, SourceTable
 LISTED = 20
 """Columns that an error names."""
 _SAMPLE = 60
+_SPEAKERS = 0.7
+"""Speakers of a chat have at least so few names for each text."""
 _LOOSE = ("user", "customer", "problem", "issue", "input")
 """Names before which a subject and a body come, if both are there."""
 _TELLING = 4
@@ -119,9 +121,10 @@ def decide(source: SourceTable, **told: Part | None) -> ColumnChoice:
             candidates=sampled,
         )
     if mapping.question is None or mapping.answer is None:
+        lacking = ": no column holds answers" if mapping.question and not found.refused else ""
         raise DataError(
             "cannot tell which columns hold question and answer, or thread, role and text"
-            + found.why_not(),
+            + (lacking or found.why_not()),
             fix=f"name them, as in columns=Columns(question=..., answer=...); {listed(present)}",
         )
     return ColumnChoice(mapping, _notes(mapping, source, found.grounds, kinds))
@@ -289,7 +292,7 @@ class _Finder:
         if speakers is None or texts is None:
             return False
         timed = self.best("time", without=[role, text]) is not None
-        many = speakers.repeated and 1 < speakers.distinct <= 0.5 * max(texts.distinct, 2)
+        many = speakers.repeated and 1 < speakers.distinct <= _SPEAKERS * texts.distinct
         return many and speakers.filled > 0.9 and (timed or len(self.present) < 4)
 
     def _pair(self) -> dict[str, Any]:
@@ -379,7 +382,10 @@ class _Finder:
     def _stands_alone(self, subject: str, body: str) -> bool:
         """Whether a title and a text can be a question and its answer: no ticket has them."""
         tickets = {"priority", "status", "agent", "requester", "ticket id", "case number"}
-        return not tickets & {plain_name(name) for name in self.present} and not self.refused
+        if tickets & {plain_name(name) for name in self.present} or self.refused:
+            return False
+        others = [self.kind(name) for name in self.present if name not in (subject, body)]
+        return not {"time", "duration", "name", "status", "number", "flag"}.intersection(others)
 
     def _titled(self, subject: str, body: str) -> list[tuple[Columns, str]]:
         held = self.kinds.get(subject)

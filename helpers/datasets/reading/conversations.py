@@ -17,7 +17,7 @@ from typing import Any
 from helpers.base.errors import DataError
 from helpers.datasets.reading.columns import Columns
 from helpers.datasets.reading.exports import CHAT
-from helpers.datasets.reading.internal_notes import note_in
+from helpers.datasets.reading.internal_notes import names_public, note_in
 from helpers.datasets.reading.source import Reject, Row
 from helpers.datasets.reading.speakers import SpeakerRoles, find_roles, role_of
 from helpers.datasets.reading.times import TimeColumn, read_times, runs_one_way
@@ -84,8 +84,13 @@ def group(
 def _public(rows: Sequence[Numbered], columns: Columns, rejected: list[Reject]) -> list[Numbered]:
     """Rows that belong to a conversation and were written for the customer."""
     used = []
+    flags = [name for name in (rows[0][1] if rows else ()) if names_public(name)]
+    flags = [name for name in flags if any(_filled(row.get(name)) for _, row in rows)]
     for number, row in rows:
         note = note_in(row, text=columns.text, role=columns.role)
+        unsaid = [name for name in flags if not _filled(row.get(name))]
+        if not note and unsaid and _known(row, columns) != "user":
+            note = f"{unsaid[0]} says nothing"
         if note:
             rejected.append(Reject(number, f"an internal note: {note}", row))
         elif columns.thread is not None and not _key(row, columns):
@@ -93,6 +98,10 @@ def _public(rows: Sequence[Numbered], columns: Columns, rejected: list[Reject]) 
         else:
             used.append((number, row))
     return used
+
+
+def _filled(value: Any) -> bool:
+    return value is not None and str(value).strip() != ""
 
 
 def _key(row: Row, columns: Columns) -> str:
@@ -146,7 +155,9 @@ def _ordered(
 
 def _endless(thread: Sequence[int], keys: Sequence[str]) -> bool:
     """Whether a thread is a chat that holds many conversations."""
-    return bool(thread) and (keys[thread[0]] in ("", CHAT) or len(thread) > LONGEST)
+    return bool(thread) and (
+        not keys[thread[0]] or keys[thread[0]].startswith(CHAT) or len(thread) > LONGEST
+    )
 
 
 def _why(times: TimeColumn) -> str:

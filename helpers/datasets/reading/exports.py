@@ -164,6 +164,8 @@ def _opened(source: SourceTable, lists: Sequence[str]) -> RecognisedExport:
     for _, outer in source.rows:
         branches += int(outer.get("other branches") or 0)
         thread = next((str(outer[k]) for k in _THREAD_IDS if outer.get(k)), str(len(rows)))
+        if not chat and all(map(_chatty, outer.get(lists[0]) or [None])):
+            thread = f"{CHAT} {thread}"
         around = {k: v for k, v in outer.items() if not isinstance(v, list | dict)}
         items = [i for n in lists for i in outer.get(n) or [] if isinstance(i, dict)]
         items = _with_opener(outer, items)
@@ -200,7 +202,7 @@ def _opened(source: SourceTable, lists: Sequence[str]) -> RecognisedExport:
 def _chatty(item: Any) -> bool:
     """Whether a message stands in an endless chat, as in Telegram and Discord."""
     return isinstance(item, dict) and bool(
-        {"date_unixtime", "from_id", "isPinned", "timestampEdited"} & item.keys()
+        {"date_unixtime", "from_id", "actor_id", "isPinned", "timestampEdited"} & item.keys()
     )
 
 
@@ -282,6 +284,9 @@ def _speaker(item: Mapping[str, Any], asker: set[str], items: Sequence[Mapping[s
     for key in _FLAGS:
         if isinstance(item.get(key), bool):
             return role_of(item[key], column=key) or ""
+    if item.get("message_type") in (0, 1) and "sender" in item:
+        # In Chatwoot 0 comes in and 1 goes out, and the sender's type "user" is one of the staff.
+        return "assistant" if item["message_type"] else "user"
     created = item.get("createdBy")
     if isinstance(created, dict) and created.get("type") in ("user", "customer", "system_user"):
         # In Help Scout a "user" is one of the staff.

@@ -111,6 +111,11 @@ def _is_internal(name: str, value: Any, *, is_role: bool) -> bool:
     return (is_role or named_kind) and plain in _ALONE
 
 
+def names_public(name: str) -> bool:
+    """Whether a column says which messages are public."""
+    return bool(_PUBLIC.intersection(_words(name)))
+
+
 def names_internal(name: str) -> bool:
     """Whether a column's name says that what stands in it, or is marked by it, is internal."""
     words = _words(name)

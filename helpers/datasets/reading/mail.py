@@ -9,14 +9,12 @@ apart. Not for: attachments; Outlook's .msg and .pst, which its export to mbox o
 from __future__ import annotations
 
 import email
-import mailbox
 import re
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from email.utils import parseaddr, parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from helpers.base import files
 from helpers.base.errors import DataError
@@ -25,6 +23,8 @@ from helpers.datasets.reading.source import Reject, Row
 _LANGUAGES = ["en", "de", "fr", "es", "it", "nl", "pl", "sv", "da"]
 _LONGEST = 20_000
 """Letters of a mail up to which it is searched for quotes."""
+_BETWEEN = re.compile(rb"^From [^\r\n]*\d{1,2}:\d{2}:\d{2}[^\r\n]*\r?\n", re.MULTILINE)
+_QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _MOST_OPENINGS = 25
 _OPENINGS = re.compile(r"\b(?:On|Am|Le|El|Il|Op|W|Den|Från|Fra)\b")
 _ANSWERING = re.compile(
@@ -67,20 +67,22 @@ def read_mails(path: Path) -> MailThreads:
 
 def _eml(path: Path) -> list[EmailMessage]:
     with files.opened(path) as stream:
-        return [_parse(stream)]
+        return [_parse(stream.read())]
 
 
 def _mbox(path: Path) -> list[EmailMessage]:
-    with files.opened(path):
-        box = mailbox.mbox(path, factory=_parse, create=False)  # type: ignore[arg-type]
-    try:
-        return [cast(EmailMessage, message) for message in box]
-    finally:
-        box.close()
+    """The mails between lines of "From", an address and a time.
+
+    The standard library's `mailbox` begins a new mail at every line that begins with "From ",
+    so that "From what I see, …" cuts an answer in two.
+    """
+    with files.opened(path) as stream:
+        _, *found = _BETWEEN.split(stream.read())
+    return [_parse(_QUOTED_FROM.sub(rb"\1", data)) for data in found]
 
 
-def _parse(stream: BinaryIO) -> EmailMessage:
-    return email.message_from_bytes(stream.read(), policy=policy.default)
+def _parse(data: bytes) -> EmailMessage:
+    return email.message_from_bytes(data, policy=policy.default)
 
 
 class _Roots:

@@ -32,6 +32,7 @@ def read(folder: Path, text: str, **told: dict[str, str]) -> ExampleTable:
         "(09:14:05) Visitor 44: Open?\n(09:15:10) Kim: Yes.\n",
         "Customer: Open?\nAgent: Yes.\n",
         "Q: Open?\nA: Yes.\n",
+        "[08-Oct-20 02:40 PM] ann#3348\nOpen?\n\n[08-Oct-20 03:00 PM] sai#2795\nYes.\n",
     ],
 )
 def test_one_talk_from_many_programs(tmp_path: Path, text: str) -> None:

@@ -47,6 +47,7 @@ def table(columns: str, *rows: tuple[Any, ...]) -> SourceTable:
         ("ticket_id,title,description,answer", ("title", "description"), "answer"),
         ("question,agent,answer", "question", "answer"),
         ("user,question,answer,agent", "question", "answer"),
+        ("Question (customer),Answer (agent),Handled by", "Question (customer)", "Answer (agent)"),
         ("Description,Answers", "Description", "Answers"),
         ("Beschreibung,Betreff,Lösung", ("Betreff", "Beschreibung"), "Lösung"),
     ],

@@ -142,3 +142,23 @@ def test_staff_that_begins_a_conversation_stays_staff() -> None:
     roles = find_roles(threads, {})
     assert roles.of(2, "kim") == "assistant"
     assert roles.of(2, "cid") == "user"
+
+
+def test_where_public_is_said_for_some_an_empty_one_is_no_answer(tmp_path: Path) -> None:
+    made = read(
+        tmp_path,
+        "ticket_id,author_role,body,public,created_at\n1,end-user,Where?,,2024-01-01 10:00\n"
+        "1,agent,Stall him.,,2024-01-01 10:01\n1,agent,Here.,true,2024-01-01 10:02\n",
+    )
+    assert texts(made) == [["Where?", "Here."]]
+    assert made.rejected[0].reason == "an internal note: public says nothing"
+
+
+def test_a_chat_of_many_nicknames_without_threads(tmp_path: Path) -> None:
+    lines = [
+        f"user{day},2024-03-0{day} 10:00,Option {day}?\nhelper,2024-03-0{day} 10:01,Set {day}."
+        for day in range(1, 10)
+    ]
+    made = read(tmp_path, "nick,time,message\n" + "\n".join(lines))
+    assert texts(made) == [[f"Option {day}?", f"Set {day}."] for day in range(1, 10)]
+    assert any("'helper' answer" in note for note in made.notes)

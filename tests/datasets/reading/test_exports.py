@@ -129,6 +129,20 @@ ZAMMAD = {
     ],
 }
 
+CHATWOOT = [
+    {"content": "Where is it?", "message_type": 0, "private": False, "created_at": 1710000000}
+    | {"conversation_id": 5, "sender": {"id": 1, "type": "contact"}},
+    {"content": "Stall her.", "message_type": 1, "private": True, "created_at": 1710000001}
+    | {"conversation_id": 5, "sender": {"id": 2, "type": "user"}},
+    {"content": "In Graz.", "message_type": 1, "private": False, "created_at": 1710000002}
+    | {"conversation_id": 5, "sender": {"id": 2, "type": "user"}},
+]
+BARE = [
+    {"author_id": 11, "plain_body": "Where is it?", "public": True, "created_at": at(0)},
+    {"author_id": 12, "plain_body": "Stall her.", "public": False, "created_at": at(1)},
+    {"author_id": 12, "plain_body": "In Graz.", "public": True, "created_at": at(2)},
+]
+
 
 @pytest.mark.parametrize(
     ("export", "subject"),
@@ -141,8 +155,21 @@ ZAMMAD = {
         ({"issues": [JIRA]}, True),
         ({"_results": FRONT}, False),
         ([ZAMMAD], False),
+        ({"payload": CHATWOOT}, False),
+        ({"comments": BARE, "count": 3}, False),
     ],
-    ids=["zendesk", "freshdesk", "intercom", "help scout", "hubspot", "jira", "front", "zammad"],
+    ids=[
+        "zendesk",
+        "freshdesk",
+        "intercom",
+        "help scout",
+        "hubspot",
+        "jira",
+        "front",
+        "zammad",
+        "chatwoot",
+        "comments of zendesk",
+    ],
 )
 def test_help_desks_give_the_same_pair_and_no_note(
     tmp_path: Path, export: Any, subject: bool
@@ -190,6 +217,22 @@ def test_telegram_is_cut_at_silence_and_its_service_messages_go(tmp_path: Path) 
     assert pairs(made) == [("Open?", "See example.com"), ("Tea?", "Yes.")]
     assert made.rejected[0].reason == "a message of the program: joined"
     assert any("'Lena' answer" in note for note in made.notes)
+
+
+def test_several_telegram_chats_are_cut_each(tmp_path: Path) -> None:
+    def chat(number: int, name: str) -> dict[str, Any]:
+        said = [
+            {"type": "message", "date": f"2024-03-0{day}T09:0{place}:00", "from": who}
+            | {"from_id": who, "text": text}
+            for day in (1, 5)
+            for place, (who, text) in enumerate(((name, f"Open {day}?"), ("Shop", f"Yes {day}.")))
+        ]
+        return {"name": name, "type": "personal_chat", "id": number, "messages": said}
+
+    people = {"about": "x", "list": [{"first_name": "Ann"}]}
+    chats = {"about": "x", "list": [chat(1, "Ann"), chat(2, "Bob")]}
+    made = read(tmp_path, {"about": "x", "contacts": people, "chats": chats})
+    assert pairs(made) == [("Open 1?", "Yes 1."), ("Open 5?", "Yes 5.")] * 2
 
 
 def test_slack_has_threads_and_messages_of_the_program(tmp_path: Path) -> None:

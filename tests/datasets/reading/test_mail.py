@@ -80,3 +80,13 @@ def test_a_file_without_mails_says_so(tmp_path: Path) -> None:
     path.write_text("nothing here")
     with pytest.raises(DataError, match="holds no mails"):
         read_source(path)
+
+
+def test_a_line_that_begins_with_from_cuts_no_mail(tmp_path: Path) -> None:
+    text = BOX.replace(
+        "Hello Ann,", "Hello Ann,\n\nFrom what I see it is ours.\n>From here we pay."
+    )
+    path = tmp_path / "desk.mbox"
+    path.write_text(text.replace("charset=utf-8", "charset=windows-874x"))
+    made = to_table(read_source(path))
+    assert "From what I see it is ours.\nFrom here we pay." in made.table["answer"].iloc[0]
