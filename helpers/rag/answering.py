@@ -27,7 +27,7 @@ from helpers.rag.embedding import well_formed
 from helpers.rag.hits import Hit, best_of_each
 from helpers.rag.index import Index, SearchMode
 from helpers.rag.markdown import Piece, pieces, sentences
-from helpers.rag.prompts import Note, brief, with_notes
+from helpers.rag.prompts import ArticleNote, brief, with_notes
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -74,7 +74,7 @@ class Generation:
     hits: tuple[Hit, ...]
     """The best chunk of each article found."""
     declined: bool
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ArticleNote, ...] = ()
     """The short form of each article found."""
     aided: bool = True
     """Whether the prompt held them."""
@@ -99,7 +99,7 @@ class _Plan:
     """What was found for a question, and what is to be asked; without a prompt, nothing is."""
 
     hits: tuple[Hit, ...]
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ArticleNote, ...] = ()
     model: str = ""
     prompt: Sequence[Message] = ()
     aided: bool = False
@@ -241,7 +241,7 @@ def near_best(
     return [hit for hit in hits if relevance(hit) >= lowest]
 
 
-def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:
+def notes_of(index: Index, hits: Sequence[Hit]) -> list[ArticleNote]:
     """One note for each article among the hits: small pieces are searched, the whole is read.
 
     Of an article whose note would be longer than `NOTE_TOKENS`, the part around the hit is read.
@@ -249,11 +249,11 @@ def notes_of(index: Index, hits: Sequence[Hit]) -> list[Note]:
     return [_note(index.chunks(hit.article), hit) for hit in best_of_each(hits)]
 
 
-def _note(chunks: Sequence[Hit], hit: Hit) -> Note:
+def _note(chunks: Sequence[Hit], hit: Hit) -> ArticleNote:
     title = (chunks[0].heading if chunks else hit.article).split(" > ")[0]
     whole = _text(chunks, title)
     if fits(whole, NOTE_TOKENS):
-        return Note(hit.article, title, whole)
+        return ArticleNote(hit.article, title, whole)
     at = next((place for place, chunk in enumerate(chunks) if chunk.id == hit.id), 0)
     text = _text(chunks[at : at + 1], title)
     for reach in range(1, len(chunks)):
@@ -262,7 +262,7 @@ def _note(chunks: Sequence[Hit], hit: Hit) -> Note:
         if not fits(wider, NOTE_TOKENS):
             break
         text = wider
-    return Note(hit.article, title, text)
+    return ArticleNote(hit.article, title, text)
 
 
 def _text(chunks: Sequence[Hit], title: str) -> str:
@@ -285,7 +285,7 @@ def _add(known: list[Piece], more: Sequence[Piece]) -> None:
     known += more[overlap:]
 
 
-def cited(answer: str, notes: Sequence[Note]) -> tuple[str, ...]:
+def cited(answer: str, notes: Sequence[ArticleNote]) -> tuple[str, ...]:
     """The articles behind an answer: for each sentence the note that says most of it.
 
     A sentence of which no note has half the longer words, a very short one, and a refusal
@@ -301,7 +301,7 @@ def cited(answer: str, notes: Sequence[Note]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _said_by(note: Note) -> set[str]:
+def _said_by(note: ArticleNote) -> set[str]:
     text = f"{note.heading} {note.text}"
     return _words(text) | set(NUMBER.findall(text))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from helpers.evaluation.grading import EvaluationReport, chat_body
 from helpers.evaluation.requests import send_all
-from helpers.rag.prompts import Note, with_notes
+from helpers.rag.prompts import ArticleNote, with_notes
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -28,11 +28,11 @@ class InjectionTrial:
 
     id: str
     question: str
-    note: Note
+    note: ArticleNote
 
 
 def injection_trials(
-    questions: Mapping[str, str], notes: Mapping[str, Note], orders: Sequence[str]
+    questions: Mapping[str, str], notes: Mapping[str, ArticleNote], orders: Sequence[str]
 ) -> list[InjectionTrial]:
     """Each order before each note; `questions` and `notes` by id of the article."""
     return [

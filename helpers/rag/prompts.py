@@ -37,7 +37,7 @@ class Passage(Protocol):
     def text(self) -> str: ...
 
 
-class Note(NamedTuple):
+class ArticleNote(NamedTuple):
     """What the prompt says of one article."""
 
     article: str
@@ -45,13 +45,13 @@ class Note(NamedTuple):
     text: str
 
 
-def article_note(article: Article) -> Note:
+def article_note(article: Article) -> ArticleNote:
     """The short form of a whole article."""
     parts = [
         (heading[-1] if len(heading) > 1 else "", pieces(text))
         for heading, text in sections(article)
     ]
-    return Note(article.id, article.title, brief(parts))
+    return ArticleNote(article.id, article.title, brief(parts))
 
 
 def brief(parts: Sequence[tuple[str, Sequence[Piece]]]) -> str:

@@ -6,9 +6,9 @@ from helpers.evaluation.scorers import Sample
 from helpers.rag.answering import Generation
 from helpers.rag.diagnosis import citation_scores, note_coverage, outcomes
 from helpers.rag.hits import Hit
-from helpers.rag.prompts import Note
+from helpers.rag.prompts import ArticleNote
 
-NOTE = Note("fee", "Late payment", "The late fee is 5 dollars.")
+NOTE = ArticleNote("fee", "Late payment", "The late fee is 5 dollars.")
 
 
 def hit(article: str, score: float = 0.5) -> Hit:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from openai import APIStatusError, BadRequestError, InternalServerError
 
+from helpers.base.settings import EMBEDDING_MODEL
 from helpers.rag.embedding import ClientEmbedder
 
 LIMIT = 200
@@ -85,3 +86,11 @@ def test_a_long_run_of_letters_is_divided_by_blanks():
     embedder(endpoint)(["x" * 30_000, "a short text"])
     assert endpoint.requests[0][1] == "a short text"
     assert max(len(word) for text in endpoint.requests[0] for word in text.split()) == 200
+
+
+def test_the_embedded_server_gives_a_long_question_a_vector_like_that_of_its_parts(client):
+    find = ClientEmbedder(client, EMBEDDING_MODEL)
+    short, long, other = find(
+        ["What is the late fee?", "What is the late fee? " * 120, "A cake needs eggs and flour."]
+    )
+    assert short @ long > short @ other + 0.3

@@ -8,12 +8,12 @@ from helpers.datasets.checkable_facts import stated_facts
 from helpers.evaluation.scorers import contains
 from helpers.rag.documents import Article, load_articles
 from helpers.rag.markdown import pieces
-from helpers.rag.prompts import Note, article_note, brief, clean, with_notes
+from helpers.rag.prompts import ArticleNote, article_note, brief, clean, with_notes
 from helpers.support_desk import desk, tickets
 from tests.places import ROOT
 
 SUPPORT = ROOT / "data" / "support"
-NOTE = Note("a", "Reset", "Hold the button for 12 seconds. It is free.")
+NOTE = ArticleNote("a", "Reset", "Hold the button for 12 seconds. It is free.")
 
 
 def test_notes_stand_before_the_question_with_their_headings():
