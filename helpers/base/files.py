@@ -4,7 +4,7 @@ For: every file that the library or the server writes. Not for: what stands in i
 
     write_text("report.html", "<p>done</p>")
     with atomic("train.jsonl") as stream:       # replaces the file when the block ends well
-        stream.write(b"{}\n")
+        stream.write(b"{}")
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For: what every measurement returns. Not for: measuring.
 
-    Row("idle-memory", "memory of the idle server", "MB", ours=104, aim="at most 400", holds=True)
+    BenchRow("idle-memory", "memory of the idle server", "MB", ours=104, aim="at most 400")
 """
 
 from __future__ import annotations

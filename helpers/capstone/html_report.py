@@ -3,7 +3,7 @@
 For: reading and passing on what the methods said to the held-out questions. Not for:
 measuring anything; it shows what `helpers.capstone.experiment.run` found.
 
-    Path("report.html").write_text(whole(done))
+    write_text("report.html", whole(done))
 """
 
 from __future__ import annotations

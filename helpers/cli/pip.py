@@ -2,7 +2,8 @@
 
 For: `helpers.cli.bootstrap`; standard library only. Not for: deciding what to install.
 
-    install([*pip, "install", "-r", "requirements.txt"], pins, folder, log, Progress(sys.stderr))
+    progress = InstallProgress(sys.stderr)
+    install([*pip, "install", "-r", "requirements.txt"], pins, folder, log, progress)
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 For: reading in a browser or a notebook what became of each row. Not for: measuring
 anything; it shows what `pipeline.prepare` found.
 
-    Path("report.html").write_text(whole(prepared))
+    write_text("report.html", whole(prepared))
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from helpers.base.files import opened
 from helpers.datasets.token_counts import TokenCounter
-from helpers.datasets.validation.cross_checks import CrossChecker, QuestionCollector, Questions
+from helpers.datasets.validation.cross_checks import CrossChecker, FileQuestions, QuestionCollector
 from helpers.datasets.validation.file import MINIMUM, Look, look_through
 from helpers.datasets.validation.lengths import LengthCheck
 from helpers.datasets.validation.report import ValidationReport
@@ -31,7 +31,7 @@ class CheckedFile:
     """What one reading of a training file has shown."""
 
     report: ValidationReport
-    questions: Questions
+    questions: FileQuestions
     """For `helpers.datasets.validation.cross_checks.leaks`."""
 
 

@@ -3,7 +3,7 @@
 For: one object that a program can keep. The parts are shown one by one in notebook 06.
 Not for: the search itself, see `helpers.rag`; the form of the prompt, see `prompts`.
 
-    rag_model = Rag(client, model, {"tech_support_kb": index}, system=SYSTEM, decline="No.")
+    rag_model = Rag(client, model, {"tech_support_kb": index}, system=system, decline="No.")
     done = rag_model.generate(query="How do I reset my router?", knowledge_base="tech_support_kb")
     done.answer, done.citations, done.hits
 """

@@ -4,7 +4,7 @@ For: measuring what `helpers.rag.prompts.ORDERS` keeps out, and what it does not
 proof of safety: who knows the guard writes an order that it does not know.
 
     trials = injection_trials({"late-fee": "What is the late fee?"}, notes, orders)
-    report = obeyed(client, model, trials, word="BANANA", guard=True, system=SYSTEM)
+    report = obeyed(client, model, trials, word="BANANA", guard=True, system=system)
     interval(report.column("obeys"))
 """
 

@@ -5,7 +5,7 @@ For: request bodies. A parameter is read by a route, or says only who asks and h
 does; every other value is a 400, as is a name that OpenAI does not have. Not for: the types
 of values, see `schemas`.
 
-    check(ChatRequest, {"model": "m", "background": True})      # ApiError 400
+    check({"model", "messages"}, {}, {"model": "m", "background": True})     # ApiError 400
 """
 
 from __future__ import annotations

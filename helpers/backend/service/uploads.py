@@ -2,7 +2,7 @@
 
 For: the uploads API. Not for: files that come whole, see `helpers.backend.service.files`.
 
-    upload = uploads.create(UploadRequest(filename="a.jsonl", purpose="batch", bytes=6, ...))
+    upload = uploads.create(UploadRequest.model_validate(body))
     part = uploads.add_part(upload["id"], stream)
     uploads.complete(upload["id"], [part["id"]])["file"]
 """

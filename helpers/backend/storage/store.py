@@ -2,8 +2,8 @@
 
 For: everything that must survive a restart or a kill. Not for: what it means.
 
-    store = Store(Path(".workbook"))
-    store.put("file", "file-abc", {"id": "file-abc", ...})
+    store = Store(settings.load().state)
+    store.put("file", "file-abc", {"id": "file-abc", "bytes": 6})
     store.list("file", limit=20)
 """
 

@@ -3,7 +3,7 @@
 For: the trainer. There is no random state to keep: the order of the examples follows
 from seed and epoch, the noise from seed and step.
 
-    save_state(path, run_state)
+    save_state(path, step=8, model=model, optimizer=optimizer, extra={})
     restore(path, model, optimizer)
 """
 

@@ -4,7 +4,7 @@ For: `forward.Network`. Autograd alone would keep more, copy more, and pass over
 memory more often. Every function here gives the gradients that autograd would give, and
 has a test that says so.
 
-    layer = Frozen(weight, dtype=torch.float32)       # x @ weight.T, packed once
+    layer = Frozen(weight)        # x @ weight.T, packed once
     y = lora_linear(x, layer, scale, [(a, b)])
 """
 

@@ -2,7 +2,8 @@
 
 For: the training loop. Both objectives report a loss in nats and an accuracy.
 
-    loss, stats = supervised(net, batch_of_examples)
+    stats = supervised(net, batch_of_examples, torch.Tensor.backward)
+    stats.mean_loss, stats.accuracy
 """
 
 from __future__ import annotations

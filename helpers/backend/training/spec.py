@@ -2,7 +2,7 @@
 
 For: both sides of the process boundary, so it imports nothing heavy.
 
-    spec = TrainSpec(base_gguf="…/base.gguf", training_file="…/train.jsonl", ...)
+    spec = TrainSpec(base_gguf="…/base.gguf", training_file="…/train.jsonl")
     spec.write(job_dir)
     read_progress(job_dir)      # [{"type": "started", ...}, {"type": "step", ...}]
 """

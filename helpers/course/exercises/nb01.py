@@ -79,7 +79,7 @@ TASKS = (
         ),
         """answer = {
     "messages": [
-        {"role": "system", "content": "You are the support assistant of Larkwell Fibre."},
+        {"role": "system", "content": "You are the support assistant of the provider."},
         {"role": "user", "content": "When does my bill come?"},
         {"role": "assistant", "content": "On the 6th of each month; you have 14 days to pay."},
     ]

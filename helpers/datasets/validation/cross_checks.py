@@ -181,7 +181,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Questions:
+class FileQuestions:
     """The questions of one file: line, fingerprint and text of each."""
 
     lines: Sequence[int]
@@ -212,9 +212,9 @@ class QuestionCollector:
         """Nothing: leakage shows between two files."""
         return iter(())
 
-    def all(self) -> Questions:
+    def all(self) -> FileQuestions:
         """The questions so far."""
-        return Questions(self._lines, self._prints, self._texts)
+        return FileQuestions(self._lines, self._prints, self._texts)
 
 
 def leakage(train: files.Readable, other: files.Readable) -> list[Problem]:
@@ -227,7 +227,7 @@ def leakage(train: files.Readable, other: files.Readable) -> list[Problem]:
     return leaks(_questions(train), _questions(other))
 
 
-def leaks(learnt: Questions, asked: Questions) -> list[Problem]:
+def leaks(learnt: FileQuestions, asked: FileQuestions) -> list[Problem]:
     """As `leakage`, for files whose questions were collected while they were checked."""
     if asked.prints and set(asked.prints) == set(learnt.prints):
         return [problem("same_file", 0, "Both files hold the same questions")]
@@ -246,7 +246,7 @@ def leaks(learnt: Questions, asked: Questions) -> list[Problem]:
     return found
 
 
-def _questions(source: files.Readable) -> Questions:
+def _questions(source: files.Readable) -> FileQuestions:
     collector = QuestionCollector()
     for line in jsonl.lines(source):
         try:
