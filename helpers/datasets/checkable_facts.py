@@ -31,7 +31,7 @@ _NUMBERS = {word: str(value) for value, word in enumerate(_SPELT.split())} | {
 }
 _DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
 _FACT = re.compile(
-    rf"(?P<date>(?<![\w./-])(?:{_DATE})(?![\w/-]))"
+    rf"\s?(?P<date>(?<![\w./-])(?:{_DATE})(?![\w/-]))"
     # Digits behind a letter, "#" or "/" are a piece of a name, an order's id or a path.
     r"|(?P<money>[€$£])?\s?(?<![\w.#/@])(?<![^\W\d_]-)(?P<number>\d[\d,.:]*\d|\d)"
     r"(?:[ \t\u00a0\u202f-]?(?P<unit>%|[€$£]|[^\W\d_]+))?"
@@ -42,7 +42,9 @@ _VERDICT = re.compile(r"\W*(yes|no|" + "|".join(_VERDICTS) + r")\b", re.IGNORECA
 _JOINERS = {"and", "or", "to", "if", "in", "is", "on", "at", "for", "the", "but", "of", "then"}
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _ALWAYS = re.compile(r"\b24 ?/ ?7\b|\b24 ?x ?7\b", re.IGNORECASE)
-_LONG_ID = re.compile(r"(?<![\d.,])\d{9,}(?![\d.,]*\d)|\b(?=\w*\d)\w+(?:[-_]\w+){2,}\b")
+_ID = re.compile(
+    r"(?<![\d.,])\d{9,}(?![\d.,]*\d)|\b(?=\w*\d)\w+(?:[-_]\w+){2,}\b|\b[^\W\d_]+\d[\w-]*\b"
+)
 _STEP = "step|schritt|étape|paso|passo|stap|krok"
 _ITEM = re.compile(
     rf"(?<!\S)[(*]*(?P<step>(?:{_STEP})\s+)?(?P<item>\d{{1,2}})(?P<mark>[.):]?)(?=[\s*]|$)",
@@ -69,7 +71,7 @@ def facts(text: str) -> frozenset[str]:
     phones = personal_data.find(rest, kinds=("phone",))
     for found in reversed(phones):
         rest = f"{rest[: found.start]} {rest[found.end :]}"
-    rest = _LONG_ID.sub(_unless_a_date, rest)
+    rest = _ID.sub(_unless_a_date, rest)
     stated = {_fact(match) for match in _FACT.finditer(rest)}
     return frozenset(opening | stated | {f"phone {_digits(one.value)}" for one in phones})
 

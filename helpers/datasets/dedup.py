@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -110,33 +110,20 @@ def exact_duplicates(texts: Sequence[str]) -> Groups:
     return Groups(np.array(labels, np.int64))
 
 
-Same = Callable[[int, int], bool]
-
-
-def near_duplicates(
-    texts: Sequence[str], *, threshold: float = THRESHOLD, same: Same | None = None
-) -> Groups:
-    """Groups of rows that are nearly equal, directly or through a row between them.
-
-    `same(one, other)` may refuse to join two rows that are similar enough.
-    """
+def near_duplicates(texts: Sequence[str], *, threshold: float = THRESHOLD) -> Groups:
+    """Groups of rows that are nearly equal, directly or through a row between them."""
     exact = exact_duplicates(texts)
     union = Union(len(texts))
     for group in exact.members():
         for row in group[1:]:
             union.join(group[0], row)
     rows = np.flatnonzero(exact.labels == np.arange(len(texts)))
-    plain = [normalise(texts[row]) for row in rows.tolist()]
-    _join_similar(plain, rows, union, threshold, same)
+    _join_similar([normalise(texts[row]) for row in rows.tolist()], rows, union, threshold)
     return union.groups()
 
 
 def _join_similar(
-    plain: Sequence[str],
-    rows: npt.NDArray[np.int64],
-    union: Union,
-    threshold: float,
-    same: Same | None,
+    plain: Sequence[str], rows: npt.NDArray[np.int64], union: Union, threshold: float
 ) -> None:
     """Join those of `rows` whose normalised texts are similar."""
 
@@ -145,13 +132,15 @@ def _join_similar(
         return shingles(plain[place])
 
     signed = signatures(plain)
-    for pairs in candidates(signed):
-        roots = union.groups().labels[rows]
+    roots = rows
+    for turn, pairs in enumerate(candidates(signed)):
+        # Roots that are a little old leave out fewer pairs, and never one too many.
+        roots = union.groups().labels[rows] if turn % NEIGHBOURS == 0 else roots
         pairs = pairs[roots[pairs[:, 0]] != roots[pairs[:, 1]]]
         pairs = pairs[estimate(signed, pairs) >= threshold - MARGIN]
         for first, second in pairs[np.argsort(pairs[:, 0])].tolist():
             one, other = int(rows[first]), int(rows[second])
-            if union.root(one) == union.root(other) or (same and not same(one, other)):
+            if union.root(one) == union.root(other):
                 continue
             if jaccard(shingles_of(first), shingles_of(second)) >= threshold:
                 union.join(one, other)

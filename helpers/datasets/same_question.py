@@ -36,6 +36,8 @@ _FILLERS = frozenset(_FILLER_WORDS.split())
 are all that may: not, on and off, to and from, who, how and when."""
 _TYPO_FROM, _TWO_TYPOS_FROM = 5, 9
 """Letters of a word from which one, and two, wrong ones are a slip of the pen."""
+Pairs = npt.NDArray[np.int64]
+
 LONGEST = 2000
 """Letters of a question that are compared."""
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -54,54 +56,66 @@ class QuestionTexts:
     def __init__(self, texts: Iterable[str]) -> None:
         self.plain = [dedup.normalise(text[:LONGEST]) for text in texts]
         self.words = [content_words(text) for text in self.plain]
+        self.keys = ["".join(map(_singular, words)) for words in self.words]
+        """Equal where two rows ask the same without any slip of the pen."""
         self._rows_with = Counter(word for words in self.words for word in set(words))
-
-    def __len__(self) -> int:
-        return len(self.plain)
+        self._lengths = np.array([len(words) for words in self.words], np.int64)
+        self._rare = np.array([self._holds_rare(words) for words in self.words], bool)
 
     def same(self, one: int, other: int) -> bool:
         """Whether two rows say the same word by word, but for a slip of the pen."""
-        first, second = self.words[one], self.words[other]
-        if first == second:
+        if self.keys[one] == self.keys[other]:
             return True
-        if len(first) != len(second):
-            return "".join(first) == "".join(second)
-        pairs = [pair for pair in zip(first, second, strict=True) if pair[0] != pair[1]]
-        return all(self._slip(*pair) for pair in pairs)
+        first, second = self.words[one], self.words[other]
+        pairs = zip(first, second, strict=False)
+        return len(first) == len(second) and all(a == b or self._slip(a, b) for a, b in pairs)
 
     def similarity(self, one: int, other: int) -> float:
         """How far the letters of two rows overlap, 0 to 1."""
         return dedup.jaccard(*(dedup.shingles(self.plain[row]) for row in (one, other)))
 
+    def may_slip(self, pairs: Pairs) -> Pairs:
+        """Those pairs that could be the same for all their keys differ: a quick look."""
+        one, other = pairs[:, 0], pairs[:, 1]
+        rare = self._rare[one] | self._rare[other]
+        return pairs[rare & (self._lengths[one] == self._lengths[other])]
+
+    def _holds_rare(self, words: Sequence[str]) -> bool:
+        return any(self._rows_with[word] == 1 for word in words)
+
     def _slip(self, one: str, other: str) -> bool:
         """Whether one word is the other, misspelt: a word that other rows use is none."""
-        short, long = sorted((one, other), key=len)
-        if len(short) >= _TYPO_FROM - 1 and long == f"{short}s":
+        if _singular(one) == _singular(other):
             return True
-        if len(short) < _TYPO_FROM or any(letter.isdigit() for letter in one + other):
+        if min(self._rows_with[one], self._rows_with[other]) > 1:
             return False
-        if min(self._rows_with[one], self._rows_with[other]) > 1 or _UNSPACED.search(one + other):
+        short = min(len(one), len(other))
+        if short < _TYPO_FROM or any(letter.isdigit() for letter in one + other):
             return False
-        allowed = 1 if len(short) < _TWO_TYPOS_FROM else 2
-        return OSA.distance(one, other, score_cutoff=allowed) <= allowed
+        allowed = 1 if short < _TWO_TYPOS_FROM else 2
+        near = OSA.distance(one, other, score_cutoff=allowed) <= allowed
+        return near and not _UNSPACED.search(one + other)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) >= _TYPO_FROM and word.endswith("s") else word
 
 
 def same_questions(texts: Sequence[str], *, threshold: float = dedup.THRESHOLD) -> dedup.Groups:
     """Groups of rows that ask the same."""
     questions = QuestionTexts(texts)
     union = dedup.Union(len(texts))
-    first: dict[tuple[str, ...], int] = {}
-    for row, words in enumerate(questions.words):
-        union.join(first.setdefault(words, row), row)
-    # The rest is found among one row of each set of words: long tables repeat themselves.
+    first: dict[str, int] = {}
+    for row, key in enumerate(questions.keys):
+        union.join(first.setdefault(key, row), row)
+    # The rest is found among one row of each key: long tables repeat themselves.
     rows = np.array(sorted(first.values()), np.int64)
-    alike = dedup.near_duplicates(
-        [questions.plain[row] for row in rows.tolist()],
-        threshold=threshold,
-        same=lambda one, other: questions.same(int(rows[one]), int(rows[other])),
-    )
-    for place, root in enumerate(alike.labels.tolist()):
-        union.join(int(rows[root]), int(rows[place]))
+    signed = dedup.signatures([questions.plain[row] for row in rows.tolist()])
+    for pairs in dedup.candidates(signed):
+        pairs = pairs[dedup.estimate(signed, pairs) >= threshold - dedup.MARGIN]
+        for one, other in questions.may_slip(rows[pairs]).tolist():
+            if questions.same(one, other) and questions.similarity(one, other) >= threshold:
+                union.join(one, other)
     return union.groups()
 
 
@@ -112,32 +126,31 @@ def asked_in_both(
 
     Here the letters must overlap as well, to the threshold: a test may ask in other words.
     """
-    questions = QuestionTexts([*known, *asked])
-    first = {words: row for row, words in reversed([*enumerate(questions.words[: len(known)])])}
-    pairs = [
-        (first[words], row)
-        for row, words in enumerate(questions.words[len(known) :], start=len(known))
-        if words in first
-    ]
+    questions, border = QuestionTexts([*known, *asked]), len(known)
+    first = {questions.keys[row]: row for row in reversed(range(border))}
     found: dict[int, int] = {}
-    for one, other in [*pairs, *_across(questions, len(known), threshold)]:
-        if other - len(known) not in found and questions.similarity(one, other) >= threshold:
-            found[other - len(known)] = one
+    for one, other in _across(questions, border, first, threshold):
+        if other - border not in found and questions.similarity(one, other) >= threshold:
+            found[other - border] = one
     return found
 
 
-def _across(questions: QuestionTexts, known: int, threshold: float) -> Iterator[tuple[int, int]]:
-    """Pairs of a known and an asked row that may be similar and ask the same."""
+def _across(
+    questions: QuestionTexts, border: int, first: dict[str, int], threshold: float
+) -> Iterator[tuple[int, int]]:
+    """Pairs of a row before and one behind the border that ask the same."""
+    for row, key in enumerate(questions.keys[border:], start=border):
+        if key in first:
+            yield first[key], row
     signed = dedup.signatures(questions.plain)
     for found in dedup.candidates(signed):
-        pairs = _crossing(found, known)
-        pairs = pairs[dedup.estimate(signed, pairs) >= threshold - dedup.MARGIN]
-        for one, other in pairs.tolist():
+        pairs = questions.may_slip(_crossing(found, border))
+        for one, other in pairs[dedup.estimate(signed, pairs) >= threshold - dedup.MARGIN].tolist():
             if questions.same(one, other):
                 yield one, other
 
 
-def _crossing(pairs: npt.NDArray[np.int64], known: int) -> npt.NDArray[np.int64]:
-    """Those pairs of which one row is known and the other is not, in that order."""
+def _crossing(pairs: Pairs, border: int) -> Pairs:
+    """Those pairs of which one row stands before the border and the other does not."""
     ordered = np.sort(pairs, axis=1)
-    return ordered[(ordered[:, 0] < known) & (ordered[:, 1] >= known)]
+    return ordered[(ordered[:, 0] < border) & (ordered[:, 1] >= border)]

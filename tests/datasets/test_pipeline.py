@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from helpers.base import jsonl, settings
+from helpers.base.errors import DataError
 from helpers.datasets import manifest
 from helpers.datasets.cleaning import steps
-from helpers.datasets.pipeline import PreparedDataset, prepare
+from helpers.datasets.html_report import spot
+from helpers.datasets.pipeline import PARTS, PreparedDataset, prepare
+from helpers.datasets.validation.codes import Problem
 
 EXAMPLES = settings.load().root / "data" / "examples"
 
@@ -81,3 +86,184 @@ def test_too_few_examples_are_reported_not_raised(tmp_path: Path) -> None:
     assert not done.ok
     assert done.reports["train"].counts == {"invalid_n_examples": 1}
     assert "needs work" in done.report_file.read_text("utf-8")
+
+
+def of_pairs(folder: Path, *pairs: tuple[str, str], head: str = "question,answer") -> Path:
+    path = folder / "table.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerows([head.split(","), *pairs])
+    return path
+
+
+NAMED = "invoices warranty password newsletter delivery returns vouchers colours sizes gifts"
+TOPICS = NAMED.split()
+SOUND = [(f"What should I know about {t}?", f"For {t} see page {n}.") for n, t in enumerate(TOPICS)]
+
+
+def trained(done: PreparedDataset) -> dict[str, str]:
+    rows = [row["messages"] for part in PARTS for row in jsonl.read(done.folder / f"{part}.jsonl")]
+    return {said[-2]["content"]: said[-1]["content"] for said in rows}
+
+
+def test_lists_and_placeholders_come_through_whole(tmp_path: Path) -> None:
+    hard = [
+        ("What do I need at home?", "Please have ready:\n\n- your number\n- a free socket"),
+        ("How do I open a shell?", "Run ssh <user>@<host> and press <Enter>."),
+        ("Which file do I write?", "services:\n  camera:\n    port: 80"),
+        ("What is cheaper now?", "Our prices fall:\n\n-5 % on Saturday\n-10 % on Sunday"),
+        ("How do I set it up?", "1. Open the app\n2. Choose it\n3. Wait"),
+    ]
+    done = prepare(of_pairs(tmp_path, *SOUND, *hard), tmp_path / "out")
+    said = trained(done)
+    assert {question: said[question] for question, _ in hard} == dict(hard)
+    assert done.rejected == ()
+    assert done.changed_file is None
+
+
+def test_one_question_about_many_things_is_kept_and_split(tmp_path: Path) -> None:
+    canned = "It is paid in these ways:\n\n- Card: in the app.\n- Bank: as on your bill."
+    plans = "Alba Boreal Cirrus Dune Ember Fjord Glade Haven Iris Juno Kite Luna Mesa Nova"
+    pairs = [(f"How can I pay for plan {plan}?", canned) for plan in plans.split()]
+    done = prepare(of_pairs(tmp_path, *pairs), tmp_path / "out")
+    assert done.rejected == ()
+    assert done.ok
+    assert done.reports["test"].examples > 0
+    assert "14 rows ask nearly the same words about different things" in " ".join(done.notes)
+
+
+def test_contradicting_rows_are_both_kept_and_both_shown(tmp_path: Path) -> None:
+    clash = [("How long does it take?", "It takes 3 days."), ("how long does it take", "5 days.")]
+    done = prepare(of_pairs(tmp_path, *SOUND, *clash), tmp_path / "out")
+    assert done.rejected == ()
+    (found,) = done.contradictions
+    assert {found.row, found.other} == {11, 12}
+    assert "contradicting_rows" in {problem.code for problem in done.problems}
+    page = done.report_file.read_text("utf-8")
+    assert "row 11: It takes 3 days." in page
+    assert "row 12: 5 days." in page
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [
+            ("What is the minimum balance of an Ultima account?", "You must keep 20,000 in it."),
+            ("What is the minimum balance of an Apex account?", "You must keep 10,000 in it."),
+        ],
+        [
+            ("What are the limits of the Titanium card?", "You can spend 500 a day."),
+            ("What are the limits of the Titanium Royale card?", "You can spend 750 a day."),
+        ],
+        [
+            ("How do I reset my password?", "1. Open the app. 2. Choose Account. 3. Choose Reset."),
+            ("How do I reset my password please?", "Open the app, choose Reset, in 5 minutes."),
+        ],
+        [
+            ("When can I reach you?", "We are here 24/7."),
+            ("When can I reach you please?", "Always, within 5 minutes."),
+        ],
+    ],
+)
+def test_what_is_no_contradiction_is_kept_in_silence(
+    tmp_path: Path, pairs: list[tuple[str, str]]
+) -> None:
+    done = prepare(of_pairs(tmp_path, *SOUND, *pairs), tmp_path / "out")
+    assert (done.rejected, done.contradictions) == ((), ())
+
+
+def test_labels_are_found_kept_and_split_by_class(tmp_path: Path) -> None:
+    pairs = [(f"where is my card number {n} please", "card_arrival") for n in range(20)]
+    pairs += [(f"top up number {n} failed again", "top_up_failed") for n in range(20)]
+    done = prepare(of_pairs(tmp_path, *pairs), tmp_path / "out")
+    assert done.task == "labels"
+    assert done.rejected == ()
+    counts = done.split.counts()
+    assert counts["test"].tolist() == [4, 4]
+    assert counts["validation"].tolist() == [2, 2]
+    clash = of_pairs(tmp_path, *pairs, ("where is my card number 3, please", "top_up_failed"))
+    (found,) = prepare(clash, tmp_path / "out").contradictions
+    assert (found.row, found.other) == (41, 4)
+
+
+def test_a_leaking_pair_is_moved_to_one_side_and_only_leaks_block(tmp_path: Path) -> None:
+    like = "is there a way to begin the exchange of my {} with a gift card"
+    pairs = [
+        (like.format("old kitchen table"), "Open the app and choose item 4."),
+        (like.format("broken coffee machine"), "Write to the desk, within 3 days."),
+    ]
+    for seed in range(4):
+        done = prepare(of_pairs(tmp_path, *SOUND, *pairs), tmp_path / "out", seed=seed)
+        assert done.ok
+        assert done.leaks == ()
+    near = Problem(1, "near_leakage", "warning", "", "")
+    assert replace(done, leaks=(near,)).ok
+    assert not replace(done, leaks=(replace(near, severity="error"),)).ok
+
+
+def test_no_row_left_is_an_error_with_the_reasons(tmp_path: Path) -> None:
+    pairs = [(f"Question number {n}?", "see above") for n in range(3)] + [("", "Yes, it is.")]
+    with pytest.raises(DataError, match="no row is left of 4; 3 rows: useless: the answer") as told:
+        prepare(of_pairs(tmp_path, *pairs), tmp_path / "out")
+    assert "rows.rejected.csv" in str(told.value)
+    assert (tmp_path / "out" / "rows.rejected.csv").is_file()
+
+
+def test_a_small_table_is_trained_on_and_empty_parts_are_named(tmp_path: Path) -> None:
+    done = prepare(of_pairs(tmp_path, *SOUND), tmp_path / "out")
+    assert done.account() == {
+        "rows in": 10, "train": 10, "validation": 0, "test": 0, "rejected": 0,
+    }  # fmt: skip
+    assert [p.code for p in done.problems] == ["empty_split", "empty_split"]
+    assert done.ok
+
+
+def test_the_report_shows_every_kind_of_change_its_spot_and_the_undo(tmp_path: Path) -> None:
+    hard = [
+        ("Where do\r\nI find it?", "<p>On the <b>left</b> side</p>"),
+        (
+            "When is it open?",
+            "From nine.\r\n\r\nBest regards\r\nThe desk in the hall\r\nGround floor",
+        ),
+        ("Who are you, I am ann@post.example?", "Hello {{Customer Name}}, it is [INSERT NAME]."),
+    ]
+    done = prepare(
+        of_pairs(tmp_path, *SOUND, *hard),
+        tmp_path / "out",
+        count_tokens=lambda text: len(text.split()),
+        training_price=25.0,
+    )
+    page = done.report_file.read_text("utf-8")
+    for shown in (
+        "HTML tags", "without=[&quot;markup&quot;]", "signature", "line ends of Windows (CR)",
+        "<mark>[email]</mark>", "letters lost", "answer, letters", "One epoch of training is",
+        "Answers that lost more than a third", "{{Customer Name}}, [INSERT NAME]",
+        "the model learns to say them as such",
+    ):  # fmt: skip
+        assert shown in page, shown
+    assert "broken" not in page.split("CR)")[1].split("</tr>")[0]
+    assert {p.code for p in done.problems} == {"much_removed", "placeholder"}
+    assert done.changed_file is not None
+    with done.changed_file.open(encoding="utf-8", newline="") as stream:
+        changed = {row["row"]: row for row in csv.DictReader(stream)}
+    assert set(changed) == {"11", "12", "13"}
+    assert changed["11"]["changed by"] == (
+        "markup: HTML tags; whitespace: line ends of Windows (CR)"
+    )
+    assert changed["12"]["answer as trained"] == "From nine."
+    assert changed["12"]["answer as read"].startswith("From nine.")
+
+
+def test_what_may_stay_can_be_named(tmp_path: Path) -> None:
+    pair = ("How do I reach you here?", "Write to help@desk.example today.")
+    done = prepare(of_pairs(tmp_path, *SOUND, pair), tmp_path / "out", keep=["help@desk.example"])
+    assert pair[1] in trained(done).values()
+    done = prepare(of_pairs(tmp_path, *SOUND, pair), tmp_path / "out")
+    assert "Write to [email] today." in trained(done).values()
+    assert "redacted_answer" in {p.code for p in done.problems}
+
+
+def test_the_changed_spot_of_a_long_text_is_shown_alone() -> None:
+    before, after = spot("a" * 500 + "<b>" + "c" * 500, "a" * 500 + "c" * 500)
+    assert before == f"…{'a' * 40}<mark>&lt;b&gt;</mark>{'c' * 40}…"
+    assert after == f"…{'a' * 40}<mark></mark>{'c' * 40}…"

@@ -9,12 +9,15 @@ languages in one sentence.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from helpers.base.errors import DataError
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier  # type: ignore[import-untyped]
@@ -42,6 +45,14 @@ _SCRIPTS = {
     "th": "\u0e00-\u0e7f",
 }
 _LETTERS = {code: re.compile(f"[{letters}]") for code, letters in _SCRIPTS.items()}
+_FAMILIES = {
+    "ar": "ar fa ur ps ku",
+    "ru": "ru uk bg sr be mk kk ky mn",
+    "hi": "hi mr ne",
+    "zh": "zh ja",
+    "he": "he yi",
+}
+_FAMILY = {code: script for script, codes in _FAMILIES.items() for code in codes.split()}
 _KANA = _LETTERS["ja"]
 _LATIN = re.compile(r"[a-zA-Z\u00c0-\u024f]")
 _NO_LANGUAGE = re.compile(r"https?://\S+|\S+@\S+|\{\{.*?\}\}|\[[a-z]+\]|\S*\d\S*")
@@ -73,6 +84,14 @@ def script_of(text: str) -> str:
     if most <= len(_LATIN.findall(text)):
         return ""
     return "ja" if code == "zh" and _KANA.search(text) else code
+
+
+def is_other(found: str, wanted: str) -> bool:
+    """Whether a guess surely names another language than the wanted one.
+
+    Of languages with one script the script does not tell which it is.
+    """
+    return found != "" and _FAMILY.get(found, found) != _FAMILY.get(wanted, wanted)
 
 
 @dataclass(frozen=True)
@@ -136,10 +155,20 @@ def _of_block(block: str) -> str:
 
 @lru_cache(maxsize=4)
 def _identifier(also: str | None) -> LanguageIdentifier:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier = copy.copy(_whole_identifier())
     if also != "all":
         extra = [also] if also and also not in _SCRIPTS else []
-        identifier.set_languages(sorted({*LANGUAGES, *extra}))
+        try:
+            identifier.set_languages(sorted({*LANGUAGES, *extra}))
+        except ValueError as error:
+            fix = 'use two letters such as "en" or "de", or "any"'
+            raise DataError(f"no language {also!r} is known", fix=fix) from error
     return identifier
+
+
+@lru_cache(maxsize=1)
+def _whole_identifier() -> LanguageIdentifier:
+    """The model of all languages, 75 MB that its copies share."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -62,7 +62,7 @@ _FIELD = (
     r"|Enviado|Para|Asunto|Da|Inviato|A|Oggetto):\*? ?.*"
 )
 _HEADER = re.compile(rf"^(?:{_FIELD}\n){{2,}}(?:{_FIELD})$", re.MULTILINE)
-_DIGITS_OR_QUOTE = re.compile(r"\d|@|>")
+_TELLS_WHEN_OR_WHO = re.compile(r"\d|@|>|---")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def split_mail(text: str) -> Mail:
 
 def _before_quote(text: str) -> tuple[str, str]:
     """The text up to the first mail that it quotes, and the rest."""
-    found = [match for match in _ATTRIBUTION.finditer(text) if _DIGITS_OR_QUOTE.search(match[0])]
+    found = [match for match in _ATTRIBUTION.finditer(text) if _TELLS_WHEN_OR_WHO.search(match[0])]
     starts = [match.start() for match in (*found[:1], *_HEADER.finditer(text))]
     cut = min(starts, default=len(text))
     body = text[:cut].rstrip()

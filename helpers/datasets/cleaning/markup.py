@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup
+    from bs4.element import Tag
 
 _BLOCKS_NAMES = (
     "address article aside blockquote body center dd details dir div dl dt fieldset "
     "figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr html legend li main nav ol p "
     "pre section summary table tbody tfoot thead tr ul"
 )
-_BLOCKS = _BLOCKS_NAMES.split()
+_BLOCK = frozenset(_BLOCKS_NAMES.split())
 _VOID_NAMES = "area base basefont br col embed hr img input link meta param source track wbr"
 _VOID = _VOID_NAMES.split()
 _INLINE_NAMES = (
@@ -33,7 +34,7 @@ _INLINE_NAMES = (
     "th time title tt u var video noscript"
 )
 _INLINE = _INLINE_NAMES.split()
-_ELEMENTS = frozenset([*_BLOCKS, *_VOID, *_INLINE])
+_ELEMENTS = frozenset([*_BLOCK, *_VOID, *_INLINE])
 _OPEN_NAMES = "p li dt dd tr td th option body html thead tbody"
 _MAY_STAY_OPEN = frozenset([*_OPEN_NAMES.split(), *_VOID])
 """Elements that HTML lets stand without an end: alone, they are markup all the same."""
@@ -59,19 +60,42 @@ def strip_markup(text: str) -> str:
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(_only_markup(text, marked), "html.parser")
-    for hidden in soup(_HIDDEN):
-        hidden.decompose()
-    if any(tag.name in _BLOCKS for tag in soup.find_all(True)):
+    tags = soup.find_all(True)
+    if any(tag.name in _BLOCK for tag in tags):
         _unindent(soup)
-    _lists_and_links(soup)
-    for tag in soup.find_all("br"):
-        tag.replace_with("\n")
-    for cell in soup.find_all(["td", "th"]):
-        cell.insert_after(" ")
-    for block in soup.find_all(_BLOCKS):
-        block.insert_before("\n")
-        block.insert_after("\n")
+    places: Counter[int] = Counter()
+    for tag in tags:
+        _as_text(tag, places)
     return re.sub(r"\n(?:[^\S\n]*\n)+", _at_most_one_empty_line, soup.get_text()).strip()
+
+
+def _as_text(tag: Tag, places: Counter[int]) -> None:
+    """What a browser shows of a tag beyond its text; `places` counts the items of lists."""
+    if tag.name in _HIDDEN:
+        tag.decompose()
+    elif tag.name == "br":
+        tag.replace_with("\n")
+    elif tag.name in ("td", "th"):
+        tag.insert_after(" ")
+    elif tag.name == "a":
+        _show_address(tag)
+    elif tag.name in _BLOCK and tag.parent is not None:
+        tag.insert_before("\n")
+        tag.insert_after("\n")
+        if tag.name == "li":
+            listed = tag.find_parent(["ol", "ul"])
+            places[id(listed)] += 1
+            ordered = listed is not None and listed.name == "ol"
+            tag.insert(0, f"{places[id(listed)]}. " if ordered else "- ")
+
+
+def _show_address(link: Tag) -> None:
+    """Where a link leads, behind its words, unless those say it."""
+    address = str(link.get("href", ""))
+    if address.startswith(("http:", "https:", "mailto:", "tel:")):
+        address = address.removeprefix("mailto:").removeprefix("tel:")
+        if address.rstrip("/") not in link.get_text().replace(" ", ""):
+            link.append(f" ({address})")
 
 
 def without_tags(text: str) -> str:
@@ -139,21 +163,7 @@ def _unindent(soup: BeautifulSoup) -> None:
         if type(node) is not NavigableString or node.find_parent(["pre", "code", "textarea"]):
             continue
         beside = [one for one in (node.previous_sibling, node.next_sibling) if isinstance(one, Tag)]
-        if "\n" in node and node.isspace() and any(one.name in _BLOCKS for one in beside):
+        if "\n" in node and node.isspace() and any(one.name in _BLOCK for one in beside):
             node.extract()
         elif (plain := re.sub(r"\n[^\S\n]+", "\n", node)) != node:
             node.replace_with(NavigableString(plain))
-
-
-def _lists_and_links(soup: BeautifulSoup) -> None:
-    """Marks of a list's items, and the addresses behind the words of links."""
-    places: Counter[int] = Counter()
-    for item in soup.find_all("li"):
-        listed = item.find_parent(["ol", "ul"])
-        places[id(listed)] += 1
-        ordered = listed is not None and listed.name == "ol"
-        item.insert(0, f"{places[id(listed)]}. " if ordered else "- ")
-    for link in soup.find_all("a", href=re.compile(r"^(?:https?|mailto|tel):")):
-        address = str(link["href"]).removeprefix("mailto:").removeprefix("tel:")
-        if address.rstrip("/") not in link.get_text().replace(" ", ""):
-            link.append(f" ({address})")

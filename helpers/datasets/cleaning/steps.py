@@ -19,7 +19,13 @@ from helpers.datasets import dedup
 from helpers.datasets.checkable_facts import facts
 from helpers.datasets.cleaning import personal_data
 from helpers.datasets.cleaning.contradicting import contradicting_rows, same_question_groups
-from helpers.datasets.cleaning.languages import MANY_WORDS, SURER, guess_language, table_language
+from helpers.datasets.cleaning.languages import (
+    MANY_WORDS,
+    SURER,
+    guess_language,
+    is_other,
+    table_language,
+)
 from helpers.datasets.cleaning.mails import split_mail, strip_signature
 from helpers.datasets.cleaning.markup import strip_markup, without_tags
 from helpers.datasets.cleaning.run import Kinds, Step, StepOutcome
@@ -217,7 +223,8 @@ def own_contacts(table: pd.DataFrame) -> dict[str, int]:
         told = "\n".join(before)
         asked.update({one.value for one in personal_data.find(told, kinds=("email", "phone"))})
     enough = max(OWN_ROWS, OWN_SHARE * len(table))
-    return {value: n for value, n in said.items() if n >= enough and n > 2 * asked[value]}
+    own = ((n, value) for value, n in said.items() if n >= enough and n > 2 * asked[value])
+    return {value: n for n, value in sorted(own, key=lambda one: (-one[0], one[1]))}
 
 
 def _kept_note(found: Mapping[str, int], keep: Collection[str]) -> tuple[str, ...]:
@@ -266,7 +273,7 @@ def language(wanted: str | None = None, *, task: Task = "answers") -> Step:
         for column in columns:
             for index, text in table[column].items():
                 found = guess_language(text, sure=SURER, words=MANY_WORDS, also=main)
-                if main and found not in ("", main):
+                if main and is_other(found, main):
                     reasons.setdefault(index, f"the {column} is in another language ({found})")
         return _without(table, reasons, notes)
 

@@ -20,6 +20,10 @@ KEY = "sk-" + "proj-abcdefghijklmnopqrst"
         ("Card 4111 1111 1111 1111, exp 04/29", "Card [card], exp 04/29"),
         ("Card 4111111111111111", "Card [card]"),
         (f"my key is {KEY}", "my key is [key]"),
+        ("for my order 4111 1111 1111 1111", "for my order [card]"),
+        ("order +44 7700 900123", "order [phone]"),
+        ("customer service: 0800 123 4567", "customer service: [phone]"),
+        ("Amex 378282246310005", "Amex [card]"),
         ("two: a@b.example and 07700 900 456", "two: [email] and [phone]"),
     ],
 )
@@ -38,6 +42,16 @@ def test_personal_data_is_replaced(text: str, redacted: str) -> None:
         "Open 192.168.1.1 in the browser",
         "Order NB-20241187",
         "Meet @home at 7",
+        "where is order 113542617735902?",
+        "order 4111111111111111 is on its way",
+        "cancel purchase 00004587345",
+        "tracking number is 0034043416",
+        "Bestellnummer: 0301 234567",
+        "customer number 07700900456",
+        "ticket #0170123456",
+        "see https://example.com/posts/activity-1111180401478746163",
+        "see www.shop.example/07700900456 or shop.example/p/4111111111111111",
+        "The code 1234567890123452 has a right check sum and no issuer",
     ],
 )
 def test_other_numbers_stay(text: str) -> None:

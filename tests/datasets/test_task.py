@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from helpers.datasets.frame import make_table
+from helpers.datasets.task import find_task
+
+
+def table(answers: Sequence[str], **columns: Any) -> Any:
+    rows = [{"question": f"question {n} {a[:3]}", "answer": a} for n, a in enumerate(answers)]
+    return make_table(row | columns for row in rows)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["card_arrival", "top_up_failed"] * 10,
+        ["Yes", "No"] * 8,
+        ["1", "2", "3", "4", "5"] * 6,
+        ["退款", "发货"] * 6,
+        ["Refund not showing up"] * 9 + ["Card"] * 9,
+    ],
+)
+def test_few_short_answers_that_come_again_are_labels(answers: list[str]) -> None:
+    assert find_task(table(answers)) == "labels"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [f"It takes {n} days." for n in range(20)],
+        ["Yes", "No"] * 3,
+        ["Open the app and choose Account, then choose Reset.", "Call us any time you like."] * 9,
+        ["same"] * 20,
+        ["7%", "24 hours", "Yes", "No", "Blue", "By card", "At nine", "Free", "Two", "10"],
+    ],
+)
+def test_other_answers_are_answers(answers: list[str]) -> None:
+    assert find_task(table(answers)) == "answers"
+
+
+def test_talks_and_one_question_asked_again_and_again_are_no_labels() -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    assert find_task(table(["a", "b"] * 10, turns=turns)) == "answers"
+    assert find_task(table(["a", "b"] * 10, question="Are you there?")) == "answers"
