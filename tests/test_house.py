@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -75,6 +76,43 @@ def test_no_two_public_classes_have_one_name():
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(path.stem)
     assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
+DOTTED = re.compile(r"\bhelpers(?:\.[a-z_][a-z_0-9]*)+(?![\w{])")
+FILE = re.compile(r"(?<![\w/.])(?:helpers|tests|data|notebooks)(?:/[\w.]+)+")
+
+
+def named_module_is_there(name: str) -> bool:
+    """Whether "helpers.rag.index" is a module, or "helpers.rag.index.build" a name in one."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:end])
+        file = place.with_suffix(".py")
+        if file.is_file() or place.is_dir():
+            source = file if file.is_file() else place / "__init__.py"
+            rest = parts[end:]
+            return not rest or bool(
+                re.search(rf"\b{re.escape(rest[0])}\b", source.read_text(encoding="utf-8"))
+            )
+    return False
+
+
+def test_what_texts_name_is_there():
+    """A module or file named in a text of ours: a page, a docstring, a question, a notebook."""
+    gone = []
+    for path in texts():
+        if path.suffix not in {".md", ".py", ".ipynb", ".json"} or "spec" in path.parts:
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            cells = json.loads(text)["cells"]
+            text = "\n".join("".join(cell["source"]) for cell in cells)
+        if path.suffix == ".py" and "tests" in path.parts:
+            continue  # tests name what must not be there, too
+        names = [name for name in DOTTED.findall(text) if not named_module_is_there(name)]
+        files = [name for name in FILE.findall(text) if not (ROOT / name.rstrip(".")).exists()]
+        gone += [f"{path.relative_to(ROOT)}: {name}" for name in (*names, *files)]
+    assert gone == []
 
 
 def test_every_module_says_what_it_is_for():

@@ -11,6 +11,7 @@ from helpers.base.facade import offer
 
 __all__ = [
     "OpenAICounter",
+    "choose_columns",
     "clean",
     "convert_file",
     "dedup",
@@ -31,6 +32,7 @@ __getattr__, __dir__ = offer(
     __name__,
     {
         "OpenAICounter": "token_counts:OpenAICounter",
+        "choose_columns": "reading.columns:choose",
         "clean": "cleaning.run:run",
         "convert_file": "conversion:convert_file",
         "dedup": "dedup",
