@@ -46,7 +46,6 @@ from helpers.rag.documents import Article
 if TYPE_CHECKING:
     from helpers.connection import Connection
 
-SYSTEM = "You answer customers' questions briefly."
 QUESTIONS = 300
 """Held-out questions that are asked at most, unless more are wanted."""
 TIMED, BURST = 3, 6
@@ -61,7 +60,7 @@ def run(
     path: str | Path,
     folder: Path,
     *,
-    system: str = SYSTEM,
+    system: str | None = None,
     articles: Sequence[Article] | None = None,
     columns: Columns | None = None,
     roles: Mapping[str, str] | None = None,
@@ -82,7 +81,8 @@ def run(
 ) -> CapstoneResult:
     """Prepare, estimate, train, ask and report; everything is written below `folder`.
 
-    `columns` to `keep` say how the table is read, as in `helpers.datasets.pipeline.prepare`.
+    `system` is the system message; None takes one that suits the task. `columns` to `keep` say
+    how the table is read, as in `helpers.datasets.pipeline.prepare`.
     `test` is the share that is held out, or a table of one's own; `validation` the share that
     picks the epoch. `articles` are the documents that may be looked up; without any, the training
     answers are. At most `questions` held-out answers are asked for. `minutes` is a budget: fewer
@@ -94,7 +94,7 @@ def run(
     started = time.monotonic()
     options = TableOptions(system, columns, roles, header, encoding, sheet, steps, language, keep)
     data = read_table(path, folder / "dataset", options, test=test, validation=validation)
-    material = gather(course, data, system, articles, folder, brief=minutes is not None)
+    material = gather(course, data, articles, folder, brief=minutes is not None)
     interview = Interview(course, material)
     order = random.Random(seed).sample(range(len(data.held_out)), len(data.held_out))
     pace = _measure(course, interview, order, folder, epochs=epochs, seed=seed)

@@ -3,7 +3,7 @@
 For: the proof's questions, those with a clock and the others. Not for: the order of the
 proof, see `helpers.capstone.experiment`.
 
-    material = gather(course, data, system, None, folder, brief=False)
+    material = gather(course, data, None, folder, brief=False)
     Interview(course, material).ask("base", course.chat_model, data.held_out)
 """
 
@@ -64,7 +64,6 @@ class Material:
 def gather(
     course: Connection,
     data: TableData,
-    system: str,
     articles: Sequence[Article] | None,
     folder: Path,
     *,
@@ -83,7 +82,7 @@ def gather(
     labels = _labels(data)
     most = BRIEF_TOKENS if brief else MOST_ANSWER_TOKENS
     limit = answer_limit([turn.answer for turn in data.train], most=most)
-    form = PromptForm(system, labels=labels if len(labels) <= MOST_TOLD else ())
+    form = PromptForm(data.system, labels=labels if len(labels) <= MOST_TOLD else ())
     return Material(data, embed, past, store, form, vectors, labels, limit, per_text)
 
 

@@ -10,7 +10,7 @@ For: the first step of the proof. Not for: reading and cleaning itself, see
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ from helpers.datasets.pipeline import PreparedDataset, prepare
 from helpers.datasets.reading.columns import Columns
 from helpers.datasets.validation.cross_checks import leakage
 
+SYSTEM = {
+    "answers": "You answer customers' questions briefly.",
+    "labels": "You name the category of a customer's message.",
+}
+"""The system message by task, where the user gives none."""
 VALIDATION = 0.1
 """Share of the examples that picks the epoch."""
 FEWEST_VALIDATION = 10
@@ -39,7 +44,8 @@ Talk = Sequence[Message]
 class TableOptions:
     """How the table is read; all as in `helpers.datasets.pipeline.prepare`."""
 
-    system: str
+    system: str | None = None
+    """None: the one below that suits the table's task."""
     columns: Columns | None = None
     roles: Mapping[str, str] | None = None
     header: bool | None = None
@@ -59,6 +65,7 @@ class TableData:
     """The talks of each part, and the answers in them."""
 
     prepared: PreparedDataset
+    system: str
     train_talks: tuple[Talk, ...]
     validation_talks: tuple[Talk, ...]
     train: tuple[AnswerTurn, ...]
@@ -89,7 +96,12 @@ def read_table(
     def made(part: float) -> PreparedDataset:
         return prepare(path, folder, validation=part, test=share, seed=seed, **options.arguments())
 
+    system = options.system or SYSTEM["answers"]
+    options = replace(options, system=system)
     prepared = made(VALIDATION if validation is None else validation)
+    if prepared.task == "labels" and system == SYSTEM["answers"]:
+        options = replace(options, system=SYSTEM["labels"])
+        prepared = made(VALIDATION if validation is None else validation)
     notes = []
     if validation is None and len(prepared.split.validation) < FEWEST_VALIDATION:
         prepared = made(0.0)
@@ -109,7 +121,15 @@ def read_table(
     if not found:
         raise DataError("no question is held out", fix="hold out more rows with test=0.3")
     return TableData(
-        prepared, train, valid, tuple(turns(train)), tuple(turns(valid)), found, file, tuple(notes)
+        prepared,
+        str(options.system),
+        train,
+        valid,
+        tuple(turns(train)),
+        tuple(turns(valid)),
+        found,
+        file,
+        tuple(notes),
     )
 
 
