@@ -59,6 +59,8 @@ _REPLY = re.compile(
 _JIRA_COMMENT = re.compile(r"([^;\n]{6,40});([^;\n]{1,80});(.*)", re.DOTALL)
 _SPOKEN_SUBTYPES = frozenset(words("thread_broadcast bot_message file_share me_message"))
 _SKIPPED = "skipped"
+_LOOKED_AT = 2_000
+"""Rows that tell the shape of a file."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ def recognised(source: SourceTable) -> RecognisedExport | None:
         name = MESSAGES if MESSAGES in chats else chats[0]
         return RecognisedExport(source, Columns(messages=name, system=_system(source)))
     lists = [name for name in source.columns if _share(source, name, _is_thread) > 0.5]
-    if not lists and any(_is_thread(row.get(n)) for _, row in source.rows for n in source.columns):
-        lists = [n for n in source.columns if any(_is_thread(r.get(n)) for _, r in source.rows)]
+    if not lists:
+        seen = [row for _, row in source.rows[:_LOOKED_AT]]
+        lists = [name for name in source.columns if any(_is_thread(row.get(name)) for row in seen)]
     if lists:
         return _opened(source, lists)
     jira = [name for name in source.columns if _share(source, name, _is_jira) > 0.8]
@@ -118,7 +121,7 @@ def _system(source: SourceTable) -> str | None:
 
 
 def _share(source: SourceTable, name: str, test: Any) -> float:
-    held = [row[name] for _, row in source.rows if row.get(name) not in (None, "", [])]
+    held = [row[name] for _, row in source.rows[:_LOOKED_AT] if row.get(name) not in (None, "", [])]
     return sum(map(bool, map(test, held))) / len(held) if held else 0.0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from helpers.datasets.reading.source import words
@@ -85,17 +86,24 @@ def note_in(row: Mapping[str, Any], *, text: str | None, role: str | None = None
     return ""
 
 
-def _words(name: str) -> list[str]:
+@lru_cache(maxsize=10_000)
+def _words(name: str) -> tuple[str, ...]:
     spaced = re.sub(r"(?<=[a-zäöüß])(?=[A-Z])", " ", str(name))
-    return re.findall(r"[^\W_]+", spaced.lower())
+    return tuple(re.findall(r"[^\W_]+", spaced.lower()))
 
 
 def _is_internal(name: str, value: Any, *, is_role: bool) -> bool:
     if value is None or isinstance(value, list | dict):
         return False
-    plain = " ".join(str(value).strip().lower().split())
-    if len(plain) > _LONGEST_KIND:
+    text = str(value)
+    if len(text) > 2 * _LONGEST_KIND:
         return False
+    plain = " ".join(text.lower().split())
+    return len(plain) <= _LONGEST_KIND and _says_internal(name, plain, is_role=is_role)
+
+
+@lru_cache(maxsize=10_000)
+def _says_internal(name: str, plain: str, *, is_role: bool) -> bool:
     words = _words(name)
     if names_internal(name) and plain in _YES:
         return True
@@ -119,7 +127,7 @@ def names_public(name: str) -> bool:
 def names_internal(name: str) -> bool:
     """Whether a column's name says that what stands in it, or is marked by it, is internal."""
     words = _words(name)
-    if words[:1] == ["work"] and "notes" in words:
+    if words[:1] == ("work",) and "notes" in words:
         return True
     return bool(_PRIVATE.intersection(words)) and not {"id", "count", "time"} & set(words)
 
