@@ -257,6 +257,7 @@ NO_FILE = {
     "nothing_to_learn": "depends on the model that is trained",
     "name_ignored": "depends on the model that is trained",
     "special_token": "depends on the chat format",
+    "weight_elsewhere": "depends on who trains",
     "same_file": "takes two files",
     "leakage": "takes two files",
     "near_leakage": "takes two files",

@@ -29,7 +29,7 @@ from helpers.datasets.validation.file import MINIMUM, too_few
 DEFAULT_BETA = 0.1
 DPO_SHARE = 0.1
 """Preferences are learnt at a tenth of the learning rate: more breaks the model."""
-HARMLESS = frozenset({"bom", "crlf", "blank_line"})
+HARMLESS = frozenset({"bom", "crlf", "blank_line", "weight_elsewhere"})
 """Oddities of a file that change nothing in training."""
 NAMED = 3
 """Lines that the event of each kind of warning names."""

@@ -191,6 +191,10 @@ _WARNINGS = {
         "It reads like a mark of a chat format: text here, elsewhere perhaps a new turn.",
         "remove it if it is left over from another format; in a text about such marks, keep it",
     ),
+    "weight_elsewhere": (
+        "Most trainers outside OpenAI's service and this course learn answers of weight 0 too.",
+        "nothing to do here; for another trainer, leave those answers out",
+    ),
     "name_ignored": (
         "The local model's chat template has no place for a speaker's name.",
         "write the name into the content if the model should see it",

@@ -255,7 +255,15 @@ class _FileCheck:
         for code, message in found.items:
             self.add(code, message)
         sound = all(CODES[code].severity == "warning" for code, _ in found.items)
+        if sound and kind == "chat" and "weight_elsewhere" not in self.counts:
+            self.portability(example)
         self.look(line, example, sound=sound)
+
+    def portability(self, example: dict[str, Any]) -> None:
+        """Say once a file what other trainers are known to read in another way."""
+        if any(message.get("weight") == 0 for message in example["messages"]):
+            text = f"Line {self.line_number} is the first with an answer of weight 0"
+            self.add("weight_elsewhere", text, line=0)
 
     def finish(self, minimum: int) -> None:
         """Judge the file as a whole."""

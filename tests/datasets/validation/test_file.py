@@ -151,7 +151,9 @@ def test_an_example_may_end_with_a_tool_call() -> None:
 
 
 def test_some_answers_may_have_weight_zero() -> None:
-    assert codes(chat(USER, {**ANSWER, "weight": 0}, USER, {**ANSWER, "weight": 1})) == {}
+    rows = chat(USER, {**ANSWER, "weight": 0}, USER, {**ANSWER, "weight": 1})
+    assert codes(rows) == {"weight_elsewhere": 1}
+    assert validate_file(file_of(rows), minimum=1).ok
 
 
 def test_a_sound_preference_pair() -> None:
@@ -236,6 +238,47 @@ def test_lengths_are_measured_and_limited() -> None:
     assert [(p.line, p.code) for p in report.problems] == [(2, "example_too_long")]
     assert report.tokens is not None
     assert report.tokens.longest == 7 + 50 + 2 * 4 + 3
+
+
+def test_the_first_answer_of_weight_0_brings_one_warning_for_other_trainers() -> None:
+    silent = {**ANSWER, "weight": 0}
+    rows = [chat(USER, ANSWER), *[chat(USER, silent, USER, ANSWER)] * 3]
+    (found,) = validate_file(file_of(*rows), minimum=1).problems
+    assert (found.line, found.code) == (0, "weight_elsewhere")
+    assert "Line 2" in found.message
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<filename>", "[INST]",
+     "<</SYS>>", "<start_of_turn>"],
+)  # fmt: skip
+def test_a_mark_of_a_chat_format_in_a_text_is_a_warning_with_its_line(mark: str) -> None:
+    said = f"What does {mark} mean?"
+    rows = [
+        chat(USER, ANSWER),
+        chat({**USER, "content": said}, ANSWER),
+        chat({**USER, "content": [{"type": "text", "text": said}]}, ANSWER),
+    ]
+    report = validate_file(file_of(*rows), minimum=1)
+    assert [(p.line, p.code) for p in report.problems] == [
+        (2, "special_token"),
+        (3, "special_token"),
+    ]
+    assert mark in report.problems[0].message
+    spelled = json.dumps(rows[1]).replace("<", "\\u003c").replace("[INST", "\\u005bINST")
+    assert validate_file(io.BytesIO(spelled.encode() + b"\n"), minimum=1).counts == {
+        "special_token": 1
+    }
+    pair = {"prompt": "a", "completion": said}
+    assert codes(pair) == {"special_token": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["a < b and b > a", "<b>bold</b>", "list[int]", "<user>@<host>", "<s>old</s>", "a|b"]
+)
+def test_other_brackets_are_no_marks(text: str) -> None:
+    assert codes(chat({**USER, "content": text}, ANSWER)) == {}
 
 
 def test_percentiles_are_nearest_rank() -> None:
