@@ -173,6 +173,8 @@ def serve(
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     import uvicorn
 
+    from helpers.backend.api.connections import BoundedProtocol
+
     # Held for life: two servers on one folder would both train its jobs. A lock of the
     # operating system cannot be left over, and does not depend on whether the other answers.
     with locked(settings.state / "server.lock", held=lambda: _taken(settings)):
@@ -185,7 +187,11 @@ def serve(
             if adopt:
                 adopt(app.state.service)
             config = uvicorn.Config(
-                app, log_level="warning", access_log=False, timeout_graceful_shutdown=2
+                app,
+                http=BoundedProtocol,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=2,
             )
             if own_log:
                 _write_log(log_file(settings))

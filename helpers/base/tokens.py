@@ -113,6 +113,11 @@ class LocalTokenizer:
         """The text of the ids, with or without special tokens."""
         return str(self.core.decode(list(ids), skip_special_tokens=not special))
 
+    @functools.cached_property
+    def longest(self) -> int:
+        """Letters of the longest token: a text has at least its length divided by this."""
+        return max(map(len, self.core.get_vocab()))
+
     def bytes_of(self, token: int) -> bytes:
         """The bytes that a token stands for, which may be a part of a letter."""
         text = str(self.core.id_to_token(token))

@@ -26,8 +26,9 @@ from helpers.backend.inference import embeddings, scoring
 from helpers.backend.inference.models import Said, ServedModel
 from helpers.backend.inference.pool import BATCH, Pool
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob, delta
+from helpers.base.chat_format import text_of
 from helpers.base.errors import BackendError
-from helpers.base.tokens import local_tokenizer
+from helpers.base.tokens import LocalTokenizer, local_tokenizer
 
 __all__ = ["ContextTooLong", "Delta", "Engine", "Prompt", "Sampling", "TokenLogprob"]
 
@@ -38,13 +39,27 @@ Chunks = queue.SimpleQueue[dict[str, Any] | BaseException | None]
 class ContextTooLong(BackendError):
     """The prompt does not fit into the model's context window."""
 
-    def __init__(self, prompt_tokens: int, context: int) -> None:
+    def __init__(self, prompt_tokens: int, context: int, *, at_least: bool = False) -> None:
         super().__init__(
             f"This model's maximum context length is {context} tokens. "
-            f"However, your messages resulted in {prompt_tokens} tokens.",
+            f"However, your messages resulted in {'at least ' * at_least}{prompt_tokens} tokens.",
             fix="Please reduce the length of the messages.",
         )
         self.prompt_tokens, self.context = prompt_tokens, context
+
+
+def refuse_by_length(model: ServedModel, tokenizer: LocalTokenizer, prompt: Prompt) -> None:
+    """Raise `ContextTooLong` for what is too long however it is tokenised.
+
+    Tokenising takes a hundred times the memory of the text: it is not begun for nothing.
+    """
+    if isinstance(prompt, str):
+        letters = len(prompt)
+    else:
+        letters = sum(len(text_of(part)) for part in prompt if not isinstance(part, int))
+    least = letters // tokenizer.longest
+    if least > model.context:
+        raise ContextTooLong(least, model.context, at_least=True)
 
 
 class Engine:
@@ -186,6 +201,7 @@ class Engine:
     def _tokens(self, model: ServedModel, prompt: Prompt) -> list[int]:
         """As tokens, since in one text a message could open another turn from inside."""
         tokenizer = local_tokenizer(model.gguf)
+        refuse_by_length(model, tokenizer, prompt)
         if isinstance(prompt, str):
             return tokenizer.encode(prompt)
         first = next(iter(prompt), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ import openai
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
+from helpers.backend.inference.engine import ContextTooLong, refuse_by_length
+from helpers.backend.inference.models import base_models
 from helpers.base import settings as settings_module
 from helpers.base.settings import BASE_MODEL
 from helpers.base.tokens import local_tokenizer
@@ -348,3 +351,19 @@ def test_token_ids_are_prompts_and_embedding_inputs(http):
         assert len(answer.json()["data"]) == count, answer.text
     for bad in ([-1], [[10**8]], [[]], [100256]):
         refusal(http.post("/embeddings", json=LEAST["/embeddings"] | {"input": bad}))
+
+
+def test_what_is_too_long_is_refused_before_it_is_tokenised(http):
+    model = base_models(settings_module.load())[BASE_MODEL].served()
+    tokenizer = local_tokenizer(model.gguf)
+    long = "word " * 500_000
+    started = time.perf_counter()
+    for prompt in (long, [{"role": "user", "content": long}]):
+        with pytest.raises(ContextTooLong, match="at least"):
+            refuse_by_length(model, tokenizer, prompt)
+    assert time.perf_counter() - started < 0.5
+    body = {"model": BASE_MODEL, "prompt": [long, "Hi"]}
+    assert refusal(http.post("/completions", json=body))["code"] == "context_length_exceeded"
+    body = LEAST["/embeddings"] | {"input": ["a", long]}
+    assert refusal(http.post("/embeddings", json=body))["code"] == "context_length_exceeded"
+    refuse_by_length(model, tokenizer, "word " * 8000)

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 
 from helpers.backend.api.answering import begin, collected, several
 from helpers.backend.api.routes.common import ServiceOf, sse
+from helpers.backend.inference.engine import refuse_by_length
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.response_format import FINGERPRINT, Choice, sampling, usage
@@ -38,7 +39,7 @@ class EchoedPrompt:
 def complete(body: CompletionRequest, service: ServiceOf) -> Any:
     model = service.models.resolve(body.model)
     tokenizer = local_tokenizer(model.gguf)
-    prompts = _prompts(body, tokenizer)
+    prompts = _prompts(body, model, tokenizer)
     most = COMPLETION_TOKENS if body.max_tokens is None else body.max_tokens
     how = sampling(body, max_tokens=most, logprobs=body.logprobs)
     head = {
@@ -90,18 +91,21 @@ def _begin(
     return begin(service, model, prompt, how, n)
 
 
-def _prompts(body: CompletionRequest, tokenizer: LocalTokenizer) -> list[list[int]]:
+def _prompts(
+    body: CompletionRequest, model: ServedModel, tokenizer: LocalTokenizer
+) -> list[list[int]]:
     """Each prompt as tokens. Raises `ApiError` for tokens that the model does not have."""
     given = body.prompt
     if given is None or given == "":
         given = "<|endoftext|>"
-    if isinstance(given, str):
-        return [tokenizer.encode(given)]
     if not given:
         raise ApiError(400, "The prompt is empty.", param="prompt", code="invalid_value")
-    several_given = given if isinstance(given[0], str | list) else [given]
+    single = isinstance(given, str) or isinstance(given[0], int)
+    several_given: list[Any] = [given] if single else list(given)
     if body.stream and len(several_given) > 1:
         raise ApiError(400, "Stream one prompt at a time.", param="prompt")
+    for one in several_given:
+        refuse_by_length(model, tokenizer, one)
     return [
         tokenizer.encode(one) if isinstance(one, str) else _known(one, tokenizer)
         for one in several_given

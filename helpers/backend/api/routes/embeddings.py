@@ -16,6 +16,8 @@ from helpers.base.tokens import local_tokenizer, openai_tokenizer
 
 router = APIRouter()
 MAX_INPUTS = 2048
+MAX_LETTERS = 50_000
+"""Such a text is not tokenised only to find that it is too long."""
 
 
 @router.post("/v1/embeddings")
@@ -63,6 +65,14 @@ def _texts(body: EmbeddingRequest) -> list[str]:
     if len(inputs) > MAX_INPUTS:
         raise ApiError(400, f"At most {MAX_INPUTS} texts in one request.", param="input")
     texts = [one if isinstance(one, str) else _decoded(one) for one in inputs]
+    if any(len(text) > MAX_LETTERS for text in texts):
+        raise ApiError(
+            400,
+            f"A text is longer than {MAX_LETTERS:,} letters; the model reads 512 tokens. "
+            "Split it into chunks.",
+            param="input",
+            code="context_length_exceeded",
+        )
     if not texts or not all(text.strip() for text in texts):
         raise ApiError(400, "Give texts that are not empty.", param="input")
     return texts
