@@ -36,9 +36,9 @@ def mended() -> dict[str, Any]:
     """The description with what it leaves out, and with its untruths made true.
 
     Left out: error answers, and that the schema of a stream is that of each event's data, for
-    which `test_spec` looks at streams itself. Untrue: vectors may be base64, an empty list
-    has no first and last id, an event may have no data, a file's content is not JSON, and
-    `evals`, which an upload may be for, is missing among the purposes of a file.
+    which `test_openai_document` looks at streams itself. Untrue: vectors may be base64, an
+    empty list has no first and last id, an event may have no data, a file's content is not
+    JSON, and `evals`, which an upload may be for, is missing among the purposes of a file.
     """
     whole = copy.deepcopy(document())
     for operation in (o for path in whole["paths"].values() for o in path.values()):

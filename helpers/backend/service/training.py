@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from helpers.backend.finetune.queue import Jobs
 from helpers.backend.protocol.errors import ApiError
@@ -19,7 +19,12 @@ from helpers.backend.service.files import MAX_TRAINING_TOKENS, Files, invalid_fi
 from helpers.backend.service.limits import Limits
 from helpers.backend.service.models import Models
 from helpers.backend.storage.store import Document
-from helpers.backend.training.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT, resolve
+from helpers.backend.training.hyperparameters import (
+    NEFTUNE_ALPHA,
+    PROMPT_LOSS_WEIGHT,
+    ResolvedHyperparameters,
+    resolve,
+)
 from helpers.backend.training.prepared import PreparedFile
 from helpers.backend.training.spec import TrainSpec
 from helpers.base.settings import Settings
@@ -54,6 +59,36 @@ class JobData(NamedTuple):
         return texts
 
 
+class JobSettings(NamedTuple):
+    """A job's hyperparameters, with a value for each that was left to the server."""
+
+    method: Literal["supervised", "dpo"]
+    found: ResolvedHyperparameters
+    beta: float
+    prompt_loss_weight: float
+    seed: int
+
+    @classmethod
+    def of(
+        cls, body: JobRequest, method: Literal["supervised", "dpo"], examples: int
+    ) -> JobSettings:
+        asked = body.settings
+        weight = asked.prompt_loss_weight
+        return cls(
+            method,
+            resolve(examples, asked.n_epochs, asked.batch_size, asked.learning_rate_multiplier),
+            DEFAULT_BETA if asked.beta == "auto" else asked.beta,
+            PROMPT_LOSS_WEIGHT if weight == "auto" else weight,
+            42 if body.seed is None else body.seed,
+        )
+
+    def shown(self) -> dict[str, Any]:
+        """Those that the method reads, as a job shows them."""
+        if self.method == "dpo":
+            return vars(self.found) | {"beta": self.beta}
+        return vars(self.found) | {"prompt_loss_weight": self.prompt_loss_weight}
+
+
 class Training:
     """Checks what a job is to be made of, and queues it."""
 
@@ -76,8 +111,9 @@ class Training:
         self._limits.room_for("jobs", self._jobs.waiting)
         gguf, parent = self._models.trainable(body.model)
         data = self._data(body, kind, gguf)
-        job = self._job(body, kind, data, gguf, parent)
-        return self._jobs.submit(*job, warnings=data.warnings())
+        settings = JobSettings.of(body, kind, data.training.report.examples)
+        spec = self._spec(settings, data, gguf, parent)
+        return self._jobs.submit(_document(body, settings), spec, warnings=data.warnings())
 
     def _data(self, body: JobRequest, kind: str, gguf: Path) -> JobData:
         """What there is to train on, when both files are good."""
@@ -113,66 +149,54 @@ class Training:
             )
         return file
 
-    def _job(
-        self,
-        body: JobRequest,
-        kind: str,
-        data: JobData,
-        gguf: Path,
-        parent: Path | None,
-    ) -> tuple[Document, TrainSpec]:
-        asked, examples = body.settings, data.training.report.examples
-        found = resolve(examples, asked.n_epochs, asked.batch_size, asked.learning_rate_multiplier)
-        beta = DEFAULT_BETA if asked.beta == "auto" else asked.beta
-        seed = 42 if body.seed is None else body.seed
-        shown: dict[str, Any] = vars(found).copy()
-        weight = (
-            PROMPT_LOSS_WEIGHT if asked.prompt_loss_weight == "auto" else asked.prompt_loss_weight
-        )
-        if kind == "dpo":
-            shown["beta"] = beta
-        else:
-            shown["prompt_loss_weight"] = weight
-        spec = TrainSpec(
+    def _spec(
+        self, settings: JobSettings, data: JobData, gguf: Path, parent: Path | None
+    ) -> TrainSpec:
+        found = settings.found
+        return TrainSpec(
             base_gguf=str(gguf),
             training_file=str(data.training.examples),
             validation_file=str(data.validation.examples) if data.validation else None,
             parent_adapter=str(parent) if parent else None,
-            method="dpo" if kind == "dpo" else "supervised",
+            method=settings.method,
             n_epochs=found.n_epochs,
             batch_size=found.batch_size,
-            learning_rate=found.learning_rate * (DPO_SHARE if kind == "dpo" else 1),
-            prompt_loss_weight=weight,
+            learning_rate=found.learning_rate * (DPO_SHARE if settings.method == "dpo" else 1),
+            prompt_loss_weight=settings.prompt_loss_weight,
             neftune_alpha=NEFTUNE_ALPHA,
-            beta=beta,
-            seed=seed,
+            beta=settings.beta,
+            seed=settings.seed,
             threads=self._settings.threads,
             max_tokens=MAX_TRAINING_TOKENS,
         )
-        job = {
-            "object": "fine_tuning.job",
-            "id": new_id("ftjob-"),
-            "model": body.model,
-            "created_at": int(time.time()),
-            "finished_at": None,
-            "fine_tuned_model": None,
-            "organization_id": "org-workbook",
-            "result_files": [],
-            "status": "validating_files",
-            "validation_file": body.validation_file,
-            "training_file": body.training_file,
-            "hyperparameters": shown,
-            "trained_tokens": None,
-            "error": None,
-            "integrations": [],
-            "seed": seed,
-            "estimated_finish": None,
-            "method": {"type": kind, kind: {"hyperparameters": shown}},
-            "metadata": body.metadata,
-            "user_provided_suffix": body.suffix,
-            "_suffix": body.suffix,
-        }
-        return job, spec
+
+
+def _document(body: JobRequest, settings: JobSettings) -> Document:
+    """The job as clients see it when it is new."""
+    shown = settings.shown()
+    return {
+        "object": "fine_tuning.job",
+        "id": new_id("ftjob-"),
+        "model": body.model,
+        "created_at": int(time.time()),
+        "finished_at": None,
+        "fine_tuned_model": None,
+        "organization_id": "org-workbook",
+        "result_files": [],
+        "status": "validating_files",
+        "validation_file": body.validation_file,
+        "training_file": body.training_file,
+        "hyperparameters": shown,
+        "trained_tokens": None,
+        "error": None,
+        "integrations": [],
+        "seed": settings.seed,
+        "estimated_finish": None,
+        "method": {"type": settings.method, settings.method: {"hyperparameters": shown}},
+        "metadata": body.metadata,
+        "user_provided_suffix": body.suffix,
+        "_suffix": body.suffix,
+    }
 
 
 def _same_twice() -> ApiError:

@@ -1,7 +1,7 @@
 """schemathesis against OpenAI's API description: every operation, every check, and in sequence.
 
 The engine answers at once, so that thousands of requests fit into a minute; that the real
-model's answers conform is shown by `test_spec`.
+model's answers conform is shown by `test_openai_document`.
 """
 
 from __future__ import annotations

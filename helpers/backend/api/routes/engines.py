@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter
+from fastapi import Body as FromBody
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from helpers.backend.api.routes import chat, completions, embeddings
 from helpers.backend.api.routes.common import ServiceOf
 from helpers.backend.protocol.schemas import (
+    Body,
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
-    Request,
 )
 from helpers.backend.storage.store import Document
 
 router = APIRouter()
-Asked = TypeVar("Asked", bound=Request)
-Given = Annotated[dict[str, Any], Body()]
+RequestKind = TypeVar("RequestKind", bound=Body)
+JsonBody = Annotated[dict[str, Any], FromBody()]
 
 
 @router.get("/v1/engines")
@@ -34,17 +35,17 @@ def retrieve_engine(name: str, service: ServiceOf) -> Any:
 
 
 @router.post("/v1/engines/{name}/completions")
-def complete(name: str, body: Given, service: ServiceOf) -> Any:
+def complete(name: str, body: JsonBody, service: ServiceOf) -> Any:
     return completions.complete(with_model(CompletionRequest, name, body), service)
 
 
 @router.post("/v1/engines/{name}/chat/completions")
-def chat_with(name: str, body: Given, service: ServiceOf) -> Any:
+def chat_with(name: str, body: JsonBody, service: ServiceOf) -> Any:
     return chat.chat(with_model(ChatRequest, name, body), service)
 
 
 @router.post("/v1/engines/{name}/embeddings")
-def embed(name: str, body: Given, service: ServiceOf) -> Any:
+def embed(name: str, body: JsonBody, service: ServiceOf) -> Any:
     return embeddings.embed(with_model(EmbeddingRequest, name, body), service)
 
 
@@ -53,7 +54,7 @@ def engine(model: Document) -> Document:
     return {"id": model["id"], "object": "engine", "owner": model["owned_by"], "ready": True}
 
 
-def with_model(kind: type[Asked], name: str, body: Document) -> Asked:
+def with_model(kind: type[RequestKind], name: str, body: Document) -> RequestKind:
     """The request that the body makes for the model of the path."""
     try:
         return kind.model_validate(body | {"model": name})
