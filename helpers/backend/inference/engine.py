@@ -48,6 +48,11 @@ class ContextTooLong(BackendError):
         self.prompt_tokens, self.context = prompt_tokens, context
 
 
+def _messages(prompt: Prompt) -> list[Mapping[str, Any]]:
+    """The messages of a chat; none if the prompt is a text or its tokens."""
+    return [part for part in prompt if not isinstance(part, int | str)]
+
+
 def refuse_by_length(model: ServedModel, tokenizer: LocalTokenizer, prompt: Prompt) -> None:
     """Raise `ContextTooLong` for what is too long however it is tokenised.
 
@@ -56,7 +61,7 @@ def refuse_by_length(model: ServedModel, tokenizer: LocalTokenizer, prompt: Prom
     if isinstance(prompt, str):
         letters = len(prompt)
     else:
-        letters = sum(len(text_of(part)) for part in prompt if not isinstance(part, int))
+        letters = sum(len(text_of(part)) for part in _messages(prompt))
     least = letters // tokenizer.longest
     if least > model.context:
         raise ContextTooLong(least, model.context, at_least=True)
@@ -79,9 +84,8 @@ class Engine:
         A delta may be empty while a long prompt is read. Raises `ContextTooLong`, or
         `BackendError` when llama.cpp refuses the request or the engine is closed.
         """
-        chat = [part for part in prompt if isinstance(part, Mapping)]
-        if model.method and chat:
-            prepared = model.method.prepare(chat)
+        if model.method and (messages := _messages(prompt)):
+            prepared = model.method.prepare(messages)
             if isinstance(prepared, Said):
                 yield Delta(prepared.text)
                 yield Delta("", finish_reason="stop")
@@ -207,4 +211,4 @@ class Engine:
         first = next(iter(prompt), None)
         if isinstance(first, int):
             return [token for token in prompt if isinstance(token, int)]
-        return tokenizer.encode_chat([part for part in prompt if not isinstance(part, int)])
+        return tokenizer.encode_chat(_messages(prompt))

@@ -56,6 +56,8 @@ FORMATS: dict[str, dict[str, Any]] = {
 SHORT = {"d": "0-9", "w": "A-Za-z0-9_", "s": " \\t\\n\\r\\f\\v"}
 """Classes that are ASCII in one dialect and Unicode in another: ASCII fits both."""
 ORDERED = [(f"min{what}", f"max{what}") for what in ("imum", "Length", "Items", "Properties")]
+OPENING = {"additionalProperties", "patternProperties", "anyOf", "oneOf", "$ref"}
+"""Beside these, an object says itself which properties it may have, or others do."""
 ANNOTATIONS = {"contentEncoding", "contentMediaType", "contentSchema"}
 """What llguidance passes over, and a reader of the answer would rely on."""
 _UNIMPLEMENTED = re.compile(r"Unimplemented keys: \[\"([^\"]+)\"")
@@ -97,7 +99,8 @@ def enforceable(schema: Mapping[str, Any], *, param: str) -> dict[str, Any]:
 @functools.lru_cache(maxsize=128)
 def _prepared(text: str, param: str) -> str:
     try:
-        schema = _rewritten(json.loads(text), param)
+        # Closed parts of an "allOf" would forbid each other's properties.
+        schema = _rewritten(json.loads(text), param, close='"allOf"' not in text)
         # A client's own options could switch the enforcing off.
         whole = json.dumps(schema | {"x-guidance": COMPACT})
     except RecursionError:
@@ -140,25 +143,39 @@ def _in_words(fault: str, param: str) -> ApiError:
     return refused(param, keyword, why)
 
 
-def _rewritten(schema: Any, param: str) -> Any:
+def _rewritten(schema: Any, param: str, *, close: bool) -> Any:
     """A copy in which each keyword means what it means to every validator."""
     if not isinstance(schema, dict):
         return schema
     _look(schema, param)
     copy = {
-        key: _mapped(key, value, lambda inner: _rewritten(inner, param))
+        key: _mapped(key, value, lambda inner: _rewritten(inner, param, close=close))
         for key, value in schema.items()
     }
     for most in ("maxItems", "maxProperties"):
         # llguidance holds memory for each, and ends the whole process when there is none.
         if _count(copy.get(most)) > MOST:
             del copy[most]
+    if close and _may_be_closed(copy):
+        copy["additionalProperties"] = False
     if isinstance(copy.get("pattern"), str):
         copy["pattern"] = _plain_pattern(copy["pattern"], param)
     if rule := FORMATS.get(str(copy.get("format"))):
         del copy["format"]
         copy["allOf"] = [*copy.get("allOf", []), rule]
     return copy
+
+
+def _may_be_closed(schema: Mapping[str, Any]) -> bool:
+    """Whether an object that names its properties can do with those alone.
+
+    With others allowed, a small model makes them up until it is cut off.
+    """
+    named = schema.get("properties")
+    if not isinstance(named, dict) or not named or OPENING & schema.keys():
+        return False
+    least, required = _count(schema.get("minProperties")), schema.get("required", [])
+    return least <= len(named) and isinstance(required, list) and set(required) <= named.keys()
 
 
 def _mapped(key: str, value: Any, change: Callable[[Any], Any]) -> Any:

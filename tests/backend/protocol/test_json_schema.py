@@ -279,3 +279,14 @@ def test_a_schema_that_is_nested_without_end_is_refused():
         schema = {"anyOf": [schema]}
     with pytest.raises(ApiError, match="nested too deeply"):
         enforceable(schema, param="x")
+
+
+def test_an_object_has_the_properties_that_are_named_and_no_made_up_ones():
+    named = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    assert allows(named, {"a": 1})
+    assert not allows(named, {"a": 1, "b": 2})
+    assert allows(named | {"additionalProperties": {"type": "integer"}}, {"a": 1, "b": 2})
+    assert allows({"type": "object"}, {"b": 2})
+    both = {"allOf": [named, {"properties": {"b": {"type": "null"}}, "required": ["b"]}]}
+    assert allows(both, {"a": 1, "b": None})
+    assert allows(named | {"required": ["b"]}, {"a": 1, "b": 2})
