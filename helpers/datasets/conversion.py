@@ -3,7 +3,7 @@
 For: CSV, Excel, TSV, JSON and JSONL with any column names in; chat or prompt/completion
 JSONL, or a CSV table, out. Nothing is dropped silently: rows kept, changed and rejected
 add up to the rows that came in, and the rejects are written beside the result. Not for:
-mending texts, see `clean`.
+mending texts, see `cleaning`.
 
     done = convert_file("export.csv", "train.jsonl", to="chat", system="You help.")
     done.kept, done.changed, len(done.rejected)

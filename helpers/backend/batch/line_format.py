@@ -1,6 +1,6 @@
 """The lines of a batch: requests in, answers out, in OpenAI's two forms.
 
-For: `batches`. Not for: answering them.
+For: `queue`. Not for: answering them.
 
     lines, problems = read(path, endpoint="/v1/chat/completions")
 """

@@ -1,6 +1,6 @@
 """The chats of a batch that can be answered in bulk: prompts for the process, answers from it.
 
-For: `batches`. Not for: the process itself, see `bulk`.
+For: `queue`. Not for: the process itself, see `worker`.
 
     chats = BulkChats(lines, resolve)
     if chats.worth_a_process: chats.task(threads=2).write(folder)

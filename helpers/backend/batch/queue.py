@@ -2,8 +2,8 @@
 
 For: many requests that can wait. They are answered one batch after the other, and never while
 a job trains; a job that waits gets its turn after some hundred of them. What was answered
-survives the death of server and process. Not for: the forms of the lines (`batch_lines`), nor
-the process that answers many at once (`bulk`).
+survives the death of server and process. Not for: the forms of the lines (`line_format`), nor
+the process that answers many at once (`worker`).
 
     batches.submit("/v1/chat/completions", "file-abc")
     batches.cancel("batch_abc")

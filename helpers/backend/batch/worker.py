@@ -1,6 +1,6 @@
 """The process of a batch: many prompts in, their likeliest answers out, with PyTorch.
 
-For: `batches`. A processor that multiplies bfloat16 reads long prompts two to three times as
+For: `queue`. A processor that multiplies bfloat16 reads long prompts two to three times as
 fast in this way as llama.cpp, which its package has compiled for older ones; a single question
 waits longer for it. It can be killed at any moment: what is answered is in the file.
 

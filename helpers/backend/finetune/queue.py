@@ -1,7 +1,7 @@
 """The life of a fine-tuning job: queue, process, events, checkpoints, the end.
 
 For: one job at a time, in a process of its own, that survives the death of either
-side. Not for: training (`train`) or checking the files (`service`).
+side. Not for: training (`training.worker`) or checking the files (`service.training`).
 
     jobs.submit(body, spec)     # queued
     jobs.cancel("ftjob-abc")

@@ -180,7 +180,7 @@ class Engine:
             pass
 
     def share_cores(self, sharing: bool, *, why: str = "trainer") -> None:
-        """While another process computes, answer with one thread, see `neighbours`.
+        """While another process computes, answer with one thread, see `cpu_load`.
 
         Each reason is switched on and off for itself.
         """

@@ -1,6 +1,6 @@
 """Start what computes long, a trainer or a batch, as a process of its own on this machine.
 
-For: `jobs` and `batches`, which need a process to wait for and to kill, and no more: another
+For: both queues, which need a process to wait for and to kill, and no more: another
 engine, say a cluster's, would stand here. Not for: what a process tells, see `training.spec`.
 
     process = start_trainer(store.job_dir("ftjob-abc"), settings.root)

@@ -1,6 +1,6 @@
 """Files that the server keeps: uploads, and what jobs and batches make.
 
-For: the service, jobs and batches. Not for: the bytes on disk alone, see `store`.
+For: the service, jobs and batches. Not for: the bytes on disk alone, see `storage.store`.
 
     keep(store, "step_metrics.csv", data, purpose="fine-tune-results")      # "file-a81Kd…"
 """

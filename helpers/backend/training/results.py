@@ -1,6 +1,6 @@
 """What a job tells of its steps: an event for each, and at the end one table of all.
 
-For: `jobs`. The columns are those of OpenAI's result file.
+For: `finetune.queue`. The columns are those of OpenAI's result file.
 
     metrics_csv(read_progress(job_dir))     # b"step,train_loss,..."
 """

@@ -2,7 +2,7 @@
 
 For: a list of objects, an object that holds one list, objects one after another, one object
 a line; nested objects become columns such as "customer.text". Not for: training files, see
-`validate`.
+`validation`.
 
     rows_of_json("a.json", '{"tickets": [{"question": "Where?"}]}')     # [(1, {"question": …})]
 """

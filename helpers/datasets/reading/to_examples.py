@@ -1,7 +1,7 @@
 """Make a table of examples of any source: pairs, threads, or chat examples.
 
 For: the way in. Each row of the source ends in the table or among the rejects. Not for:
-writing files, see `convert`.
+writing files, see `conversion`.
 
     tabled = to_table(read_source("export.csv"))
     tabled.table[["question", "answer"]]
