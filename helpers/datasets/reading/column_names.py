@@ -98,7 +98,7 @@ def rank(meaning: str, name: str) -> int | None:
     if meaning == "question" and words[-1] in ("title", "body", "subject", "description"):
         return None
     about = _ABOUT & set(words)
-    if words[0] in _WORDS.get(meaning, ()):
+    if {words[0], words[-1]} & set(_WORDS.get(meaning, ())):
         about -= {"user", "agent"}
     if meaning in ("question", "answer", "body", "subject", "text") and about:
         return _rank_of_speaker(meaning, words, len(usual))

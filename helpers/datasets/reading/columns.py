@@ -122,6 +122,8 @@ def decide(source: SourceTable, **told: Part | None) -> ColumnChoice:
         )
     if mapping.question is None or mapping.answer is None:
         lacking = ": no column holds answers" if mapping.question and not found.refused else ""
+        if notes := [name for name in present if names_notes(name)]:
+            lacking += f"; {notes[0]!r} is named as notes of the staff"
         raise DataError(
             "cannot tell which columns hold question and answer, or thread, role and text"
             + (lacking or found.why_not()),

@@ -48,6 +48,8 @@ def table(columns: str, *rows: tuple[Any, ...]) -> SourceTable:
         ("question,agent,answer", "question", "answer"),
         ("user,question,answer,agent", "question", "answer"),
         ("Question (customer),Answer (agent),Handled by", "Question (customer)", "Answer (agent)"),
+        ("Description,Agent Response,Agent Name,Tags", "Description", "Agent Response"),
+        ("body,response,response_time,sla", "body", "response"),
         ("Description,Answers", "Description", "Answers"),
         ("Beschreibung,Betreff,Lösung", ("Betreff", "Beschreibung"), "Lösung"),
     ],
@@ -151,7 +153,7 @@ def test_comments_that_may_be_internal_are_asked_about() -> None:
 
 def test_notes_of_the_staff_are_no_answers() -> None:
     rows = [(f"Where is it {n}?", f"he is a nuisance {n} again") for n in range(3)]
-    with pytest.raises(DataError, match="cannot tell"):
+    with pytest.raises(DataError, match="'work_notes' is named as notes of the staff"):
         decide(table("question,work_notes", *rows))
 
 
