@@ -233,7 +233,7 @@ def _train(
     files = _files(folder, material.data)
     if plan.share < 1:
         rows = list(jsonl.read(files.training))
-        kept = random.Random(seed).sample(range(len(rows)), max(10, int(plan.share * len(rows))))
+        kept = random.Random(seed).sample(range(len(rows)), _kept(plan, len(rows)))
         jsonl.write(files.training, [rows[place] for place in sorted(kept)])
     return training.train(
         course.client,
@@ -243,6 +243,11 @@ def _train(
         suffix=takeaway.slug(path),
         seed=seed,
     )
+
+
+def _kept(plan: ProofPlan, rows: int) -> int:
+    """Training rows within the budget; a job takes no fewer than 10."""
+    return min(rows, max(10, int(plan.share * rows)))
 
 
 def _ask_all(
@@ -333,5 +338,8 @@ def _left_out(plan: ProofPlan, data: TableData, *, epochs: int) -> list[str]:
     if plan.epochs < epochs:
         found.append(f"The budget allowed {plan.epochs} of {epochs} epochs.")
     if plan.share < 1:
-        found.append(f"The budget allowed {plan.share:.0%} of the training rows, drawn at random.")
+        rows = len(data.train_talks) + len(data.train)
+        found.append(
+            f"The budget allowed {_kept(plan, rows)} of {rows} training rows, drawn at random."
+        )
     return found

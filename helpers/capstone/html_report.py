@@ -16,6 +16,7 @@ from helpers.capstone.methods import WITH_TRAINING
 from helpers.capstone.ranking import Ranking, advice, explained, verdict
 from helpers.capstone.scoring import OTHER, confusion
 from helpers.datasets import html_report
+from helpers.evaluation.statistics import Interval, p_text
 
 if TYPE_CHECKING:
     from helpers.capstone.result import CapstoneResult
@@ -29,6 +30,8 @@ TEXT = 600
 _STYLE = """<style>
 .verdict { border-left: 4px solid #2a6; background: #f3faf6; padding: 0.75rem 1rem; margin: 1rem 0 }
 .scores td:nth-child(n+2), .scores th:nth-child(n+2) { text-align: right; white-space: nowrap }
+.scores td, .pairs td:nth-child(-n+4) { white-space: nowrap }
+.scores table, .pairs table { font-size: 0.9em }
 .scroll { overflow-x: auto }
 .answers { margin: 0 0 1.5rem; border-top: 1px solid #ccc; padding-top: 0.75rem }
 .answers dl { display: grid; grid-template-columns: 11rem 1fr; gap: 0.25rem 1rem; margin: 0 }
@@ -117,13 +120,27 @@ def _conditions(done: CapstoneResult) -> str:
 
 
 def _tests(found: Ranking) -> str:
-    rows = [(pair.better, pair.worse, str(pair)) for pair in found.pairs]
+    rows = [
+        (
+            pair.better,
+            pair.worse,
+            _signed(pair.comparison.difference),
+            p_text(pair.p),
+            "decided" if pair.decided else f"not decided: {pair.remedy}",
+        )
+        for pair in found.pairs
+    ]
     note = (
         f"<p>Paired on {found.questions} questions, by random signs; {len(found.pairs)} p-values "
         "corrected together (Holm). A pair below 0.05 is decided.</p>"
     )
-    head = ("higher", "lower", "difference with 95% interval, p")
-    return html_report.section("Every method against every other", head, rows, note)
+    head = ("higher", "lower", "difference with 95% interval", "corrected p", "")
+    shown = html_report.section("Every method against every other", head, rows, note)
+    return f'<div class="pairs scroll">{shown}</div>'
+
+
+def _signed(gap: Interval) -> str:
+    return f"{gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
 
 
 def _recommendation(done: CapstoneResult) -> str:

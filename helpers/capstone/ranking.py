@@ -78,7 +78,7 @@ class MethodPair:
     def remedy(self) -> str:
         """How many questions it would take."""
         if self.needed is None or self.comparison.difference.n >= self.needed:
-            return "no number of questions would show a difference this small"
+            return "no difference that more questions would show"
         return f"it would take about {_rounded(self.needed):,} questions"
 
 
@@ -198,7 +198,8 @@ def lookup_sentences(found: Ranking) -> list[str]:
     ahead = found.means[model].mean - found.means[lookup].mean
     if ahead <= SAME:
         scores = f"{found.means[lookup].mean:.2f}, {model} {found.means[model].mean:.2f}"
-        return [f"A lookup does as well, without any language model: {lookup} has {scores}."]
+        how = "better" if ahead < -SAME else "as well"
+        return [f"A lookup does {how}, without any language model: {lookup} has {scores}."]
     if not pair.decided:
         return [f"Whether any model beats a lookup ({lookup}) is not decided."]
     return [f"No lookup does as well: {model} beats {lookup} by {ahead:.2f} ({p_text(pair.p)})."]
