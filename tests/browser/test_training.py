@@ -42,7 +42,7 @@ def scratch() -> list[str]:
         cell("connect()"),
         cell("parts = "),
         SMALL,
-        cell("lineage.describe("),
+        cell("manifest.describe("),
         start,
         cell("watch(client, run"),
         cell("monitor.wait()"),
