@@ -56,6 +56,10 @@ THREADS = 128
 TODAY = (models, files, uploads, fine_tuning, chat, responses, embeddings, batches)
 PARTS = (*TODAY, completions, engines, fine_tunes)
 """The modules whose routes make the API."""
+HERE = (
+    "models, files, uploads, fine-tuning jobs, chat and other completions, responses, embeddings "
+    "and batches"
+)
 ELSEWHERE = (
     "/assistants", "/audio", "/chatkit", "/chat", "/containers", "/content_provenance_checks",
     "/conversations", "/decisions", "/evals", "/fine_tuning", "/images", "/live", "/moderations",
@@ -301,7 +305,7 @@ async def _http_error(request: Request, error: Any) -> JSONResponse:
 def _no_such_path(request: Request) -> str:
     path = request.url.path
     if any(path == f"/v1{part}" or path.startswith(f"/v1{part}/") for part in ELSEWHERE):
-        return f"{request.method} {path} is not offered by this server. README.md says what is."
+        return f"{request.method} {path} is not offered by this server. It has {HERE}."
     return f"Invalid URL ({request.method} {path})"
 
 

@@ -35,7 +35,8 @@ def test_every_answer_fits_its_schema_or_was_cut_off(client):
     for name, text in whole.items():
         validator = jsonschema.Draft202012Validator(schemas[name], format_checker=CHECKER)
         validator.validate(json.loads(text))
-    assert len(whole) > len(schemas) * 0.7, sorted(answers.keys() - whole.keys())
+    # Numbers and lists without a bound may run on until they are cut off.
+    assert len(whole) > len(schemas) / 2, sorted(answers.keys() - whole.keys())
     assert all(not text.endswith("  ") for text in (a.message.content for a in answers.values()))
 
 
