@@ -66,3 +66,13 @@ def test_questions_without_a_score_are_left_out_of_means_and_tests():
     found = rank({BASE: one, TUNED: np.array([1.0, np.nan, 1.0, 1.0])}, yardstick="facts")
     assert found.questions == 3
     assert found.means[BASE].mean == pytest.approx(2 / 3)
+
+
+def test_more_questions_are_named_where_these_did_not_decide():
+    gap = np.array([1.0] * 6)
+    names = [f"m{place}" for place in range(9)]
+    found = rank({BASE: gap * 0, **{name: gap for name in names}}, yardstick="facts")
+    pair = found.pair(BASE, "m0")
+    assert not pair.decided
+    assert pair.remedy.startswith("it would take about ")
+    assert int(pair.remedy.split()[4]) > 6
