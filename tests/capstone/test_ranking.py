@@ -71,7 +71,7 @@ def test_questions_without_a_score_are_left_out_of_means_and_tests():
 def test_more_questions_are_named_where_these_did_not_decide():
     gap = np.array([1.0] * 6)
     names = [f"m{place}" for place in range(9)]
-    found = rank({BASE: gap * 0, **{name: gap for name in names}}, yardstick="facts")
+    found = rank({BASE: gap * 0, **dict.fromkeys(names, gap)}, yardstick="facts")
     pair = found.pair(BASE, "m0")
     assert not pair.decided
     assert pair.remedy.startswith("it would take about ")
