@@ -100,13 +100,13 @@ def test_the_fingerprint_is_of_the_bytes_that_are_sent(desk, tmp_path, monkeypat
     path = tmp_path / "train.jsonl"
     jsonl.write(path, ROWS)
     before = path.read_bytes()
-    same = jobs._same
+    same = jobs.same_job
 
     def changed_meanwhile(*arguments: Any) -> Any:
         jsonl.write(path, ROWS[:-1])
         return same(*arguments)
 
-    monkeypatch.setattr(jobs, "_same", changed_meanwhile)
+    monkeypatch.setattr(jobs, "same_job", changed_meanwhile)
     run = fine_tune(client, model=BASE_MODEL, training=path, fresh=False, seed=5)
     monkeypatch.undo()
     assert client.files.content(run.job.training_file).read() == before
