@@ -63,7 +63,7 @@ def served(
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    app.state.service.jobs._closing.set()
+    app.state.service.jobs._queue.closing.set()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield app, f"http://127.0.0.1:{port}"

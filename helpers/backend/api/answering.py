@@ -8,6 +8,7 @@ For: the routes that answer. Not for: the form of the answer, see
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,12 @@ def several(
     if len(asked) == 1:
         return [whole(service, model, *asked[0])]
     with ThreadPoolExecutor(min(8, len(asked))) as pool:
-        return list(pool.map(lambda pair: whole(service, model, *pair), asked))
+        # Each thread gets the context of the request, in which it stands whether its client left.
+        def one(pair: tuple[Prompt, Sampling]) -> Choice:
+            return whole(service, model, *pair)
+
+        running = [pool.submit(contextvars.copy_context().run, one, pair) for pair in asked]
+        return [one.result() for one in running]
 
 
 def begin(

@@ -7,10 +7,12 @@ For: `daemon` and tests. Not for: deciding (see `service`).
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import json
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -40,7 +42,7 @@ from helpers.backend.api.routes import (
     uploads,
 )
 from helpers.backend.batch.queue import Ask
-from helpers.backend.inference.engine import ContextTooLong, Engine
+from helpers.backend.inference.engine import CLIENT_LEFT, ContextTooLong, Engine
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import new_id
 from helpers.backend.service import Service
@@ -176,6 +178,46 @@ class BodyLimit:
         return BODY_BYTES
 
 
+class ClientWatch:
+    """Tells the engine when a client has left: nothing is worked out for nobody.
+
+    A stream notices that by itself when it sends; an answer that is sent whole would not, and
+    hold its slot for minutes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        left = threading.Event()
+        watching: asyncio.Future[Message] | None = None
+        CLIENT_LEFT.set(left)
+
+        async def watch() -> Message:
+            # After the body, the only message is that the client has gone.
+            message = await receive()
+            left.set()
+            return message
+
+        async def receive_watched() -> Message:
+            nonlocal watching
+            if watching is not None:
+                return await asyncio.shield(watching)
+            message = await receive()
+            if not message.get("more_body"):
+                watching = asyncio.ensure_future(watch())
+            return message
+
+        try:
+            await self.app(scope, receive_watched, send)
+        finally:
+            if watching is not None:
+                watching.cancel()
+
+
 def _too_large(bound: int) -> ApiError:
     return ApiError(
         413,
@@ -216,6 +258,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(ClientWatch)
     app.add_middleware(BodyLimit, upload=bounds.file_bytes)
     app.add_middleware(AuthMiddleware, token=token, hosts=hosts)
     return app

@@ -16,7 +16,6 @@ import json
 import sqlite3
 import threading
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +30,7 @@ from helpers.backend.protocol.schemas import new_id
 from helpers.backend.storage.processes import start_bulk
 from helpers.backend.storage.store import Document, Store
 from helpers.backend.storage.uploads import keep
+from helpers.backend.storage.work_queue import WorkQueue
 from helpers.base.files import own_copy
 from helpers.base.settings import Settings
 
@@ -42,8 +42,6 @@ CANCELLABLE = ("validating", "in_progress", "cancelling")
 UNDER_WAY = (*CANCELLABLE, "finalizing")
 ENDED = ("completed", "cancelled", "expired")
 INPUT = "input.jsonl"
-REST = 1.0
-"""Seconds after a fault before the next try."""
 SLICE = 500
 """Requests between two looks at whether a job waits for the cores."""
 MAX_FAULTS = 3
@@ -67,11 +65,9 @@ class Batches:
     ) -> None:
         self._settings, self._store, self._resolve = settings, store, resolve
         self._cores, self._share_cores = cores, share_cores
-        self._wake, self._closing = threading.Event(), threading.Event()
-        self._lock = threading.RLock()
+        self._queue = WorkQueue(store, "batch", UNDER_WAY, work=self._run, broke=self._broke)
+        self._set = self._queue.set
         self._bulk_is_fit = True
-        self._current: str | None = None
-        self._thread: threading.Thread | None = None
         self._ask: Ask | None = None
 
     def start(self, ask: Ask) -> None:
@@ -81,13 +77,12 @@ class Batches:
             batch = self._store.get("batch", folder.name)
             if batch is None or batch["status"] in ENDED:
                 self._store.remove_job_dir(folder.name)
-        self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
-        self._thread.start()
+        self._queue.start()
 
     @property
     def waiting(self) -> int:
         """How many batches are not over yet."""
-        return len(self._under_way())
+        return len(self._queue.waiting())
 
     def submit(
         self,
@@ -106,7 +101,7 @@ class Batches:
             key, endpoint, input_file, metadata=metadata, output_seconds=output_seconds
         )
         self._store.put("batch", key, body)
-        self._wake.set()
+        self._queue.wake()
         return body
 
     def get(self, key: str) -> Document:
@@ -117,7 +112,7 @@ class Batches:
 
     def cancel(self, key: str) -> Document:
         """Stop a batch; what was answered until then is in its output file."""
-        with self._lock:
+        with self._queue.lock:
             status = self.get(key)["status"]
             if status not in CANCELLABLE:
                 raise ApiError(
@@ -128,26 +123,21 @@ class Batches:
                 )
             self._set(key, status="cancelling", cancelling_at=int(time.time()))
             # One that waits for others ends at once.
-            if key != self._current:
+            if key != self._queue.current:
                 self._finish(key, Answers(self._store.job_dir(key)), self._read(key)[0])
             return self.get(key)
 
     def stop(self) -> None:
         """Answer nothing more; the batch goes on at the next start."""
-        self._closing.set()
-        self._wake.set()
+        self._queue.stop()
 
     def join(self) -> None:
         """Wait for the thread's end, after its requests to the engine have been cancelled."""
-        if self._thread:
-            self._thread.join(5)
-
-    def _set(self, key: str, **changes: Any) -> Document:
-        return self._store.update("batch", key, lambda batch: batch.update(changes))
+        self._queue.join()
 
     def _begin(self, key: str) -> bool:
         """Mark a batch as being answered; False if there is nothing more to answer."""
-        with self._lock:
+        with self._queue.lock:
             batch = self.get(key)
             if self._stopped(key) or batch["status"] == "finalizing":
                 return False
@@ -159,38 +149,10 @@ class Batches:
         """Whether nothing more is to be answered: cancelled, out of time, or the server ends."""
         batch = self.get(key)
         late = time.time() > batch["expires_at"]
-        return self._closing.is_set() or batch["status"] == "cancelling" or late
-
-    def _under_way(self) -> list[Document]:
-        found, _ = self._store.list(
-            "batch", newest_first=False, keep=lambda batch: batch["status"] in UNDER_WAY
-        )
-        return found
-
-    def _work(self) -> None:
-        while not self._closing.is_set():
-            waiting = self._under_way()
-            if not waiting:
-                self._wake.wait(1)
-                self._wake.clear()
-                continue
-            key = waiting[0]["id"]
-            with self._lock:
-                if self.get(key)["status"] not in UNDER_WAY:
-                    continue
-                self._current = key
-            try:
-                self._run(key)
-            except Exception as error:  # noqa: BLE001 - the queue has to live on
-                self._broke(key, error)
-            finally:
-                self._current = None
+        return self._queue.closing.is_set() or batch["status"] == "cancelling" or late
 
     def _broke(self, key: str, error: Exception) -> None:
         """The server itself stumbled over a batch: it is tried again, and what is there stays."""
-        if self._closing.is_set():
-            return
-        traceback.print_exception(error)
         with contextlib.suppress(OSError, sqlite3.Error):
             faults = self.get(key).get("_faults", 0) + 1
             self._set(key, _faults=faults)
@@ -198,7 +160,6 @@ class Batches:
                 kept = self._store.job_dir(key) / line_format.NAME
                 message = f"{type(error).__name__}: {error}. What was answered is in {kept}."
                 self._fail(key, [line_format.BatchProblem("server_error", message)])
-        self._closing.wait(REST)
 
     def _read(self, key: str) -> tuple[list[BatchLine], list[line_format.BatchProblem]]:
         source = self._store.job_dir(key) / INPUT
@@ -220,7 +181,7 @@ class Batches:
                         self._answer(key, answers, left[:SLICE])
                 # Whoever waits for the cores takes them now.
                 time.sleep(0.01)
-        if not self._closing.is_set():
+        if not self._queue.closing.is_set():
             self._finish(key, answers, lines)
 
     def _answer(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
@@ -251,7 +212,7 @@ class Batches:
             for name, number in new.items():
                 batch["request_counts"][name] += number
 
-        with self._lock:
+        with self._queue.lock:
             answers.add(rows)
             self._store.update("batch", key, count)
 
@@ -270,7 +231,7 @@ class Batches:
                     except Exception as error:  # noqa: BLE001 - the other lines have to go on
                         refusal = ApiError(500, str(error), type="server_error")
                         status, request_id, body = 500, new_id("req_"), refusal.body
-                    if self._closing.is_set():
+                    if self._queue.closing.is_set():
                         return  # its answer may be that the server ends
                     if status != 429:
                         row = line_format.output(line, status, request_id, body)
@@ -309,7 +270,7 @@ class Batches:
 
     def _finish(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
         """Write the files of a batch that ran to its end, was cancelled or ran out of time."""
-        with self._lock:
+        with self._queue.lock:
             batch = self.get(key)
             cancelled = batch["status"] == "cancelling"
             if not cancelled:
@@ -329,7 +290,7 @@ class Batches:
             for kind, rows in (("output", good), ("error", bad))
             if rows
         }
-        with self._lock:
+        with self._queue.lock:
             self._set(
                 key,
                 **{"status": status, f"{status}_at": int(time.time())},
@@ -342,5 +303,5 @@ class Batches:
     def _fail(self, key: str, problems: Sequence[line_format.BatchProblem]) -> None:
         data = [problem.body() for problem in problems]
         errors = {"object": "list", "data": data}
-        with self._lock:
+        with self._queue.lock:
             self._set(key, status="failed", failed_at=int(time.time()), errors=errors)

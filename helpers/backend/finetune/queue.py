@@ -15,7 +15,6 @@ import sqlite3
 import subprocess
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,8 +23,18 @@ from helpers.backend.protocol.schemas import new_id
 from helpers.backend.storage.processes import start_trainer
 from helpers.backend.storage.store import Document, Store
 from helpers.backend.storage.uploads import keep
+from helpers.backend.storage.work_queue import WorkQueue
 from helpers.backend.training.results import metrics_csv, step_event
-from helpers.backend.training.spec import LOSSES, PAUSED, STOP, TrainSpec, read_progress, write_rate
+from helpers.backend.training.spec import (
+    LOSSES,
+    PAUSED,
+    STOP,
+    ProgressPlace,
+    TrainSpec,
+    read_new_progress,
+    read_progress,
+    write_rate,
+)
 from helpers.base.settings import Settings
 
 POLL = 0.15
@@ -51,23 +60,20 @@ class Jobs:
         # Held while a job trains; whoever else computes long waits for it, and is waited for.
         self._cores, self._share_cores = cores or threading.Lock(), share_cores
         self._process: subprocess.Popen[bytes] | None = None
-        self._current: str | None = None
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._lock = threading.RLock()
+        self._queue = WorkQueue(store, "job", ("queued",), work=self._work, broke=self._broke)
+        self._set = self._queue.set
         self._requeue_interrupted()
-        self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
-        self._thread.start()
+        self._queue.start()
 
     @property
     def busy(self) -> bool:
         """Whether a job runs or waits."""
-        return self._current is not None or self.waiting > 0
+        return self._queue.current is not None or self.waiting > 0
 
     @property
     def waiting(self) -> int:
         """How many jobs are in the queue."""
-        return len(self._queued())
+        return len(self._queue.waiting())
 
     def submit(self, body: Document, spec: TrainSpec, *, warnings: Sequence[str] = ()) -> Document:
         """Store a new job whose files are good, and queue it; each warning becomes an event."""
@@ -83,7 +89,7 @@ class Jobs:
             self.event(job_id, text, level="warn")
         self.event(job_id, "Files validated, moving job to queued state")
         done = self._set(job_id, status="queued")
-        self._wake.set()
+        self._queue.wake()
         return done
 
     def get(self, job_id: str) -> Document:
@@ -94,31 +100,31 @@ class Jobs:
 
     def cancel(self, job_id: str) -> Document:
         """End a job now; its process is killed, what it made stays in its folder."""
-        with self._lock:
+        with self._queue.lock:
             self._must(job_id, ("running", "paused", *WAITING), "cancelled")
             self.event(job_id, "The job has been cancelled", level="warn")
             done = self._set(job_id, status="cancelled", finished_at=int(time.time()))
-            if self._current == job_id and self._process:
+            if self._queue.current == job_id and self._process:
                 self._process.kill()
         return done
 
     def pause(self, job_id: str) -> Document:
         """Save the state and stop; `resume` goes on from there."""
-        with self._lock:
+        with self._queue.lock:
             self._must(job_id, ("running", "queued"), "paused")
             done = self._set(job_id, status="paused")
             self.event(job_id, "The job has been paused")
-            if self._current == job_id:
+            if self._queue.current == job_id:
                 (self._store.job_dir(job_id) / STOP).touch()
         return done
 
     def resume(self, job_id: str) -> Document:
         """Queue a paused job again."""
-        with self._lock:
+        with self._queue.lock:
             self._must(job_id, ("paused",), "resumed")
             done = self._set(job_id, status="queued")
             self.event(job_id, "The job has been resumed")
-        self._wake.set()
+        self._queue.wake()
         return done
 
     def event(self, job_id: str, message: str, *, level: str = "info", data: Any = None) -> None:
@@ -137,12 +143,11 @@ class Jobs:
 
     def close(self) -> None:
         """Stop the thread and the process; the job goes on at the next start."""
-        self._closing.set()
-        self._wake.set()
-        with self._lock:
+        self._queue.stop()
+        with self._queue.lock:
             if self._process:
                 self._process.kill()
-        self._thread.join(5)
+        self._queue.join()
 
     def _must(self, job_id: str, states: tuple[str, ...], done: str) -> None:
         status = self.get(job_id)["status"]
@@ -150,15 +155,6 @@ class Jobs:
             raise ApiError(
                 400, f"A job in status '{status}' cannot be {done}.", code="invalid_job_state"
             )
-
-    def _set(self, job_id: str, **changes: Any) -> Document:
-        return self._store.update("job", job_id, lambda job: job.update(changes))
-
-    def _queued(self) -> list[Document]:
-        found, _ = self._store.list(
-            "job", newest_first=False, keep=lambda job: job["status"] == "queued"
-        )
-        return found
 
     def _requeue_interrupted(self) -> None:
         """A job that ran, or was just created, when the server died waits again."""
@@ -168,61 +164,57 @@ class Jobs:
             self._set(job["id"], status="queued")
             self.event(job["id"], "The server was interrupted; the job goes on", level="warn")
 
-    def _work(self) -> None:
-        while not self._closing.is_set():
-            queued = self._queued()
-            if not queued:
-                self._wake.wait(1)
-                self._wake.clear()
-                continue
-            if not self._cores.acquire(timeout=1):
-                continue
-            job_id = queued[0]["id"]
-            try:
-                self._run(job_id)
-            except Exception as error:  # noqa: BLE001 - the queue has to live on
-                self._broke(job_id, error)
-            finally:
-                self._cores.release()
+    def _work(self, job_id: str) -> None:
+        # Not longer: it may be cancelled or paused while a batch has the cores.
+        if not self._cores.acquire(timeout=1):
+            return
+        try:
+            self._run(job_id)
+        finally:
+            self._cores.release()
 
     def _run(self, job_id: str) -> None:
-        with self._lock:
-            if self.get(job_id)["status"] != "queued" or self._closing.is_set():
+        folder = self._store.job_dir(job_id)
+        with self._queue.lock:
+            if self.get(job_id)["status"] != "queued" or self._queue.closing.is_set():
                 return
-            (self._store.job_dir(job_id) / STOP).unlink(missing_ok=True)
-            self._current = job_id
+            (folder / STOP).unlink(missing_ok=True)
             self._set(job_id, status="running")
-            self._process = start_trainer(self._store.job_dir(job_id), self._settings.root)
+            self._process = process = start_trainer(folder, self._settings.root)
         if not self.get(job_id).get("_started"):
             self.event(job_id, "Fine-tuning job started")
             self._set(job_id, _started=True)
-        process = self._process
         self._share_cores(True)
-        while process.poll() is None:
-            self._take(job_id)
-            time.sleep(POLL)
-        self._share_cores(False)
-        self._take(job_id)
-        with self._lock:
-            self._process = self._current = None
-        if not self._closing.is_set():
+        try:
+            place = ProgressPlace()
+            while process.poll() is None:
+                place = self._take(job_id, place)
+                time.sleep(POLL)
+            # Once more: what it wrote between the last look and its end.
+            self._take(job_id, place)
+        finally:
+            self._share_cores(False)
+        with self._queue.lock:
+            self._process = None
+        if not self._queue.closing.is_set():
             self._ended(job_id, process.returncode)
 
-    def _take(self, job_id: str) -> None:
+    def _take(self, job_id: str, place: ProgressPlace) -> ProgressPlace:
         """Turn new lines of the progress file into events and checkpoints."""
-        job = self.get(job_id)
-        seen = job.get("_seen", 0)
-        for row in read_progress(self._store.job_dir(job_id)):
+        rows, place = read_new_progress(self._store.job_dir(job_id), place)
+        for row in rows:
+            # Read anew for each row: what it tells may stand in the job already, since a
+            # trainer that goes on writes the steps before the saved state again.
+            job = self.get(job_id)
             if row["type"] == "started" and not job.get("_tokens"):
                 self._set(job_id, _tokens=row["tokens"])
-            if row.get("step", 0) <= seen and row["type"] == "step":
-                continue
-            if row["type"] == "step":
+            elif row["type"] == "step" and row["step"] > job.get("_seen", 0):
                 text, data = step_event(row)
                 self.event(job_id, text, data=data)
                 self._set(job_id, _seen=row["step"])
             elif row["type"] == "checkpoint":
                 self._checkpoint(job, row)
+        return place
 
     def _checkpoint(self, job: Document, row: dict[str, Any]) -> None:
         key = f"ftckpt_{job['id'].removeprefix('ftjob-')}{row['step']}"
@@ -289,7 +281,7 @@ class Jobs:
         if deaths > MAX_DEATHS:
             self._fail(job["id"], "training_failed", f"The trainer ended {deaths} times ({code}).")
             return
-        with self._lock:
+        with self._queue.lock:
             # A job that was paused while its trainer died stays so.
             status = self.get(job["id"])["status"]
             again = "queued" if status == "running" else status
@@ -306,7 +298,7 @@ class Jobs:
             self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
         ]
         self._warm(name)
-        with self._lock:
+        with self._queue.lock:
             if self.get(job["id"])["status"] == "cancelled":
                 return
             # Events come before the status: who sees that the job is over has all of them.
@@ -323,17 +315,12 @@ class Jobs:
 
     def _broke(self, job_id: str, error: Exception) -> None:
         """The server itself stumbled over a job, say at a full disk; the others go on."""
-        if self._closing.is_set():
-            return
-        traceback.print_exception(error)
-        with self._lock:
+        with self._queue.lock:
             if self._process:
                 self._process.kill()
-            self._process = self._current = None
-        self._share_cores(False)
+            self._process = None
         with contextlib.suppress(OSError, sqlite3.Error):
             self._fail(job_id, "server_error", f"{type(error).__name__}: {error}")
-        self._closing.wait(1)
 
     def _fail(self, job_id: str, code: str, message: str) -> None:
         error = {"code": code, "message": message, "param": None}

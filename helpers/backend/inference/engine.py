@@ -2,9 +2,7 @@
 
 For: the server. A model is loaded at its first request; the least recently used one
 is unloaded when too many are held. PyTorch is not needed here. The same request gives
-the same answer at temperature 0 or with a seed, as long as no other runs beside it and
-as much of its prompt is still held: sums are else made in another order, which can tip a
-close choice.
+the same answer at temperature 0 or with a seed, alone or beside others; see `pool` for why.
 
     engine = Engine(threads=2, cache=Path(".workbook/cache"))
     for delta in engine.generate(model, [{"role": "user", "content": "Hi"}], Sampling()):
@@ -13,9 +11,11 @@ close choice.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import xllamacpp
 
 from helpers.backend.inference import embeddings, scoring
 from helpers.backend.inference.models import Said, ServedModel
-from helpers.backend.inference.pool import BATCH, Pool
+from helpers.backend.inference.pool import BATCH, LOOK_SECONDS, GivenUp, Pool
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob, delta
 from helpers.base.chat_format import text_of
 from helpers.base.errors import BackendError
@@ -34,6 +34,9 @@ __all__ = ["ContextTooLong", "Delta", "Engine", "Prompt", "Sampling", "TokenLogp
 
 Prompt = Sequence[Mapping[str, Any]] | str | Sequence[int]
 Chunks = queue.SimpleQueue[dict[str, Any] | BaseException | None]
+CLIENT_LEFT: ContextVar[threading.Event] = ContextVar("CLIENT_LEFT")
+"""Set while a request is answered whose client does not wait any more. A variable of the context,
+and no argument: every way from a route to the engine would have to hand it on."""
 
 
 class ContextTooLong(BackendError):
@@ -65,6 +68,22 @@ def refuse_by_length(model: ServedModel, tokenizer: LocalTokenizer, prompt: Prom
     least = letters // tokenizer.longest
     if least > model.context:
         raise ContextTooLong(least, model.context, at_least=True)
+
+
+def _sound(chunk: dict[str, Any] | BaseException) -> dict[str, Any]:
+    if isinstance(chunk, BackendError):
+        raise chunk
+    if isinstance(chunk, BaseException):
+        raise BackendError(f"the model could not answer: {chunk}") from chunk
+    return chunk
+
+
+def _next(chunks: Chunks, left: threading.Event) -> dict[str, Any] | BaseException | None:
+    """What comes next, or None once the client has left: nobody would read it."""
+    while not left.is_set():
+        with contextlib.suppress(queue.Empty):
+            return chunks.get(timeout=LOOK_SECONDS)
+    return None
 
 
 class Engine:
@@ -114,10 +133,10 @@ class Engine:
         The thread also waits in line and gives its place back, so closing takes no time.
         """
         chunks: Chunks = queue.SimpleQueue()
-        cancelled = threading.Event()
+        cancelled, left = threading.Event(), CLIENT_LEFT.get(threading.Event())
 
         def stopped() -> bool:
-            return cancelled.is_set() or self._closed.is_set()
+            return cancelled.is_set() or self._closed.is_set() or left.is_set()
 
         def receive(chunk: dict[str, Any]) -> bool:
             chunks.put(chunk)
@@ -125,23 +144,23 @@ class Engine:
 
         def work() -> None:
             try:
-                with self._pool.get(model).reserved(tokens) as server:
+                with self._pool.get(model).reserved(tokens, stopped) as server:
                     if not stopped():
                         server.handle_completions(request, receive)
+            except GivenUp:
+                pass
             except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
                 chunks.put(error)
             chunks.put(None)
 
         threading.Thread(target=work, daemon=True, name="llama.cpp request").start()
         try:
-            while (chunk := chunks.get()) is not None:
-                if isinstance(chunk, BackendError):
-                    raise chunk
-                if isinstance(chunk, BaseException):
-                    raise BackendError(f"the model could not answer: {chunk}") from chunk
-                yield chunk
+            while (chunk := _next(chunks, left)) is not None:
+                yield _sound(chunk)
             if self._closed.is_set():
                 raise BackendError("the server is stopping")
+            if left.is_set():
+                raise BackendError("the client has left")
         finally:
             cancelled.set()
 

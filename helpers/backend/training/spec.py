@@ -10,9 +10,10 @@ For: both sides of the process boundary, so it imports nothing heavy.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from helpers.base.files import own_copy, write_text
 
@@ -71,14 +72,37 @@ class TrainSpec:
         return cls(**json.loads((job_dir / SPEC).read_text(encoding="utf-8")))
 
 
-def read_progress(job_dir: Path) -> list[dict[str, Any]]:
-    """All complete lines of the progress file; a half-written last line is left out."""
+class ProgressPlace(NamedTuple):
+    """How far a progress file has been read."""
+
+    inode: int = 0
+    """Which file: a trainer that goes on writes a new one in its place."""
+    start: int = 0
+    """Bytes."""
+
+
+def read_new_progress(
+    job_dir: Path, place: ProgressPlace
+) -> tuple[list[dict[str, Any]], ProgressPlace]:
+    """The complete lines behind `place`, and where to read on; from the start of a new file."""
     try:
-        text = (job_dir / PROGRESS).read_text(encoding="utf-8")
+        with (job_dir / PROGRESS).open("rb") as stream:
+            known = os.fstat(stream.fileno())
+            inode = known.st_ino
+            start = place.start if inode == place.inode and place.start <= known.st_size else 0
+            stream.seek(start)
+            data = stream.read()
     except FileNotFoundError:
-        return []
-    complete = text[: text.rfind("\n") + 1]
-    return [json.loads(line) for line in complete.splitlines() if line]
+        return [], place
+    # A last line without its end is still being written.
+    whole = data[: data.rfind(b"\n") + 1]
+    rows = [json.loads(line) for line in whole.splitlines() if line]
+    return rows, ProgressPlace(inode, start + len(whole))
+
+
+def read_progress(job_dir: Path) -> list[dict[str, Any]]:
+    """All complete lines of the progress file."""
+    return read_new_progress(job_dir, ProgressPlace())[0]
 
 
 def write_rate(state: Path, *, tokens: int, seconds: float) -> None:

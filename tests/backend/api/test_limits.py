@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import httpx2
 import openai
 import pytest
 
+from helpers.backend.inference.engine import CLIENT_LEFT
 from helpers.backend.protocol.sampling import Delta
 from helpers.backend.service.limits import Limits
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from tests.backend.in_process import TOKEN, served
 
 CHAT = {"model": BASE_MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+KEY = {"authorization": f"Bearer {TOKEN}"}
 GOOD = b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
 
 
@@ -181,3 +186,49 @@ def test_more_jobs_than_may_wait_are_refused(small):
         client.fine_tuning.jobs.create(model=BASE_MODEL, training_file=file)
     with pytest.raises(openai.RateLimitError, match="jobs are waiting"):
         client.fine_tuning.jobs.create(model=BASE_MODEL, training_file=file)
+
+
+def on_the_wire(path, body):
+    """A whole request as it goes over the wire."""
+    text = json.dumps(body)
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+    return (head + text).encode()
+
+
+def wait_until(true, *, seconds):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class PatientEngine(SlowEngine):
+    """An engine whose answers take as long as somebody waits for them, as the real one's do."""
+
+    def generate(self, model, prompt, sampling) -> Iterator[Delta]:
+        left = CLIENT_LEFT.get()
+        self.asked += 1
+        while not (self.go.is_set() or left.is_set()):
+            time.sleep(0.01)
+        yield Delta("two", finish_reason="stop", prompt_tokens=1, completion_tokens=2)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "asked"),
+    [
+        ("/v1/chat/completions", CHAT, 1),
+        ("/v1/chat/completions", {**CHAT, "n": 3}, 3),
+        ("/v1/completions", {"model": BASE_MODEL, "prompt": ["a", "b"]}, 2),
+        ("/v1/responses", {"model": BASE_MODEL, "input": "Hi"}, 1),
+    ],
+)
+def test_a_whole_answer_that_nobody_waits_for_frees_its_place(settings, path, body, asked):
+    engine = PatientEngine()
+    with served(settings, engine, Limits(waiting=1)) as (app, url):
+        with socket.create_connection(("127.0.0.1", httpx2.URL(url).port)) as link:
+            link.sendall(on_the_wire(path, body))
+            wait_until(lambda: engine.asked == asked, seconds=20)
+        wait_until(lambda: app.state.service._waiting._value == 1, seconds=1)
+        engine.go.set()
+        assert httpx2.post(f"{url}{path}", json=body, headers=KEY).status_code == 200

@@ -11,7 +11,7 @@ from helpers.backend.batch import queue as batches_module
 from helpers.backend.batch import worker
 from helpers.backend.batch.line_format import NAME
 from helpers.backend.batch.prompts import WORTH_TOKENS
-from helpers.backend.storage import uploads
+from helpers.backend.storage import uploads, work_queue
 from helpers.base.settings import BASE_MODEL
 from tests.backend.batch.batching import (
     BODY,
@@ -36,7 +36,7 @@ def client(settings):
 
 @pytest.fixture
 def held(settings, monkeypatch):
-    monkeypatch.setattr(batches_module, "REST", 0.01)
+    monkeypatch.setattr(work_queue, "REST", 0.01)
     engine = HeldEngine()
     with served(settings, engine) as there:
         yield engine, connected(*there)

@@ -13,7 +13,16 @@ from helpers.backend.finetune import queue as jobs_module
 from helpers.backend.finetune.queue import MAX_DEATHS, Jobs
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.storage.store import Store
-from helpers.backend.training.spec import LOSSES, PAUSED, PROGRESS, STOP, TrainSpec
+from helpers.backend.training.spec import (
+    LOSSES,
+    PAUSED,
+    PROGRESS,
+    STOP,
+    ProgressPlace,
+    TrainSpec,
+    read_new_progress,
+)
+from helpers.base.files import write_text
 
 STEP = {"type": "step", "step": 1, "steps": 1, "epoch": 1, "train_loss": 0.5}
 ROWS = [
@@ -201,7 +210,7 @@ def test_a_trainer_that_dies_is_started_again_some_times(queue):
 
 
 def test_a_failure_of_the_server_itself_ends_one_job_and_not_the_queue(
-    settings, monkeypatch, capsys
+    settings, monkeypatch, caplog
 ):
     def warm(model: str) -> None:
         if "first" in model:
@@ -215,7 +224,7 @@ def test_a_failure_of_the_server_itself_ends_one_job_and_not_the_queue(
     queue.started[1].end(0, DONE)
     until(lambda: queue.status(second) == "succeeded")
     assert queue.jobs.get(first)["error"]["message"] == "OSError: no space left"
-    assert "no space left" in capsys.readouterr().err
+    assert "no space left" in caplog.text
     queue.jobs.close()
     queue.store.close()
 
@@ -235,3 +244,18 @@ def test_a_job_that_ran_when_the_server_died_waits_first_in_line(settings, monke
     assert "The server was interrupted; the job goes on" in after.told(first)
     after.jobs.close()
     after.store.close()
+
+
+def test_only_what_is_new_in_the_progress_file_is_read(tmp_path):
+    file = tmp_path / PROGRESS
+    file.write_text('{"step": 1}\n{"st', encoding="utf-8")
+    rows, place = read_new_progress(tmp_path, ProgressPlace())
+    assert rows == [{"step": 1}]
+    assert read_new_progress(tmp_path, place) == ([], place)
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write('ep": 2}\n')
+    rows, place = read_new_progress(tmp_path, place)
+    assert rows == [{"step": 2}]
+    # A trainer that goes on puts a new file in the place of the old one.
+    write_text(file, '{"step": 1}\n{"step": 3}\n')
+    assert read_new_progress(tmp_path, place)[0] == [{"step": 1}, {"step": 3}]

@@ -21,7 +21,7 @@ import pytest
 
 from helpers.backend.inference.engine import ContextTooLong, Engine
 from helpers.backend.inference.models import ServedModel, base_models
-from helpers.backend.inference.pool import BATCH, SLOTS, Instance
+from helpers.backend.inference.pool import BATCH, SLOT_TOKENS, SLOTS, GivenUp, Lane
 from helpers.backend.protocol.sampling import Delta, Sampling
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
@@ -305,28 +305,58 @@ def test_a_model_that_cannot_be_loaded_says_so(engine, model, tmp_path, damage) 
         ask(engine, ServedModel("ft:broken", model.gguf, path))
 
 
-def test_requests_wait_in_line_for_their_share_of_the_context(model) -> None:
-    instance = Instance(replace(model, context=100), threads=1)
-    instance._loaded = lambda: "server"  # type: ignore[method-assign,assignment,return-value]
+def test_requests_wait_in_line_for_a_slot_and_leave_it_when_nobody_waits(model) -> None:
+    lane = Lane(model, slots=1, tokens=100, threads=1)
+    lane._loaded = lambda: "server"  # type: ignore[method-assign,assignment,return-value]
     order: list[str] = []
+    left = threading.Event()
 
-    def use(name: str, tokens: int) -> None:
-        with instance.reserved(tokens):
+    def use(name: str) -> None:
+        with contextlib.suppress(GivenUp), lane.reserved(lambda: name == "gone" and left.is_set()):
             order.append(name)
 
-    with instance.reserved(60):
-        waiting = [
-            threading.Thread(target=use, args=("large", 80)),
-            threading.Thread(target=use, args=("small", 10)),
-        ]
+    waiting = [threading.Thread(target=use, args=(name,)) for name in ("first", "gone", "last")]
+    with lane.reserved(lambda: False):
         for place, thread in enumerate(waiting, start=1):
             thread.start()
-            while len(instance._line) < place:
+            while len(lane._line) < place:
                 time.sleep(0.001)
-        assert order == []
+        left.set()
+        waiting[1].join(5)
+        assert len(lane._line) == 2
     for thread in waiting:
         thread.join(5)
-    assert order == ["large", "small"]
+    assert order == ["first", "last"]
+
+
+def test_a_long_request_gets_a_slot_that_holds_the_whole_context(engine, model) -> None:
+    prompt = "word " * (SLOT_TOKENS + 10)
+    with contextlib.closing(engine.generate(model, prompt, Sampling(max_tokens=1))) as stream:
+        assert next(stream).text == ""
+
+
+QUESTIONS = [
+    f"{opening} How do I {aim}?"
+    for opening in ("", "Please help.", "I am new here and quite lost with it.", "Urgent!")
+    for aim in ("reset my router", "get a receipt by post", "bake bread", "cancel order 4417")
+]
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_sixteen_greedy_answers_are_the_same_before_during_and_after_load(
+    engine, model, adapter, tuned
+) -> None:
+    asked = ServedModel("ft:test", model.gguf, adapter) if tuned else model
+
+    def answer(question: str) -> str:
+        return text(ask(engine, asked, [{"role": "user", "content": question}], max_tokens=24))
+
+    before = list(map(answer, QUESTIONS))
+    with ThreadPoolExecutor(16) as threads:
+        during = list(threads.map(answer, QUESTIONS))
+    after = list(map(answer, QUESTIONS))
+    assert during == before
+    assert after == before
 
 
 def test_closing_the_engine_ends_requests_under_way_and_leaves_no_thread(model, tmp_path) -> None:
