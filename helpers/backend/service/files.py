@@ -125,9 +125,10 @@ class Files:
         return {"id": key, "object": "file", "deleted": True}
 
     def _remove(self, key: str) -> None:
-        self._store.delete("file", key)
+        # The bytes first: on a full disk the database has no room before they are gone.
         (self._store.files / key).unlink(missing_ok=True)
         forget(self._store.prepared / key)
+        self._store.delete("file", key)
 
     def path(self, key: str) -> Path:
         """Where the bytes of a file lie. Raises `ApiError` 404 for one that is not there."""

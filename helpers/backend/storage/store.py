@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from helpers.base.files import atomic, write_bytes
+from helpers.base.files import atomic, sweep, write_bytes
 
 Kind = Literal[
     "file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch", "upload"
@@ -48,6 +48,8 @@ class Store:
         self.prepared = root / "prepared"
         for folder in (root, self.files, self.jobs, self.prepared):
             folder.mkdir(parents=True, exist_ok=True)
+        # What a server that was killed in the middle of an upload has left.
+        sweep(self.files)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(root / "workbook.db", check_same_thread=False)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")

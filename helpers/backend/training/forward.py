@@ -19,7 +19,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from helpers.backend.training.kernels import (
-    Frozen,
+    FrozenLinear,
     Pair,
     attention,
     lora_linear,
@@ -53,7 +53,7 @@ class Noise:
 class JoinedBatch:
     """Linear layers with the same input, done as one product, each with its LoRA pair."""
 
-    layer: Frozen
+    layer: FrozenLinear
     pairs: tuple[Pair, ...]
     scale: float
 
@@ -75,7 +75,7 @@ def joined(modules: Sequence[Any], dtype: torch.dtype, *, release: bool) -> Join
     scales = {module.scaling["default"] for module in modules}
     assert len(scales) == 1
     return JoinedBatch(
-        Frozen(weight),
+        FrozenLinear(weight),
         tuple((m.lora_A["default"].weight, m.lora_B["default"].weight) for m in modules),
         scales.pop(),
     )
@@ -113,7 +113,7 @@ class Network:
         inner: Any = base.model
         self.device: torch.device = inner.embed_tokens.weight.device
         self.embedding = inner.embed_tokens.weight.data.to(precision)
-        self.output = Frozen(self.embedding)
+        self.output = FrozenLinear(self.embedding)
         if release:
             inner.embed_tokens.weight.data = self.embedding
         self.norm = inner.norm.weight.data

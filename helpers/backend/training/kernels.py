@@ -4,7 +4,7 @@ For: `forward.Network`. Autograd alone would keep more, copy more, and pass over
 memory more often. Every function here gives the gradients that autograd would give, and
 has a test that says so.
 
-    layer = Frozen(weight)        # x @ weight.T, packed once
+    layer = FrozenLinear(weight)        # x @ weight.T, packed once
     y = lora_linear(x, layer, scale, [(a, b)])
 """
 
@@ -41,13 +41,13 @@ def packed(weight: Tensor) -> Product:
     return lambda x: product(x, laid_out, None, "none", [], "")
 
 
-KEPT_CHANCES = 1_000_000
+KEPT_PROBS = 1_000_000
 """Attention weights of one layer that are kept for the way back: 2 or 4 MB. For long sequences
 there are more; keeping those would take more memory than all the rest, so they are worked out
 again."""
 
 
-class Frozen:
+class FrozenLinear:
     """A linear layer that never changes: forward, and backward to its input alone."""
 
     def __init__(self, weight: Tensor) -> None:
@@ -63,7 +63,9 @@ def _apply(function: Any, *inputs: Any) -> Any:
 
 class _LoraLinear(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: Frozen, scale: float, *matrices: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, layer: FrozenLinear, scale: float, *matrices: Tensor
+    ) -> Tensor:
         low = [matrix.to(x.dtype) for matrix in matrices]
         joined, ups = torch.cat(low[::2]), low[1::2]
         y = layer.forward(x)
@@ -105,7 +107,7 @@ def _split(
     return list(zip(wide.split(widths, 1), inner.chunk(len(ups), 1), ups, strict=True))
 
 
-def lora_linear(x: Tensor, layer: Frozen, scale: float, pairs: Sequence[Pair]) -> Tensor:
+def lora_linear(x: Tensor, layer: FrozenLinear, scale: float, pairs: Sequence[Pair]) -> Tensor:
     """Linear layers with the same input, side by side, each with its LoRA pair.
 
     x is (N, in); the result is (N, sum of out). All pairs have the same rank.
@@ -195,25 +197,25 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
 class _Attention(Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-        chances = _chances(q, k, bias)
-        ctx.save_for_backward(q, k, v, bias, chances if chances.numel() <= KEPT_CHANCES else None)
-        return torch.bmm(chances, v)
+        probs = _attention_probs(q, k, bias)
+        ctx.save_for_backward(q, k, v, bias, probs if probs.numel() <= KEPT_PROBS else None)
+        return torch.bmm(probs, v)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q, k, v, bias, kept = ctx.saved_tensors
-        chances = _chances(q, k, bias) if kept is None else kept
-        to_v = torch.bmm(chances.transpose(1, 2), grad)
-        slope = torch.bmm(grad, v.transpose(1, 2))
-        slope = torch.ops.aten._softmax_backward_data(  # noqa: SLF001
-            slope, chances, -1, chances.dtype
+        probs = _attention_probs(q, k, bias) if kept is None else kept
+        to_v = torch.bmm(probs.transpose(1, 2), grad)
+        score_grad = torch.bmm(grad, v.transpose(1, 2))
+        score_grad = torch.ops.aten._softmax_backward_data(  # noqa: SLF001
+            score_grad, probs, -1, probs.dtype
         )
-        slope.mul_(q.shape[-1] ** -0.5)
-        return torch.bmm(slope, k), torch.bmm(slope.transpose(1, 2), q), to_v, None
+        score_grad.mul_(q.shape[-1] ** -0.5)
+        return torch.bmm(score_grad, k), torch.bmm(score_grad.transpose(1, 2), q), to_v, None
 
 
-def _chances(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
+def _attention_probs(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
     scores = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=q.shape[-1] ** -0.5)
     return scores.softmax(-1)
 
@@ -250,31 +252,33 @@ def spread(x: Tensor, there: Tensor, back: Tensor) -> Tensor:
 
 class _TargetLosses(Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, output: Frozen, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, hidden: Tensor, output: FrozenLinear, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
         losses = torch.empty(len(labels), device=hidden.device)
         hits = torch.empty(len(labels), dtype=torch.bool, device=hidden.device)
-        slope = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        hidden_grad = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for start in range(0, len(labels), TARGETS_AT_ONCE):
             part = slice(start, start + TARGETS_AT_ONCE)
-            chances = output.forward(hidden[part]).log_softmax(-1, dtype=torch.float32)
+            probs = output.forward(hidden[part]).log_softmax(-1, dtype=torch.float32)
             wanted = labels[part, None]
-            hits[part] = chances.argmax(-1) == labels[part]
-            losses[part] = -chances.gather(1, wanted)[:, 0]
-            if slope is not None:
-                chances.exp_().scatter_add_(1, wanted, chances.new_full(wanted.shape, -1.0))
-                slope[part] = output.backward(chances.to(hidden.dtype))
-        ctx.save_for_backward(*([slope] if slope is not None else []))
+            hits[part] = probs.argmax(-1) == labels[part]
+            losses[part] = -probs.gather(1, wanted)[:, 0]
+            if hidden_grad is not None:
+                probs.exp_().scatter_add_(1, wanted, probs.new_full(wanted.shape, -1.0))
+                hidden_grad[part] = output.backward(probs.to(hidden.dtype))
+        ctx.save_for_backward(*([hidden_grad] if hidden_grad is not None else []))
         ctx.mark_non_differentiable(hits)
         return losses, hits
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
-        (slope,) = ctx.saved_tensors
-        return slope * grad[:, None].to(slope.dtype), None, None
+        (hidden_grad,) = ctx.saved_tensors
+        return hidden_grad * grad[:, None].to(hidden_grad.dtype), None, None
 
 
-def target_losses(hidden: Tensor, output: Frozen, labels: Tensor) -> tuple[Tensor, Tensor]:
+def target_losses(hidden: Tensor, output: FrozenLinear, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each label, and whether it was the likeliest token; both (T,).
 
     The gradient is worked out on the way forward, a part at a time, so that the logits

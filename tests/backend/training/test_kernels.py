@@ -14,7 +14,7 @@ def made(*shape: int, grad: bool = True) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, requires_grad=grad)
 
 
-class Exact(kernels.Frozen):
+class Exact(kernels.FrozenLinear):
     """The frozen layer in float64, which oneDNN does not multiply."""
 
     def __init__(self, weight: Tensor) -> None:
@@ -66,7 +66,7 @@ def test_rotate_turns_the_first_heads_and_its_gradient_turns_back() -> None:
 
 @pytest.mark.parametrize("kept", [0, 1_000_000])
 def test_attention(monkeypatch, kept: int) -> None:
-    monkeypatch.setattr(kernels, "KEPT_CHANCES", kept)
+    monkeypatch.setattr(kernels, "KEPT_PROBS", kept)
     q, k, v = made(2, 3, 4), made(2, 5, 4), made(2, 5, 4)
     bias = made(3, 5, grad=False)
     bias[0, 4] = float("-inf")
@@ -96,7 +96,7 @@ def test_target_losses_in_parts_equal_cross_entropy(monkeypatch) -> None:
     embedding, labels = torch.randn(11, 5), torch.arange(8)
     weights = torch.rand(8)
 
-    losses, hits = kernels.target_losses(hidden, kernels.Frozen(embedding), labels)
+    losses, hits = kernels.target_losses(hidden, kernels.FrozenLinear(embedding), labels)
     (losses * weights).sum().backward()
     logits = other @ embedding.t()
     expected = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
@@ -109,7 +109,7 @@ def test_target_losses_in_parts_equal_cross_entropy(monkeypatch) -> None:
 
 def test_a_packed_weight_multiplies_any_number_of_rows() -> None:
     weight = torch.randn(40, 24)
-    layer = kernels.Frozen(weight)
+    layer = kernels.FrozenLinear(weight)
     for rows in (1, 7, 600):
         x, grad = torch.randn(rows, 24), torch.randn(rows, 40)
         torch.testing.assert_close(layer.forward(x), x @ weight.t(), rtol=1e-4, atol=1e-4)
