@@ -48,7 +48,7 @@ from helpers.backend.protocol.schemas import new_id
 from helpers.backend.service import Service
 from helpers.backend.service.limits import Limits
 from helpers.backend.storage.store import Store
-from helpers.base.errors import CourseError
+from helpers.base.errors import CourseError, NoSpaceError
 from helpers.base.settings import Settings
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -255,6 +255,7 @@ def create_app(
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(ContextTooLong, _too_long)
     app.add_exception_handler(CourseError, _course_error)
+    app.add_exception_handler(NoSpaceError, _no_space)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
@@ -290,6 +291,13 @@ async def _api_error(request: Request, error: Any) -> JSONResponse:
 
 async def _too_long(request: Request, error: Any) -> JSONResponse:
     return _answer(ApiError(400, str(error), param="messages", code="context_length_exceeded"))
+
+
+async def _no_space(request: Request, error: Any) -> JSONResponse:
+    """Nothing was half written; trying again at once would not help."""
+    headers = {"x-should-retry": "false"}
+    fault = ApiError(507, str(error), type="server_error", code="disk_full", headers=headers)
+    return _answer(fault)
 
 
 async def _course_error(request: Request, error: Any) -> JSONResponse:

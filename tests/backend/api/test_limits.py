@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import socket
 import threading
 import time
@@ -17,6 +19,7 @@ import pytest
 from helpers.backend.inference.engine import CLIENT_LEFT
 from helpers.backend.protocol.sampling import Delta
 from helpers.backend.service.limits import Limits
+from helpers.base import files
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from tests.backend.in_process import TOKEN, served
 
@@ -232,3 +235,19 @@ def test_a_whole_answer_that_nobody_waits_for_frees_its_place(settings, path, bo
         wait_until(lambda: app.state.service._waiting._value == 1, seconds=1)
         engine.go.set()
         assert httpx2.post(f"{url}{path}", json=body, headers=KEY).status_code == 200
+
+
+def test_a_full_disk_is_a_507_and_leaves_no_half_upload(small, monkeypatch, settings):
+    _, client = small
+    client.max_retries = 0
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", full)
+        with pytest.raises(openai.InternalServerError, match="make room") as caught:
+            upload(client, 100)
+    assert caught.value.status_code == 507
+    assert list((settings.state / "files").iterdir()) == []
+    assert upload(client, 100).bytes == 100
