@@ -13,7 +13,7 @@ from typing import Any
 
 URL, KEY = os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
 MODEL, EMBEDDER = os.environ["CHAT_MODEL"], os.environ["EMBEDDING_MODEL"]
-ASKED = "Reply with one short greeting."
+ASKED = "Say hello."
 
 
 def check(function: Callable[[], Any]) -> None:

@@ -3,7 +3,7 @@ export const MODEL = process.env.CHAT_MODEL;
 export const EMBEDDER = process.env.EMBEDDING_MODEL;
 export const URL = process.env.OPENAI_BASE_URL;
 export const KEY = process.env.OPENAI_API_KEY;
-export const ASKED = "Reply with one short greeting.";
+export const ASKED = "Say hello.";
 
 export async function check(name, run) {
   let said = { check: name, ok: true, why: "" };
