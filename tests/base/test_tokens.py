@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.backend.storage.gguf_files import written
 from helpers.base import settings as settings_module
 from helpers.base import tokens
 from helpers.base.chat_format import DEFAULT_SYSTEM
@@ -127,14 +128,9 @@ def test_counting_needs_neither_torch_nor_transformers() -> None:
 
 
 def test_a_model_of_another_family_is_refused(tmp_path: Path) -> None:
-    from gguf import GGUFWriter
-
     other = tmp_path / "other.gguf"
-    writer = GGUFWriter(str(other), "llama")
-    writer.add_tokenizer_pre("qwen2")
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
+    with written(other, "llama") as writer:
+        writer.add_tokenizer_pre("qwen2")
     with pytest.raises(SetupError, match="SmolLM2"):
         local_tokenizer(other)
 

@@ -25,7 +25,6 @@ from pathlib import Path
 
 import xllamacpp
 
-from helpers.backend.inference.lora_padding import write_padded
 from helpers.backend.inference.models import ServedModel
 from helpers.base import settings
 from helpers.base.errors import BackendError
@@ -197,6 +196,8 @@ def _steady(adapter: Path, folder: Path, name: str) -> Path:
     """
     if not adapter.is_file():
         return adapter  # `start` says so
+    from helpers.backend.storage.gguf_files import write_padded
+
     try:
         return write_padded(adapter, folder / adapter.name)
     except (ValueError, KeyError, IndexError, StopIteration) as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from helpers.backend.storage.gguf_files import requantize
 from helpers.base.files import atomic_path
 from helpers.base.settings import base_gguf, served_gguf
 
@@ -27,31 +28,6 @@ def write() -> Path:
         with atomic_path(target) as partial:
             requantize(source, partial)
     return target
-
-
-def requantize(source: Path, target: Path) -> None:
-    """Copy a GGUF, each Q4_1 matrix as Q8_0, all else as it is."""
-    from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
-
-    reader = GGUFReader(source)
-    writer = GGUFWriter(str(target), reader.fields["general.architecture"].contents())
-    for name, field in reader.fields.items():
-        # The writer sets these itself.
-        if name.startswith("GGUF.") or name == "general.architecture":
-            continue
-        kind = field.types[0]
-        inner = field.types[-1] if kind == GGUFValueType.ARRAY else None
-        writer.add_key_value(name, field.contents(), kind, inner)
-    for tensor in reader.tensors:
-        data, stored = tensor.data, tensor.tensor_type
-        if stored == GGMLQuantizationType.Q4_1:
-            stored = GGMLQuantizationType.Q8_0
-            data = quants.quantize(quants.dequantize(data, tensor.tensor_type), stored)
-        writer.add_tensor(tensor.name, data, raw_dtype=stored)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 if __name__ == "__main__":

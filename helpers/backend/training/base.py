@@ -1,35 +1,25 @@
-"""Load the base model from its GGUF file and put LoRA matrices on it.
+"""Load the base model from its GGUF file, put LoRA matrices on it, and save these.
 
 For: the trainer, and batches. The weights are dequantized to float32; the file stays as it is.
 
     model = with_adapter(load_base(path), rank=16, alpha=32, seed=42)
+    save_adapter(model, folder)     # adapter_config.json, .safetensors, adapter.gguf
 """
 
 from __future__ import annotations
 
-import struct
+import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from gguf import GGUFReader, GGUFValueType, dequantize
+from gguf import GGUFReader
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-LAYER_NAMES = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-"""Names inside a block: llama.cpp's, then transformers'."""
-TOP_NAMES = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
+from helpers.backend.storage.gguf_files import WeightReader, read_llama, write_adapter
+from helpers.base.files import atomic_folder
+
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -42,43 +32,15 @@ def load_base(gguf: Path) -> LlamaForCausalLM:
     config = read_config(reader)
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
-    weights = {}
-    groups = config.num_key_value_heads or config.num_attention_heads
-    for tensor in reader.tensors:
-        values = dequantize(tensor.data, tensor.tensor_type)
-        name = transformers_name(tensor.name)
-        if name is None:
-            continue
-        if name.endswith(("q_proj.weight", "k_proj.weight")):
-            heads = config.num_attention_heads if "q_proj" in name else groups
-            values = unpermute(values, heads)
-        weights[name] = torch.from_numpy(np.array(values, dtype=np.float32))
+    heads = config.num_attention_heads
+    found = read_llama(reader, heads=heads, groups=config.num_key_value_heads or heads)
+    weights = {name: torch.from_numpy(values) for name, values in found}
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
     model.load_state_dict(weights, assign=True, strict=True)
     model.tie_weights()
     # Rotary frequencies are not stored, so they were left on the meta device.
     model.model.rotary_emb = type(model.model.rotary_emb)(config)
     return model.eval().requires_grad_(False)
-
-
-class WeightReader(GGUFReader):
-    """The library's reader, without lists in the metadata: the vocabulary alone takes it 2 s.
-
-    For lists of texts and of numbers, in a little-endian file; lists of lists it cannot skip.
-    """
-
-    def _get_field_parts(self, orig_offs: int, raw_type: int) -> Any:
-        if raw_type != GGUFValueType.ARRAY:
-            return super()._get_field_parts(orig_offs, raw_type)
-        raw = self.data.data
-        inner, length = struct.unpack_from("<IQ", raw, orig_offs)
-        end = orig_offs + struct.calcsize("<IQ")
-        if inner == GGUFValueType.STRING:
-            for _ in range(length):
-                end += 8 + struct.unpack_from("<Q", raw, end)[0]
-        else:
-            end += length * np.dtype(self.gguf_scalar_to_np[GGUFValueType(inner)]).itemsize
-        return end - orig_offs, [], [], [GGUFValueType.ARRAY]
 
 
 def read_config(reader: GGUFReader) -> LlamaConfig:
@@ -106,29 +68,6 @@ def read_config(reader: GGUFReader) -> LlamaConfig:
     )
 
 
-def transformers_name(name: str) -> str | None:
-    """`blk.3.attn_q.weight` as `model.layers.3.self_attn.q_proj.weight`; None if unknown."""
-    parts = name.split(".")
-    if parts[0] == "blk":
-        _, layer, inner, end = parts
-        return f"model.layers.{layer}.{LAYER_NAMES[inner]}.{end}"
-    return f"{TOP_NAMES[parts[0]]}.{parts[1]}" if parts[0] in TOP_NAMES else None
-
-
-def unpermute(weight: np.ndarray, heads: int) -> np.ndarray:
-    """Undo llama.cpp's order of the rotary halves; shape (heads * d, in) stays."""
-    rows, columns = weight.shape
-    grouped = weight.reshape(heads, rows // heads // 2, 2, columns)
-    return grouped.swapaxes(1, 2).reshape(rows, columns)
-
-
-def permute(weight: np.ndarray, heads: int) -> np.ndarray:
-    """Put rows in llama.cpp's rotary order: the inverse of `unpermute`."""
-    rows, columns = weight.shape
-    grouped = weight.reshape(heads, 2, rows // heads // 2, columns)
-    return grouped.swapaxes(1, 2).reshape(rows, columns)
-
-
 def with_adapter(
     model: LlamaForCausalLM,
     *,
@@ -153,3 +92,20 @@ def with_adapter(
     wrapped = get_peft_model(model, config)
     assert isinstance(wrapped, PeftModel)
     return wrapped
+
+
+def save_adapter(model: PeftModel, folder: Path) -> Path:
+    """Write the forms that plain `peft` and llama.cpp load; `folder` is there whole or not."""
+    with atomic_folder(folder) as partial:
+        model.save_pretrained(str(partial), save_embedding_layers=False)
+        _in_fixed_order(partial / "adapter_config.json")
+        write_adapter(model, partial / "adapter.gguf")
+    return folder
+
+
+def _in_fixed_order(config: Path) -> None:
+    """peft keeps the target modules as a set, whose order differs from process to process:
+    two equal adapters would have files that differ."""
+    body = json.loads(config.read_text(encoding="utf-8"))
+    body["target_modules"] = sorted(body["target_modules"])
+    config.write_text(json.dumps(body, indent=2, sort_keys=True), encoding="utf-8")

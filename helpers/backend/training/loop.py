@@ -20,8 +20,7 @@ from typing import Any
 import torch
 
 from helpers.backend.training import checkpoint
-from helpers.backend.training.adapter import save_adapter
-from helpers.backend.training.base import load_base, with_adapter
+from helpers.backend.training.base import load_base, save_adapter, with_adapter
 from helpers.backend.training.device import (
     choose_device,
     choose_precision,

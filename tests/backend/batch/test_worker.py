@@ -18,8 +18,7 @@ from helpers.backend.batch import worker
 from helpers.backend.batch.prompts import WORTH_TOKENS
 from helpers.backend.batch.worker import AT_ONCE, ROOM, UNFIT, BatchAnswer, Prompt, Task
 from helpers.backend.storage.processes import start_bulk
-from helpers.backend.training.adapter import save_adapter
-from helpers.backend.training.base import load_base, with_adapter
+from helpers.backend.training.base import load_base, save_adapter, with_adapter
 from helpers.base import settings as settings_module
 from helpers.base.tokens import local_tokenizer
 from helpers.evaluation.requests import send_all

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from helpers.backend.inference import embeddings
-from helpers.backend.inference.embeddings import WIDTH, converted, embed, gguf_name
+from helpers.backend.inference.embeddings import WIDTH, converted, embed
 from helpers.backend.inference.engine import Engine
+from helpers.backend.storage.gguf_files import bert_name
 from helpers.base.errors import BackendError
 from helpers.base.settings import embedding_folder
 
@@ -91,8 +92,8 @@ def test_a_missing_model_says_what_to_do(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_tensors_that_are_not_used_have_no_name() -> None:
-    assert gguf_name("pooler.dense.weight") is None
-    assert gguf_name("encoder.layer.3.attention.self.key.bias") == "blk.3.attn_k.bias"
+    assert bert_name("pooler.dense.weight") is None
+    assert bert_name("encoder.layer.3.attention.self.key.bias") == "blk.3.attn_k.bias"
 
 
 def test_a_hundred_short_texts_take_a_few_seconds_of_one_core(loaded) -> None:

@@ -23,6 +23,7 @@ from helpers.backend.inference.engine import ContextTooLong, Engine
 from helpers.backend.inference.models import ServedModel, base_models
 from helpers.backend.inference.pool import BATCH, SLOT_TOKENS, SLOTS, GivenUp, Lane
 from helpers.backend.protocol.sampling import Delta, Sampling
+from helpers.backend.storage.gguf_files import written
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
 from helpers.base.settings import BASE_MODEL
@@ -53,21 +54,15 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_adapter(path: Path, strength: float) -> Path:
     """LoRA weights that change the answers: random ones on the value projections."""
-    from gguf import GGUFWriter
-
     rng = np.random.default_rng(0)
-    writer = GGUFWriter(str(path), "llama")
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", 4.0)
-    for layer in range(30):
-        for name, shape in (("lora_a", (4, 576)), ("lora_b", (192, 4))):
-            values = rng.normal(0, strength, shape).astype(np.float32)
-            writer.add_tensor(f"blk.{layer}.attn_v.weight.{name}", values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    with written(path, "llama") as writer:
+        writer.add_type("adapter")
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", 4.0)
+        for layer in range(30):
+            for name, shape in (("lora_a", (4, 576)), ("lora_b", (192, 4))):
+                values = rng.normal(0, strength, shape).astype(np.float32)
+                writer.add_tensor(f"blk.{layer}.attn_v.weight.{name}", values)
     return path
 
 

@@ -8,30 +8,27 @@ import numpy as np
 import pytest
 
 from helpers.backend.inference import pool, quantize
+from helpers.backend.storage.gguf_files import requantize, written
 from helpers.base import settings
 
 
 def tiny(path: Path, matrix: np.ndarray) -> Path:
     """A GGUF with one matrix in 4 bits, one vector, and values of three kinds."""
-    from gguf import GGMLQuantizationType, GGUFWriter
+    from gguf import GGMLQuantizationType
 
-    writer = GGUFWriter(str(path), "llama")
-    writer.add_context_length(64)
-    writer.add_token_list(["a", "b"])
-    writer.add_rope_freq_base(10000.0)
-    blocks = matrix.reshape(-1, 32)
-    low = blocks.min(1, keepdims=True)
-    step = (blocks.max(1, keepdims=True) - low) / 15
-    levels = np.rint((blocks - low) / step).astype(np.uint8)
-    packed = levels[:, :16] | (levels[:, 16:] << 4)
-    head = np.concatenate([step, low], axis=1).astype(np.float16).view(np.uint8)
-    data = np.concatenate([head, packed], axis=1).reshape(len(matrix), -1)
-    writer.add_tensor("blk.0.attn_q.weight", data, raw_dtype=GGMLQuantizationType.Q4_1)
-    writer.add_tensor("output_norm.weight", np.ones(4, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    with written(path, "llama") as writer:
+        writer.add_context_length(64)
+        writer.add_token_list(["a", "b"])
+        writer.add_rope_freq_base(10000.0)
+        blocks = matrix.reshape(-1, 32)
+        low = blocks.min(1, keepdims=True)
+        step = (blocks.max(1, keepdims=True) - low) / 15
+        levels = np.rint((blocks - low) / step).astype(np.uint8)
+        packed = levels[:, :16] | (levels[:, 16:] << 4)
+        head = np.concatenate([step, low], axis=1).astype(np.float16).view(np.uint8)
+        data = np.concatenate([head, packed], axis=1).reshape(len(matrix), -1)
+        writer.add_tensor("blk.0.attn_q.weight", data, raw_dtype=GGMLQuantizationType.Q4_1)
+        writer.add_tensor("output_norm.weight", np.ones(4, dtype=np.float32))
     return path
 
 
@@ -40,7 +37,7 @@ def test_the_values_stay_and_so_does_everything_else(tmp_path: Path) -> None:
 
     matrix = np.random.default_rng(0).normal(size=(8, 64)).astype(np.float32)
     source = tiny(tmp_path / "small.gguf", matrix)
-    quantize.requantize(source, tmp_path / "served.gguf")
+    requantize(source, tmp_path / "served.gguf")
     before, after = GGUFReader(source), GGUFReader(tmp_path / "served.gguf")
     for name in ("llama.context_length", "tokenizer.ggml.tokens", "llama.rope.freq_base"):
         assert before.fields[name].contents() == after.fields[name].contents()

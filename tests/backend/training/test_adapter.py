@@ -14,15 +14,8 @@ from torch import Tensor
 from helpers.backend.inference.engine import Engine
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.sampling import Sampling
-from helpers.backend.training.adapter import save_adapter
-from helpers.backend.training.base import (
-    WeightReader,
-    load_base,
-    permute,
-    read_config,
-    unpermute,
-    with_adapter,
-)
+from helpers.backend.storage.gguf_files import WeightReader, permute, unpermute, written
+from helpers.backend.training.base import load_base, read_config, save_adapter, with_adapter
 from helpers.backend.training.forward import Network
 from helpers.base.tokens import local_tokenizer
 from tests.backend.training.tiny import write_gguf
@@ -133,12 +126,8 @@ def test_permuting_is_undone_by_unpermuting() -> None:
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
-    from gguf import GGUFWriter
-
     path = tmp_path / "other.gguf"
-    writer = GGUFWriter(str(path), "gpt2")
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.close()
+    with written(path, "gpt2"):
+        pass
     with pytest.raises(ValueError, match="cannot train the architecture 'gpt2'"):
         load_base(path)

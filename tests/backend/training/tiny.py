@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from gguf import GGUFWriter
 from peft import PeftModel
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from helpers.backend.storage.gguf_files import written
 from helpers.backend.training.base import with_adapter
 from helpers.backend.training.examples import Example
 from helpers.base.chat_format import END, START
@@ -83,51 +83,47 @@ def write_gguf(path: Path, *, seed: int = 0) -> Path:
     specials = ["<|endoftext|>", START, END]
     tokens = [*specials, *bytes_to_unicode().values(), "ab", "th"]
     width, inner, heads, groups, layers = 64, 96, 4, 2, 2
-    writer = GGUFWriter(str(path), "llama")
-    writer.add_context_length(256)
-    writer.add_embedding_length(width)
-    writer.add_feed_forward_length(inner)
-    writer.add_block_count(layers)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(groups)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(100_000.0)
-    writer.add_rope_dimension_count(width // heads)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(tokens)
-    writer.add_token_types([3] * len(specials) + [1] * (len(tokens) - len(specials)))
-    writer.add_token_merges(["a b", "t h"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_chat_template(f"{{# ChatML #}}{START}")
+    with written(path, "llama") as writer:
+        writer.add_context_length(256)
+        writer.add_embedding_length(width)
+        writer.add_feed_forward_length(inner)
+        writer.add_block_count(layers)
+        writer.add_head_count(heads)
+        writer.add_head_count_kv(groups)
+        writer.add_layer_norm_rms_eps(1e-5)
+        writer.add_rope_freq_base(100_000.0)
+        writer.add_rope_dimension_count(width // heads)
+        writer.add_vocab_size(len(tokens))
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("smollm")
+        writer.add_token_list(tokens)
+        writer.add_token_types([3] * len(specials) + [1] * (len(tokens) - len(specials)))
+        writer.add_token_merges(["a b", "t h"])
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        writer.add_chat_template(f"{{# ChatML #}}{START}")
 
-    def tensor(name: str, *shape: int) -> None:
-        values = draw.normal(0, 0.15, shape) if len(shape) > 1 else np.ones(shape)
-        writer.add_tensor(f"{name}.weight", values.astype(np.float32))
+        def tensor(name: str, *shape: int) -> None:
+            values = draw.normal(0, 0.15, shape) if len(shape) > 1 else np.ones(shape)
+            writer.add_tensor(f"{name}.weight", values.astype(np.float32))
 
-    tensor("token_embd", len(tokens), width)
-    tensor("output_norm", width)
-    for number in range(layers):
-        block = f"blk.{number}"
-        kv = width // heads * groups
-        for name, rows, columns in (
-            ("attn_q", width, width),
-            ("attn_k", kv, width),
-            ("attn_v", kv, width),
-            ("attn_output", width, width),
-            ("ffn_gate", inner, width),
-            ("ffn_up", inner, width),
-            ("ffn_down", width, inner),
-        ):
-            tensor(f"{block}.{name}", rows, columns)
-        tensor(f"{block}.attn_norm", width)
-        tensor(f"{block}.ffn_norm", width)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+        tensor("token_embd", len(tokens), width)
+        tensor("output_norm", width)
+        for number in range(layers):
+            block = f"blk.{number}"
+            kv = width // heads * groups
+            for name, rows, columns in (
+                ("attn_q", width, width),
+                ("attn_k", kv, width),
+                ("attn_v", kv, width),
+                ("attn_output", width, width),
+                ("ffn_gate", inner, width),
+                ("ffn_up", inner, width),
+                ("ffn_down", width, inner),
+            ):
+                tensor(f"{block}.{name}", rows, columns)
+            tensor(f"{block}.attn_norm", width)
+            tensor(f"{block}.ffn_norm", width)
     return path
 
 
