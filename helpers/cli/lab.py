@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from helpers.base import settings
 from helpers.base.settings import Settings
-from helpers.cli import processes
+from helpers.cli import foreground
 from helpers.cli.test import notebooks
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def run(root: Path, options: argparse.Namespace) -> int:
     config = settings.load()
     already_up = daemon.find(config) is not None
     try:
-        with processes.sigterm_as_interrupt():
+        with foreground.sigterm_as_interrupt():
             address = daemon.ensure_running(config)
             print(f"the course's API server answers at {address.url}", flush=True)
             trust(root)
             lay_out(root, workspaces(config))
-            return processes.call(command(root, options), env=environment(root))
+            return foreground.call(command(root, options), env=environment(root))
     finally:
         if not already_up:
             daemon.stop(config)

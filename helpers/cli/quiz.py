@@ -9,7 +9,7 @@ from pathlib import Path
 
 from helpers.base import settings
 from helpers.base.errors import CourseError
-from helpers.cli import lab, processes
+from helpers.cli import foreground, lab
 from helpers.course.chapters import CHAPTERS
 
 
@@ -17,7 +17,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
     """Show it until Ctrl-C."""
     words = command(root, options)
     settings.load().state.mkdir(parents=True, exist_ok=True)
-    return processes.call(words, env=environment(root))
+    return foreground.call(words, env=environment(root))
 
 
 def environment(root: Path) -> dict[str, str]:

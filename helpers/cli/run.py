@@ -22,7 +22,7 @@ from helpers.base import settings
 from helpers.base.errors import CourseError
 from helpers.base.files import write_text
 from helpers.base.settings import Settings
-from helpers.cli import processes
+from helpers.cli import foreground
 from helpers.cli.test import notebooks
 
 CELL_TIMEOUT_SECONDS = 3600
@@ -56,7 +56,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
     report = config.state / "report"
     report.mkdir(parents=True, exist_ok=True)
     try:
-        with processes.sigterm_as_interrupt():
+        with foreground.sigterm_as_interrupt():
             # Here and not by the first kernel, so that no kernel's end can touch it.
             daemon.ensure_running(config)
             done = [_one(path, report, update=options.update) for path in chosen]

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from helpers.cli import processes
+from helpers.cli import foreground
 
 CHECKS = {
     "ruff check": ["ruff", "check", "."],
@@ -26,8 +26,8 @@ def run(root: Path, options: argparse.Namespace) -> int:
     failed = False
     for name, command in CHECKS.items():
         print(f"== {name}", flush=True)
-        code = processes.call([sys.executable, "-m", *command])
-        if code == processes.INTERRUPTED:
+        code = foreground.call([sys.executable, "-m", *command])
+        if code == foreground.INTERRUPTED:
             return code
         failed = failed or code != 0
         if code:
@@ -37,7 +37,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
         # The folder of these tests is passed over without it.
         os.environ["WORKBOOK_PEERS"] = "1"
     command = pytest_command(root, fast=options.fast, peers=options.peers, rest=options.rest)
-    return processes.call(command) or int(failed)
+    return foreground.call(command) or int(failed)
 
 
 def pytest_command(root: Path, *, fast: bool, rest: list[str], peers: bool = False) -> list[str]:

@@ -126,8 +126,8 @@ def test_a_signal_ends_the_program_and_its_children(tmp_path, name):
         "time.sleep(60)"
     )
     code = (
-        "import sys; from helpers.cli import processes\n"
-        f"sys.exit(processes.call([sys.executable, '-c', {child!r}]))"
+        "import sys; from helpers.cli import foreground\n"
+        f"sys.exit(foreground.call([sys.executable, '-c', {child!r}]))"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True

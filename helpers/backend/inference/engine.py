@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import xllamacpp
 
-from helpers.backend.inference import embeddings, scoring
+from helpers.backend.inference import embeddings, text_logprobs
 from helpers.backend.inference.models import Said, ServedModel
 from helpers.backend.inference.pool import BATCH, LOOK_SECONDS, GivenUp, Pool
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob, delta
@@ -186,7 +186,7 @@ class Engine:
             tokens = len(request["prompt"]) + request["n_predict"]
             return list(self._chunks(model, dict(request), tokens))
 
-        return scoring.score(ask, local_tokenizer(model.gguf), ids, alternatives=alternatives)
+        return text_logprobs.score(ask, local_tokenizer(model.gguf), ids, alternatives=alternatives)
 
     def count(self, model: ServedModel, prompt: Prompt) -> int:
         """Tokens of the prompt, chat template included."""

@@ -32,8 +32,6 @@ LISTED = 20
 _SAMPLE = 60
 _SPEAKERS = 0.7
 """Speakers of a chat have at least so few names for each text."""
-_LOOSE = ("user", "customer", "problem", "issue", "input")
-"""Names before which a subject and a body come, if both are there."""
 _TELLING = 4
 """Different values from which on they speak against the names."""
 Part = str | tuple[str, ...]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
-from helpers.backend.api.answering import as_measured, begin, collected, several
+from helpers.backend.api.generation import as_measured, begin, collected, several
 from helpers.backend.api.routes.common import ServiceOf, has_metadata, part_of, sse, within
 from helpers.backend.protocol.response_format import (
     Choice,

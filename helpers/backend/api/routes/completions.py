@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from helpers.backend.api.answering import begin, collected, several
+from helpers.backend.api.generation import begin, collected, several
 from helpers.backend.api.routes.common import ServiceOf, sse
 from helpers.backend.inference.engine import refuse_by_length
 from helpers.backend.inference.models import ServedModel

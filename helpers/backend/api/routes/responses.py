@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from helpers.backend.api.answering import as_measured, begin, collected, whole
+from helpers.backend.api.generation import as_measured, begin, collected, whole
 from helpers.backend.api.routes.common import ServiceOf, part_of, sse, within
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.json_schema import enforceable

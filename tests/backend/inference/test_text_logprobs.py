@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from helpers.backend.inference.scoring import PIECE, score
+from helpers.backend.inference.text_logprobs import PIECE, score
 from helpers.base.errors import BackendError
 from helpers.base.tokens import local_tokenizer
 
