@@ -159,13 +159,12 @@ def main(folder: Path) -> int:
     os.environ["OMP_NUM_THREADS"] = str(task.threads)
     import torch
 
-    from helpers.backend.training.device import choose_device, choose_precision
+    from helpers.backend.training.device import choose_device, multiplies_bfloat16
 
     device = choose_device()
-    dtype = choose_precision("auto", device)
-    if dtype != torch.bfloat16:
+    if not multiplies_bfloat16(device):
         return UNFIT
-    model = load(task, device, dtype)
+    model = load(task, device, torch.bfloat16)
     with (folder / ANSWERED).open("w", encoding="utf-8") as stream:
         for group in groups(task.prompts):
             rows = answer(model, group, task.ends)

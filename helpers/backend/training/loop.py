@@ -23,7 +23,7 @@ from helpers.backend.training import checkpoint
 from helpers.backend.training.base import load_base, save_adapter, with_adapter
 from helpers.backend.training.device import (
     choose_device,
-    choose_precision,
+    job_precision,
     keep_freed_memory,
     repeatable,
 )
@@ -94,7 +94,7 @@ class Trainer:
             parent=parent,
         ).to(device)
         self.net = Network(
-            self.model, precision=choose_precision(spec.precision, device), release=True
+            self.model, precision=job_precision(job_dir, spec.precision, device), release=True
         )
         if parent and spec.method == "dpo":
             self.net.keep_start()
