@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers.base import jsonl
 from helpers.base.errors import DataError
@@ -112,7 +112,7 @@ def prepare(
     path: str | Path,
     folder: str | Path,
     *,
-    columns: Columns | None = None,
+    columns: Columns | Mapping[str, Any] | None = None,
     roles: Mapping[str, str] | None = None,
     date_format: str | None = None,
     header: bool | None = None,
@@ -211,10 +211,12 @@ def _something_left(cleaning: CleaningResult, rejected: Sequence[Reject], folder
         return
     plain = (re.sub(r"\brow \d+", "another row", reject.reason) for reject in rejected)
     named = [f"{rows} rows: {reason}" for reason, rows in Counter(plain).most_common(TOP)]
+    cleaned = len(cleaning.rejected) > 0
+    undo = "steps=default_steps(without=[...]) leaves out a step"
+    mend = "mend them in the table, or tell how it is read with columns=..."
     raise DataError(
         f"no row is left of {len(rejected)}; {'; '.join(named) or 'the file holds none'}",
-        fix=f"see all of them in {folder.name}/rows.rejected.csv; "
-        "steps=default_steps(without=[...]) leaves out a step",
+        fix=f"see all of them in {folder.name}/rows.rejected.csv; {undo if cleaned else mend}",
     )
 
 

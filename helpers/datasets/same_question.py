@@ -23,7 +23,7 @@ from rapidfuzz.distance import OSA
 from helpers.datasets import dedup
 
 _FILLER_WORDS = (
-    "a an the please pls kindly hi hello hey dear thanks thank you i im m s me my mine we our us "
+    "a an the please pls kindly hi hello hey dear thanks thank you i im me my mine we our us "
     "can could would will may do does did is am are be just really actually so and it this that "
     "der die das den dem ein eine einen einem einer bitte hallo guten tag danke ich mich mir mein "
     "meine meinen meinem meiner wir uns unser unsere kann könnte können bin ist sind mal denn und "
@@ -34,6 +34,8 @@ _FILLER_WORDS = (
 _FILLERS = frozenset(_FILLER_WORDS.split())
 """Words that do not change what is asked, in the languages that a desk meets most. Left out
 are all that may: not, on and off, to and from, who, how and when."""
+_SHORTENED = re.compile(r"['’´`][sm]\b", re.IGNORECASE)
+"""Of "what's" and "I'm"; alone the letters are a size or a plan."""
 _TYPO_FROM, _TWO_TYPOS_FROM = 5, 9
 """Letters of a word from which one, and two, wrong ones are a slip of the pen."""
 Pairs = npt.NDArray[np.int64]
@@ -54,7 +56,7 @@ class QuestionTexts:
     """Normalised questions and their words, for comparing any two of them."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.plain = [dedup.normalise(text[:LONGEST]) for text in texts]
+        self.plain = [dedup.normalise(_SHORTENED.sub(" ", text[:LONGEST])) for text in texts]
         self.words = [content_words(text) for text in self.plain]
         self.keys = ["".join(map(_singular, words)) for words in self.words]
         """Equal where two rows ask the same without any slip of the pen."""

@@ -80,7 +80,7 @@ def _placeholders(table: pd.DataFrame) -> Iterator[Problem]:
         held = {row: pattern.findall(answer) for row, answer in table[ANSWER].items()}
         rows = [row for row, found in held.items() if found]
         if rows:
-            counts = Counter(name for found in held.values() for name in set(found))
+            counts = Counter(name for found in held.values() for name in dict.fromkeys(found))
             names = ", ".join(name for name, _ in counts.most_common(SHOWN))
             more = f" and {len(counts) - SHOWN} others" if len(counts) > SHOWN else ""
             text = f"{len(rows)} answers hold {names}{more}: the model learns to say them as such"

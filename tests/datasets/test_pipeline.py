@@ -267,3 +267,12 @@ def test_the_changed_spot_of_a_long_text_is_shown_alone() -> None:
     before, after = spot("a" * 500 + "<b>" + "c" * 500, "a" * 500 + "c" * 500)
     assert before == f"…{'a' * 40}<mark>&lt;b&gt;</mark>{'c' * 40}…"
     assert after == f"…{'a' * 40}<mark></mark>{'c' * 40}…"
+
+
+def test_where_no_row_was_read_the_remedy_is_no_cleaning_step(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("question,answer\n'How, so?','So'\n'Where, then?','Here'\n")
+    with pytest.raises(DataError, match="3 cells in a table of 2 columns") as raised:
+        prepare(source, tmp_path / "made")
+    assert "mend them" in str(raised.value)
+    assert "default_steps" not in str(raised.value)

@@ -15,6 +15,7 @@ LONG = "My wifi keeps dropping in the evening, what can I do about it?"
         ("Where is my parcel?", "Hi, where is my parcel? Thanks"),
         ("Wie kündige ich mein Abonnement?", "Bitte: wie kündige ich das Abonnement"),
         ("Can I use the wifi in the garden house?", "Can I use the wi fi in the garden house?"),
+        ("What's the price? I'm new", "What is the price? I am new"),
     ],
 )
 def test_politeness_and_slips_of_the_pen_make_no_other_question(one: str, other: str) -> None:
@@ -33,6 +34,8 @@ def test_politeness_and_slips_of_the_pen_make_no_other_question(one: str, other:
         ("where is my card number 1 please", "where is my card number 2 please"),
         ("How long do I have to learn C++ here?", "How long do I have to learn C# here?"),
         ("如何重置我的电子邮件密码", "如何重置我的银行账户密码"),
+        ("How do I buy size S?", "How do I buy size M?"),
+        ("What does plan M cost?", "What does the plan cost?"),
     ],
 )  # fmt: skip
 def test_another_word_that_says_something_makes_another_question(one: str, other: str) -> None:

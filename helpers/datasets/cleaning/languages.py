@@ -53,6 +53,8 @@ _FAMILIES = {
     "he": "he yi",
 }
 _FAMILY = {code: script for script, codes in _FAMILIES.items() for code in codes.split()}
+_SHARED = ("ar", "ru", "hi", "he")
+"""Scripts of several languages that a long text tells apart."""
 _KANA = _LETTERS["ja"]
 _LATIN = re.compile(r"[a-zA-Z\u00c0-\u024f]")
 _NO_LANGUAGE = re.compile(r"https?://\S+|\S+@\S+|\{\{.*?\}\}|\[[a-z]+\]|\S*\d\S*")
@@ -125,7 +127,8 @@ def table_language(texts: Sequence[str]) -> TableLanguage:
     main = votes.most_common(1)[0][0] if votes else ""
     step = max(1, len(plain) // 2000)
     sure = (guess_language(text, sure=SURER, words=MANY_WORDS, also=main) for text in plain[::step])
-    rows = Counter(filter(None, sure))
+    # Rows are told by their script; the table as a whole says whose script it is.
+    rows = Counter(main if not is_other(code, main) else code for code in sure if code)
     if rows and rows.most_common(1)[0][1] > rows[main] + FEW:
         main = rows.most_common(1)[0][0]
     return TableLanguage(main, rows)
@@ -147,10 +150,11 @@ def _blocks(texts: Sequence[str]) -> list[str]:
 
 def _of_block(block: str) -> str:
     script = script_of(block)
-    if script or len(block.split()) < WORDS:
+    if (script and script not in _SHARED) or len(block.split()) < WORDS:
         return script
     code, probability = _identifier("all").classify(block)
-    return str(code) if probability >= SURE else ""
+    fits = probability >= SURE and (not script or _FAMILY.get(code) == script)
+    return str(code) if fits else script
 
 
 @lru_cache(maxsize=4)

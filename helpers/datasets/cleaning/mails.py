@@ -20,10 +20,13 @@ _CLOSINGS = (
     r"mit (?:freundlichen|besten|lieben|herzlichen) gr(?:ü|ue)(?:ß|ss)en|"
     r"(?:beste[nr]?|liebe|viele|herzliche|freundliche|schöne) gr(?:ü|ue)(?:ß|ss)e|"
     r"gru(?:ß|ss)|mfg|lg|vg|vielen dank|danke|"
-    r"(?:bien )?cordialement|(?:meilleures |cordiales )?salutations|bonne journée|bien à vous|"
-    r"merci(?: d'avance)?|(?:un )?saludos?(?: cordiales)?|atentamente|cordialmente|"
+    r"(?:(?:bien|très) )?cordialement|(?:(?:meilleures|cordiales|sincères) )?salutations|"
+    r"bien à vous|(?:bonne|belle|excellente) (?:journée|soirée)(?: à vous)?|à (?:très )?bientôt|"
+    r"(?:je vous prie d['’]agréer|veuillez agréer|je vous prie de recevoir)[^\n]{0,120}|"
+    r"merci(?: d'avance)?|(?:(?:reciba )?un )?(?:saludos?(?: cordial(?:es)?)?|cordial saludo)|"
+    r"atentamente|cordialmente|"
     r"(?:muchas )?gracias|(?:cordiali|distinti) saluti|(?:mille )?grazie|"
-    r"met vriendelijke groeten?|hartelijke groeten|groeten|bedankt|"
+    r"met (?:vriendelijke|hartelijke) groet(?:en)?|hartelijke groeten|groet(?:en|jes)?|bedankt|"
     r"atenciosamente|obrigad[oa]|z poważaniem|pozdrawiam|"
     r"(?:med )?(?:venlig|vänliga|bästa|bedste) (?:hilsen|hilsner|hälsningar)|hilsen|mvh"
 )
@@ -108,7 +111,8 @@ def _is_signature(tail: list[str], *, delimited: bool) -> bool:
     Below a line of two hyphens a sentence may stand, as disclaimers do.
     """
     first, rest = tail[0].strip(), tail[1:]
-    opens = delimited or _CLOSING.fullmatch(first) or _DEVICE.fullmatch(first)
+    closes = _CLOSING.fullmatch(first) and not _LIST_ITEM.match(tail[0])
+    opens = delimited or closes or _DEVICE.fullmatch(first)
     return (
         bool(opens)
         and not any(_LIST_ITEM.match(line) for line in rest)

@@ -38,7 +38,7 @@ _ELEMENTS = frozenset([*_BLOCK, *_VOID, *_INLINE])
 _OPEN_NAMES = "p li dt dd tr td th option body html thead tbody"
 _MAY_STAY_OPEN = frozenset([*_OPEN_NAMES.split(), *_VOID])
 """Elements that HTML lets stand without an end: alone, they are markup all the same."""
-_HIDDEN = ["script", "style", "head", "title"]
+_HIDDEN = ["script", "style", "head"]
 _TAG = re.compile(
     r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*|(?:o|w|v|st1):[a-z]+)"
     r"(?P<attributes>(?:\s+[^\s<>=\"'/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s<>\"']+))?)*)\s*/?>"

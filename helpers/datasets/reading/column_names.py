@@ -140,3 +140,13 @@ def looks_like_header(cells: Sequence[str]) -> bool:
 def names_a_meaning(cells: Sequence[str]) -> bool:
     """Whether one of the cells is a usual name of a column."""
     return any(rank(meaning, cell) is not None for meaning in NAMES for cell in cells)
+
+
+def names_a_pair(cells: Sequence[str]) -> bool:
+    """Whether one of the cells is a usual name of questions, and another one of answers.
+
+    Words that stand in tables themselves, such as "customer" and "agent", are none here.
+    """
+    plain = {name for cell in cells if len(name := plain_name(cell)) > 1} - OFTEN_OTHER
+    asked, said = (plain & _USUAL[meaning].keys() for meaning in ("question", "answer"))
+    return bool(asked and said - asked)

@@ -130,12 +130,24 @@ def decide(source: SourceTable, **told: Part | None) -> ColumnChoice:
     return ColumnChoice(mapping, _notes(mapping, source, found.grounds, kinds))
 
 
-def _check_told(present: Sequence[str], told: Mapping[str, Part | None]) -> None:
+def told_columns(told: Mapping[str, Any]) -> Columns:
+    """The mapping that a plain dict names, as an error's remedy shows it."""
+    _check_meanings(told)
+    parts = told.get("question")
+    return Columns(**{**told, **({"question": tuple(parts)} if isinstance(parts, list) else {})})
+
+
+def _check_meanings(told: Mapping[str, Any]) -> None:
     meanings = [field.name for field in fields(Columns)]
-    for meaning, name in told.items():
+    for meaning in told:
         if meaning not in meanings:
             fix = f"choose from: {', '.join(meanings)}"
             raise DataError(f"a column cannot be a {meaning!r}", fix=fix)
+
+
+def _check_told(present: Sequence[str], told: Mapping[str, Part | None]) -> None:
+    _check_meanings(told)
+    for name in told.values():
         for part in (name,) if isinstance(name, str) else name or ():
             if part not in present:
                 raise DataError(f"there is no column {part!r}", fix=listed(present))

@@ -9,6 +9,7 @@ the reason. Not for: tables with a question and an answer in each row, see `to_e
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ SILENCE = 8 * 3600
 """Seconds without a word after which a chat without threads begins a new conversation."""
 LONGEST = 60
 """Messages of one conversation, where neither a thread nor a time divides them."""
+_COUNTED = re.compile(r"\d{1,8}|[2-9]\d{4}\.\d+")
 _UNREAD = 0.5
 """With more unreadable times than this the column holds none."""
 
@@ -174,8 +176,8 @@ def _times(
     filled = [value for value in values if value is not None and str(value).strip()]
     if not filled:
         return None
-    if all(str(value).strip().isdigit() and len(str(value).strip()) < 9 for value in filled):
-        # Running numbers of messages put them in order as well as a clock does.
+    if all(_COUNTED.fullmatch(str(value).strip()) for value in filled):
+        # Running numbers, and days as a spreadsheet counts them, rank as a clock does.
         stamps = [float(str(v)) if v is not None and str(v).strip() else None for v in values]
         return TimeColumn(tuple(stamps), "running numbers")
     times = read_times(values, [_key(row, columns) for _, row in used], date_format)

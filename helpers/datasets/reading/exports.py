@@ -146,12 +146,19 @@ def _is_chat(value: Any) -> bool:
 
 def _is_thread(value: Any) -> bool:
     """A list of messages: each has a text and something that tells who wrote it."""
-    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    items = _messages(value)
     if not items:
         return False
     speaking = {*_PEOPLE, *_FLAGS, *_SPEAKER_KEYS, *_IDS, "from", "actor"}
     told = [bool(speaking & item.keys()) and any(key in item for key in _TEXTS) for item in items]
     return sum(told) > 0.5 * len(items)
+
+
+def _messages(value: Any) -> list[dict[str, Any]]:
+    """Objects of a list, without one around each that holds nothing else: `{"note": {…}}`."""
+    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    inner = [next(iter(item.values())) if len(item) == 1 else item for item in items]
+    return [one if isinstance(one, dict) else item for one, item in zip(inner, items, strict=True)]
 
 
 def _is_jira(value: Any) -> bool:
@@ -170,12 +177,12 @@ def _opened(source: SourceTable, lists: Sequence[str]) -> RecognisedExport:
         if not chat and all(map(_chatty, outer.get(lists[0]) or [None])):
             thread = f"{CHAT} {thread}"
         around = {k: v for k, v in outer.items() if not isinstance(v, list | dict)}
-        items = [i for n in lists for i in outer.get(n) or [] if isinstance(i, dict)]
+        items = [item for name in lists for item in _messages(outer.get(name))]
         items = _with_opener(outer, items)
         asker = {str(v) for k, v in outer.items() if _REQUESTERS.search(k) and v is not None}
         for item in items:
             number = len(rows) + len(rejected) + 1
-            row = _row(item, around, thread, asker, items)
+            row = _row(item, around, thread, asker)
             if row.get(_SKIPPED):
                 rejected.append(Reject(number, str(row.pop(_SKIPPED)), row))
             else:
@@ -244,11 +251,10 @@ def _row(
     around: Row,
     thread: str,
     asker: set[str],
-    items: Sequence[Mapping[str, Any]],
 ) -> Row:
     kept = {k: v for k, v in _scalars(item) if k not in ("thread", "role", "text", "time")}
     time = next((item[key] for key in _TIMES if item.get(key) not in (None, "")), None)
-    row: Row = {**around, **kept, "thread": thread, "role": _speaker(item, asker, items)}
+    row: Row = {**around, **kept, "thread": thread, "role": _speaker(item, asker)}
     row |= {"text": _text(item), "time": time}
     skipped = _of_the_program(item)
     return {**row, _SKIPPED: skipped} if skipped else row
@@ -282,7 +288,7 @@ def _plain_text(value: Any) -> str:
     return inner + "\n" if value.get("type") in ("paragraph", "heading", "listItem") else inner
 
 
-def _speaker(item: Mapping[str, Any], asker: set[str], items: Sequence[Mapping[str, Any]]) -> str:
+def _speaker(item: Mapping[str, Any], asker: set[str]) -> str:
     """A role where the message tells it, else the name of who wrote it."""
     for key in _FLAGS:
         if isinstance(item.get(key), bool):
@@ -295,7 +301,7 @@ def _speaker(item: Mapping[str, Any], asker: set[str], items: Sequence[Mapping[s
         # In Help Scout a "user" is one of the staff.
         return "user" if created["type"] == "customer" else "assistant"
     for key in _IDS:
-        if asker and item.get(key) is not None and str(item[key]) in {*asker, *_ids(items, key)}:
+        if asker and item.get(key) is not None:
             return "user" if str(item[key]) in asker else "assistant"
     for key in _PEOPLE:
         if isinstance(item.get(key), dict):
@@ -306,10 +312,6 @@ def _speaker(item: Mapping[str, Any], asker: set[str], items: Sequence[Mapping[s
         return known[0]
     named = [item[k] for k in (*_PEOPLE, "author_name", "user_name", *_IDS) if item.get(k)]
     return told[0] if told else str(named[0]) if named else ""
-
-
-def _ids(items: Sequence[Mapping[str, Any]], key: str) -> set[str]:
-    return {str(item.get(key)) for item in items}
 
 
 def _person(person: Mapping[str, Any], asker: set[str]) -> str:

@@ -20,7 +20,11 @@ from pathlib import Path
 from helpers.base import files, jsonl
 from helpers.base.errors import DataError
 from helpers.datasets.reading.chat_logs import ChatLog, read_chat_log
-from helpers.datasets.reading.column_names import looks_like_header, names_a_meaning
+from helpers.datasets.reading.column_names import (
+    looks_like_header,
+    names_a_meaning,
+    names_a_pair,
+)
 from helpers.datasets.reading.excel import read_sheet
 from helpers.datasets.reading.json_rows import Numbered, rows_of_json, rows_of_lines
 from helpers.datasets.reading.mail import MailThreads, read_mails
@@ -246,7 +250,7 @@ def _from_grid(
 ) -> SourceTable:
     if not any(cell.strip() for row in grid.rows for cell in row):
         raise DataError(f"{name} has no rows", fix="check that the right file was exported")
-    titles = _title_rows(grid.rows) if header is None else 0
+    titles = (_title_rows(grid.rows) or _group_row(grid.rows)) if header is None else 0
     first = grid.rows[titles]
     named = looks_like_header(first) if header is None else header
     width = len(first) if named else max(map(len, grid.rows))
@@ -297,6 +301,12 @@ def _title_rows(grid: Sequence[Sequence[str]]) -> int:
         if len(filled) > 1:
             return place if names_a_meaning(filled) else 0
     return 0
+
+
+def _group_row(grid: Sequence[Sequence[str]]) -> int:
+    """One, if the second row names question and answer and the first does not."""
+    first, second = ([cell for cell in row if cell.strip()] for row in (*grid[:2], [], [])[:2])
+    return int(names_a_pair(second) and not names_a_pair(first))
 
 
 def _title(row: Sequence[str]) -> str:

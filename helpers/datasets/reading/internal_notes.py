@@ -18,19 +18,20 @@ from helpers.datasets.reading.source import words
 _PUBLIC = frozenset(
     words(
         "public publico público pública publique pubblico öffentlich oeffentlich openbaar "
-        "published visible visibile sichtbar customerfacing"
+        "published visible visibile sichtbar customerfacing shared"
     )
 )
 _PRIVATE = frozenset(
     words(
         "private internal intern interne interno interna intern interner internes privat privado "
-        "privada privé privée hidden confidential internalonly note isnote agentonly staffonly"
+        "privada privé privée hidden hide confidential internalonly note isnote agentonly staffonly"
     )
 )
 _KINDS = frozenset(
     words(
-        "type types kind visibility scope audience privacy access element channel sichtbarkeit "
-        "visibilité visibilidad visibilidade tipo typ art sort mode class via role event element"
+        "type types kind visibility scope audience privacy access element channel source "
+        "sichtbarkeit visibilité visibilidad visibilidade tipo typ art sort mode class via role "
+        "event"
     )
 )
 """Words in the name of a column that says of which kind a message is."""
@@ -51,10 +52,11 @@ _ALONE = frozenset(
         "internalnote internalcomment privatenote privatecomment internal_note internal_comment "
         "private_note private_comment note-internal note_and_reopen agentonly staffonly whisper "
         "hidden notiz nota notas notitie internalnotes privat privado privada commentprivate "
-        "internal-note private-note nonpublic non-public"
+        "internal-note private-note nonpublic non-public memo internal_message internal-message "
+        "internalmessage internal_reply private_message agent_note staff_note"
     )
 )
-_READERS = frozenset(words("audience scope access visibility"))
+_READERS = frozenset(words("audience scope access visibility visible"))
 _STAFF = frozenset(words("agents agent staff team employees employee admins operators"))
 _OPENLY = frozenset(
     words(
@@ -63,9 +65,11 @@ _OPENLY = frozenset(
     )
 )
 _OPENING = re.compile(
-    r"\s*[\[(*]{0,2}\s*(?:(?:internal|private|intern\w{0,2}|staff|agent|work)[ _-]"
+    r"\s*[\[(*#<_]{0,3}\s*(?:note to self"
+    r"|(?:for )?(?:internal|staff|agents?) (?:use|eyes)(?: only)?"
+    r"|(?:internal|private|intern\w{0,2}|staff|agent|work)[ _-]"
     r"(?:note|notes|comment|notiz|kommentar|only)|interne notiz|note interne|nota interna"
-    r"|internal|private note)\s*[\])*]{0,2}\s*[:\])\-–—]",
+    r"|internal|private note)\s*(?:[\])*#>_]{2,3}|[\])*#>_]?\s*[:\])\-–—])",
     re.IGNORECASE,
 )
 _LONGEST_KIND = 40

@@ -100,6 +100,8 @@ class SpeakerRoles:
     askers: Mapping[int, str] = field(default_factory=dict)
     """By conversation: who asks in it, where that is not the same everywhere."""
     notes: tuple[str, ...] = ()
+    customers: frozenset[str] = frozenset()
+    """Who asks in some conversation, where the staff is known: no staff in another one."""
     strict: bool = False
     """Whether names that are not in `everywhere` stay unknown."""
 
@@ -109,7 +111,8 @@ class SpeakerRoles:
         if known or self.strict or not name or _nobody(name):
             return known
         if thread in self.askers:
-            return "user" if self.askers[thread] == name else "assistant"
+            asks = self.askers[thread] == name or name in self.customers
+            return "user" if asks else "assistant"
         return None
 
 
@@ -164,7 +167,9 @@ def _by_who_asks(
     )
     answered = f"{shown} answer" if staff else f"roles of {shown} are found by who asks"
     notes = (f"a guess about roles: {answered}; {ground}; decide with roles={{name: role}}",)
-    return SpeakerRoles({**known, **dict.fromkeys(staff, "assistant")}, askers, notes)
+    customers = frozenset(name for name in askers.values() if name and staff)
+    everywhere = {**known, **dict.fromkeys(staff, "assistant")}
+    return SpeakerRoles(everywhere, askers, notes, customers)
 
 
 def _ask_if_even(

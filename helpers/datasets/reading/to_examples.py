@@ -23,11 +23,12 @@ from helpers.datasets.reading.columns import (
     decide,
     listed,
     question_parts,
+    told_columns,
 )
 from helpers.datasets.reading.exports import chat_messages, recognised
 from helpers.datasets.reading.internal_notes import note_in
 from helpers.datasets.reading.legacy_delimiters import find_marks
-from helpers.datasets.reading.source import Reject, Row, SourceTable, is_unicode
+from helpers.datasets.reading.source import Reject, Row, SourceTable, is_unicode, words
 from helpers.datasets.validation import schema
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ if TYPE_CHECKING:
 
 SHOWN = 80
 """Letters of a sample's text."""
-_NO_SUBJECT = re.compile(r"\W*(?:no subject|kein betreff|sin asunto|untitled|none|n/?a)\W*", re.I)
+_NO_SUBJECT = re.compile(
+    r"\W*(?:no ?(?:subject|input)|kein betreff|sin asunto|untitled|none|null|nan|n/?a)\W*", re.I
+)
+_NOTHING = frozenset(
+    words("nan NaN null NULL <NA> NaT #N/A #REF! #VALUE! #DIV/0! #NAME? #NUM! #NULL!")
+)
+"""What programs write into cells that hold no value."""
+HISTORY = "history"
+"""Turns before the question, as pairs of question and answer: LLaMA-Factory's Alpaca."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class ExampleTable:
 
 def to_table(
     source: SourceTable,
-    columns: Columns | None = None,
+    columns: Columns | Mapping[str, Any] | None = None,
     *,
     roles: Mapping[str, str] | None = None,
     date_format: str | None = None,
@@ -85,8 +94,11 @@ def to_table(
     return replace(made, notes=notes, columns=columns)
 
 
-def _read_columns(source: SourceTable, told: Columns | None) -> tuple[SourceTable, ColumnChoice]:
+def _read_columns(
+    source: SourceTable, told: Columns | Mapping[str, Any] | None
+) -> tuple[SourceTable, ColumnChoice]:
     if told is not None:
+        told = told if isinstance(told, Columns) else told_columns(told)
         missing = [name for name in told.named if name not in source.columns]
         if missing:
             raise DataError(f"there is no column {missing[0]!r}", fix=listed(source.columns))
@@ -126,7 +138,9 @@ def _from_pairs(
     made, rejected, changed = {}, list(source.rejected), set()
     for number, row in source.rows:
         asked, said = _asked(row, parts), _said(row.get(answer))
+        earlier = _earlier(row.get(HISTORY))
         reason = _pair_fault(asked, said) or _note_fault(row, answer, parts)
+        reason = reason or ("" if earlier is not None else f"{HISTORY!r} holds no pairs of texts")
         if reason or not isinstance(asked, str) or not isinstance(said, str):
             rejected.append(Reject(number, reason, row))
             continue
@@ -135,6 +149,9 @@ def _from_pairs(
             changed.add(number)
         extra = {k: v for k, v in row.items() if k not in (*parts, answer)}
         made[number] = {**_renamed(extra, columns), QUESTION: plain[0], ANSWER: plain[1]}
+        if earlier:
+            del made[number][HISTORY]
+            made[number][TURNS] = earlier
     rows = {number: (number,) for number in made}
     return _tabled(made, rows, changed, rejected, source.rows_in)
 
@@ -151,6 +168,18 @@ def _asked(row: Row, parts: Sequence[str]) -> Any:
     last = filled[-1].casefold() if filled else ""
     kept = [text for text in filled[:-1] if text.strip().casefold() not in last]
     return "\n\n".join([*kept, *filled[-1:]])
+
+
+def _earlier(history: Any) -> list[dict[str, str]] | None:
+    """Messages before the question; a text is another column of that name, None is a fault."""
+    if not isinstance(history, list):
+        return []
+    pairs = [pair for pair in history if isinstance(pair, list) and len(pair) == 2]
+    said = [text for pair in pairs for text in pair if isinstance(text, str) and text.strip()]
+    if len(said) != 2 * len(history):
+        return None
+    roles = ("user", "assistant")
+    return [{"role": roles[place % 2], "content": text} for place, text in enumerate(said)]
 
 
 def _said(value: Any) -> Any:
@@ -170,6 +199,8 @@ def _pair_fault(asked: Any, said: Any) -> str:
             return f"no {name}"
         if not isinstance(value, str):
             return f"the {name} is no text"
+        if value.strip() in _NOTHING:
+            return f"no {name}: {value.strip()} stands for an empty cell"
     return ""
 
 

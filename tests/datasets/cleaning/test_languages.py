@@ -77,3 +77,18 @@ def test_any_language_is_kept_where_it_is_the_tables_own(text: str) -> None:
 def test_short_texts_and_labels_lose_no_row() -> None:
     assert table_language(["", "ok", "7%"]).main == ""
     assert kept([("Is it free?", "Ja"), ("When?", "7 Uhr")]) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("چگونه می‌توانم صورتحساب خود را در برنامه پرداخت کنم؟", "fa"),
+        ("كيف يمكنني أن أدفع الفاتورة في التطبيق؟", "ar"),
+        ("Як мені змінити пароль у вашому застосунку? Це можливо?", "uk"),
+        ("Как мне изменить пароль в вашем приложении? Это возможно?", "ru"),
+    ],
+)
+def test_a_script_of_several_languages_is_not_called_by_the_first(text: str, code: str) -> None:
+    found = table_language([f"{text} {n}" for n in range(8)])
+    assert found.main == code
+    assert found.rows == {code: 8}

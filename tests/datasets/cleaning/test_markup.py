@@ -18,6 +18,8 @@ from helpers.datasets.cleaning.markup import strip_markup, without_tags
         ('<a href="https://a.example/">https://a.example</a>', "https://a.example"),
         ("<pre>a:\n  b: 1</pre>", "a:\n  b: 1"),
         ("<!-- note -->Hi<o:p></o:p>", "Hi"),
+        ("Write <title>Hi</title> into it", "Write Hi into it"),
+        ("<html><head><title>Mail</title></head><body>Hi</body></html>", "Hi"),
     ],
 )
 def test_html_becomes_what_a_reader_sees(text: str, expected: str) -> None:

@@ -9,6 +9,7 @@ from helpers.base.errors import ChoiceNeeded, DataError
 from helpers.datasets.conversion import convert_file
 from helpers.datasets.reading.columns import Columns, choose, decide
 from helpers.datasets.reading.source import SourceTable
+from helpers.datasets.reading.to_examples import to_table
 
 
 def table(columns: str, *rows: tuple[Any, ...]) -> SourceTable:
@@ -137,6 +138,11 @@ def test_names_against_values_are_asked() -> None:
     assert Columns(**first.value) == Columns(question="answer", answer="question")
     assert first.sample == "'When do you open on day 0?' → 'We open at 0.'"
     assert Columns(**second.value).question == "question"
+    # The remedy cures as it is shown: a plain dict.
+    source = table("question,answer", *rows)
+    assert to_table(source, first.value).table["answer"].iloc[0] == "We open at 0."
+    with pytest.raises(DataError, match="cannot be a 'reply'"):
+        to_table(source, {"reply": "answer"})
 
 
 def test_articles_are_asked_about() -> None:
@@ -176,3 +182,32 @@ def test_parts_of_a_question_are_joined_and_counted(tmp_path: Path) -> None:
     ]
     assert (done.kept, done.changed) == (1, 3)
     assert done.notes[0].startswith("read as question 'subject' + 'body' and answer 'reply'")
+
+
+def test_what_programs_write_into_empty_cells_is_no_text() -> None:
+    rows = [("How?", "nan"), ("Where?", "#N/A"), ("NULL", "So."), ("When?", "Null Uhr.")]
+    made = to_table(table("question,answer", *rows))
+    assert list(made.table["answer"]) == ["Null Uhr."]
+    assert made.rejected[0].reason == "no answer: nan stands for an empty cell"
+
+
+@pytest.mark.parametrize("nothing", ["", "nan", "N/A", "<noinput>", "None"])
+def test_an_empty_input_adds_nothing_to_the_instruction(nothing: str) -> None:
+    rows = [("Name it.", "The river.", "Danube."), ("Name another.", nothing, "Rhine.")]
+    made = to_table(table("instruction,input,output", *rows))
+    assert list(made.table["question"]) == ["Name it.\n\nThe river.", "Name another."]
+
+
+def test_a_history_stands_before_the_question() -> None:
+    columns = ("instruction", "output", "history")
+    rows: list[dict[str, Any]] = [
+        {"instruction": "And Graz?", "output": "At ten.", "history": [["Is it open?", "Yes."]]},
+        {"instruction": "Is it far?", "output": "No.", "history": []},
+        {"instruction": "Is it?", "output": "Yes.", "history": [["Only a question"]]},
+    ]
+    made = to_table(SourceTable("a", columns, tuple(enumerate(rows, 1))))
+    assert made.table["turns"].iloc[0] == [
+        {"role": "user", "content": "Is it open?"},
+        {"role": "assistant", "content": "Yes."},
+    ]
+    assert [reject.reason for reject in made.rejected] == ["'history' holds no pairs of texts"]

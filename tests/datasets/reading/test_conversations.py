@@ -162,3 +162,19 @@ def test_a_chat_of_many_nicknames_without_threads(tmp_path: Path) -> None:
     made = read(tmp_path, "nick,time,message\n" + "\n".join(lines))
     assert texts(made) == [[f"Option {day}?", f"Set {day}."] for day in range(1, 10)]
     assert any("'helper' answer" in note for note in made.notes)
+
+
+def test_a_customer_who_joins_another_s_conversation_is_no_staff(tmp_path: Path) -> None:
+    made = read(
+        tmp_path,
+        "nick,time,message\nann,2024-05-01 09:00,How do I reset?\nbob,2024-05-01 09:01,Hold it.\n"
+        "cid,2024-05-02 19:00,How do I pay?\nbob,2024-05-02 19:01,By card.\n"
+        "ann,2024-05-02 19:02,How do I cancel?\nbob,2024-05-02 19:03,In the app.\n",
+    )
+    second = ["How do I pay?", "By card.", "How do I cancel?", "In the app."]
+    assert texts(made) == [["How do I reset?", "Hold it."], second]
+
+
+def test_days_as_a_spreadsheet_counts_them_put_messages_in_order(tmp_path: Path) -> None:
+    made = read(tmp_path, f"{HEAD}9,agent,B.,45413.45\n9,customer,A?,45413.41\n")
+    assert texts(made) == [["A?", "B."]]

@@ -50,6 +50,18 @@ FRESHDESK = {
         ],
     }
 }
+FRESHDESK_WRAPPED = {
+    "helpdesk_ticket": {
+        "subject": "Parcel",
+        "description": "Where is it?",
+        "requester_id": 7,
+        "created_at": at(0),
+        "notes": [
+            {"note": {"body": "Stall her.", "user_id": 9, "private": True, "created_at": at(1)}},
+            {"note": {"body": "In Graz.", "user_id": 9, "private": False, "created_at": at(2)}},
+        ],
+    }
+}
 INTERCOM = {
     "type": "conversation",
     "id": "77",
@@ -149,6 +161,7 @@ BARE = [
     [
         ([ZENDESK], True),
         ([FRESHDESK], True),
+        ([FRESHDESK_WRAPPED], True),
         ([INTERCOM], False),
         ({"_embedded": {"conversations": [HELP_SCOUT]}}, False),
         ({"results": HUBSPOT}, False),
@@ -161,6 +174,7 @@ BARE = [
     ids=[
         "zendesk",
         "freshdesk",
+        "freshdesk with wrapped notes",
         "intercom",
         "help scout",
         "hubspot",

@@ -236,3 +236,12 @@ def test_escapes_are_read_and_paths_stay(tmp_path: Path, text: str, cells: list[
     source = read_source(written(tmp_path, "a.csv", text))
     assert list(source.rows[0][1].values()) == cells
     assert bool(source.notes) == ("C:" not in text)
+
+
+def test_names_below_a_row_of_groups_are_the_header(tmp_path: Path) -> None:
+    text = "Customer,,Desk,\nName,Question,Agent,Answer\nAnn,Why?,Bob,So.\n"
+    source = read_source(written(tmp_path, "a.csv", text))
+    assert source.columns == ("Name", "Question", "Agent", "Answer")
+    assert source.notes == ("above the table stands: Customer Desk",)
+    below = "question,answer\nAnswer,Response\nquestion,reply\n"
+    assert len(read_source(written(tmp_path, "b.csv", below)).rows) == 2

@@ -30,6 +30,12 @@ from helpers.datasets.reading.internal_notes import names_notes, note_in
         ("tipo", "Nota interna"),
         ("element", "work_notes"),
         ("channel", "internal-note"),
+        ("shared_with_customer", "N"),
+        ("visible_to", "agents"),
+        ("hide_from_customer", 1),
+        ("source", "internal"),
+        ("message_type", "internal_message"),
+        ("kind", "memo"),
     ],
 )
 def test_notes_in_the_words_of_many_desks(column: str, value: Any) -> None:
@@ -38,7 +44,17 @@ def test_notes_in_the_words_of_many_desks(column: str, value: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["[Internal note] stall", "Internal: stall", "Interne Notiz: x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Internal note] stall",
+        "Internal: stall",
+        "Interne Notiz: x",
+        "##Internal## stall",
+        "NOTE TO SELF: stall",
+        "For internal use only: stall",
+    ],
+)
 def test_a_text_can_say_it_itself(text: str) -> None:
     assert note_in({"body": text}, text="body")
 
@@ -55,6 +71,9 @@ def test_a_text_can_say_it_itself(text: str) -> None:
         ("user type", "staff"),
         ("tags", "private note"),
         ("product", "Galaxy Note"),
+        ("shared_with_customer", "yes"),
+        ("visible_to", "everyone"),
+        ("source", "email"),
         ("category", "note"),
         ("status", "internal"),
         ("subject", "A private matter and what we do about it"),
