@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.places import ROOT
+from tests.places import ROOT, tree
 
 HELPERS = ROOT / "helpers"
 BLOCK = re.compile(r"(?:^    .*\n|^\n(?=    ))+", re.MULTILINE)
@@ -62,7 +62,7 @@ def sources() -> dict[str, Source]:
     for path in sorted(HELPERS.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = Source(name, ast.parse(path.read_text(encoding="utf-8")))
+        found[name] = Source(name, tree(path))
     return found
 
 
@@ -75,6 +75,7 @@ class Reader:
     def __init__(self, known: dict[str, Source]) -> None:
         self.known = known
         self.everywhere: dict[str, list[Found]] = {}
+        self.members: dict[Definition, set[str] | None] = {}
         for source in known.values():
             for name, node in source.defined.items():
                 if not name.startswith("_"):
@@ -226,12 +227,19 @@ class Check:
 
     def members(self, source: Source, owner: Definition) -> set[str] | None:
         """All attributes of a class; None where a base is not of this library."""
+        if owner not in self.reader.members:
+            self.reader.members[owner] = self._members(source, owner)
+        return self.reader.members[owner]
+
+    def _members(self, source: Source, owner: Definition) -> set[str] | None:
         names = {node.name for node in owner.body if isinstance(node, Definition)}
         names |= {name for node in ast.walk(owner) for name in _targets(node)}
         names |= {
             node.attr
             for node in ast.walk(owner)
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "self"
         }
         for base in getattr(owner, "bases", []):
             found = self.reader.find(source, base.id) if isinstance(base, ast.Name) else None

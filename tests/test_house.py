@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import subprocess
@@ -67,15 +66,6 @@ def test_modules_stay_short():
         if (count := len(p.read_text(encoding="utf-8").splitlines())) > CEILING
     }
     assert long == {}
-
-
-def test_no_two_public_classes_have_one_name():
-    homes: dict[str, list[str]] = {}
-    for path in (ROOT / "helpers").rglob("*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes.setdefault(node.name, []).append(path.stem)
-    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
 
 
 DOTTED = re.compile(r"\bhelpers(?:\.[a-z_][a-z_0-9]*)+(?![\w{])")

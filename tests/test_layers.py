@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from tests.places import ROOT
+from tests.places import ROOT, tree
 from tests.timing import seconds_of
 
 HELPERS = ROOT / "helpers"
@@ -44,16 +43,17 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path, *, types: bool = False) -> set[str]:
+@functools.cache
+def imported(path: Path, *, types: bool = False) -> frozenset[str]:
     """Dotted names below `helpers.` that a module imports, lazily or not."""
     found: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree) if types else walk_at_run_time(tree):
+    for node in ast.walk(tree(path)) if types else walk_at_run_time(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("helpers.") for name in found if name.startswith("helpers.")}
+    ours = (name for name in found if name.startswith("helpers."))
+    return frozenset(name.removeprefix("helpers.") for name in ours)
 
 
 def walk_at_run_time(node: ast.AST):
@@ -135,7 +135,7 @@ def test_the_library_imports_modules_and_not_facades():
 
 
 def _all_of(path: Path) -> ast.expr:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree(path).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return node.value
     raise AssertionError(f"{path} names no __all__")
@@ -161,17 +161,24 @@ def test_importing_the_library_loads_nothing_heavy():
     assert not loaded_after(f"import helpers, helpers.base.settings, {everything}") & heavy
 
 
-@pytest.mark.parametrize("facade", FACADES)
-def test_what_a_facade_offers_loads_no_pytorch(facade):
-    used = f"import helpers.{facade} as f; [getattr(f, n) for n in getattr(f, '__all__', [])]"
-    assert not loaded_after(used) & {"torch", "transformers", "peft"}
+USED = {
+    f"import helpers.{name} as f; [getattr(f, n) for n in getattr(f, '__all__', [])]": name
+    for name in FACADES
+} | {
+    "import helpers.backend.api.app, helpers.backend.inference.engine": "the server",
+    "import helpers.backend.daemon": "its life",
+}  # fmt: skip
+HEAVY = ("torch", "transformers", "peft")
 
 
-def test_the_server_answers_chats_without_pytorch():
-    loaded = loaded_after(
-        "import helpers.backend.api.app, helpers.backend.inference.engine, helpers.backend.daemon"
-    )
-    assert not loaded & {"torch", "transformers", "peft"}
+def test_what_facades_offer_and_the_server_answers_with_loads_no_pytorch():
+    """One program takes all of them, one after the other, and names who was the first."""
+    step = "{}\nfor h in set({}) & set(sys.modules) - seen: seen.add(h); print({!r}, 'loads', h)"
+    code = "import sys; seen = set()\n"
+    code += "\n".join(step.format(statement, HEAVY, name) for statement, name in USED.items())
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=HELPERS.parent, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
 
 
 def test_importing_a_facade_takes_less_than_a_third_of_a_second():
