@@ -16,7 +16,17 @@ Eleven packages that a notebook imports, each with a few verbs:
     legacy        old releases of the openai package
 
 Below them stands `base` (values and files), behind them `backend` (the server), above them
-`cli` (the verbs of `python3 -m helpers`) and `bench`. Importing any loads nothing heavy.
+`cli` (the verbs of `python3 -m helpers`) and `bench`. Importing any loads nothing heavy;
+in a notebook, a cell that fails says from then on in a line what to do, and tables show
+their texts whole.
 """
 
+import sys
+
 __version__ = "0.1.0"
+
+if "ipykernel" in sys.modules:
+    from helpers.base import notebook_errors, notebook_tables
+
+    notebook_errors.install()
+    notebook_tables.install()

@@ -8,8 +8,11 @@ For: one call at the top of each notebook. Not for: fine-tuning jobs, see `helpe
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from helpers.base import settings as settings_module
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 Backend = Literal["embedded", "openai", "other"]
+
+OWNED_BY = "workbook"
+"""Whose the base model is, in the list of a server of this course."""
+TELL_SECONDS = 5.0
+_told: OpenAI | None = None
 
 OPENAI_HOST = "api.openai.com"
 OPENAI_URL = f"https://{OPENAI_HOST}/v1"
@@ -38,10 +46,14 @@ class Connection:
     embedding_model: str
     note: str = ""
     """What the reader should know about this choice, in one sentence."""
+    shared: bool = False
+    """Whether it is a server of this course that others use too."""
 
     @property
     def summary(self) -> str:
         """One sentence: who answers."""
+        if self.shared:
+            return f"A server of this course answers at {self.url}, which OPENAI_BASE_URL names."
         return {
             "embedded": "The embedded server on this machine answers. No key, no network, no cost.",
             "openai": f"OpenAI answers at {self.url}. Calls cost money.",
@@ -65,6 +77,7 @@ class Connection:
 def connect(
     *,
     paid: bool = False,
+    base: str | None = None,
     chat_model: str | None = None,
     embedding_model: str | None = None,
     settings: Settings | None = None,
@@ -73,10 +86,11 @@ def connect(
 
     `OPENAI_BASE_URL` names any compatible endpoint. `OPENAI_API_KEY` alone, or with OpenAI's
     own address, means OpenAI, where calls cost money: that needs `paid=True` as an explicit yes.
-    Without either, the embedded server answers. `chat_model` and `embedding_model`
-    override the names for an endpoint that knows others.
+    Without either, the embedded server answers. There `base`, or `WORKBOOK_BASE`, names another
+    base model to train and to ask, see `python3 -m helpers models`. `chat_model` and
+    `embedding_model` override the names for an endpoint that knows others.
 
-    Raises `BackendError` when the endpoint does not answer.
+    Raises `BackendError` when the endpoint does not answer, or has no such base model.
     """
     config = settings or settings_module.load()
     at_openai = config.base_url and urlsplit(config.base_url).hostname == OPENAI_HOST
@@ -86,11 +100,39 @@ def connect(
         found = _openai(config)
     else:
         found = _embedded(config)
+    wanted = base or (config.base if found.backend == "embedded" else None)
+    if wanted:
+        found = _with_base(found, wanted)
     return replace(
         found,
         chat_model=chat_model or found.chat_model,
         embedding_model=embedding_model or found.embedding_model,
     )
+
+
+def _with_base(found: Connection, name: str) -> Connection:
+    """The same with another base model, and what that costs."""
+    from openai import NotFoundError
+
+    if found.backend != "embedded":
+        fix = "choose with chat_model=..., or unset OPENAI_BASE_URL"
+        raise BackendError(f"{found.url} is no server of this course: it has no bases", fix=fix)
+    if name == EMBEDDING_MODEL:
+        fix = "python3 -m helpers models lists the bases"
+        raise BackendError(f"{name} makes vectors: it is no base model", fix=fix)
+    try:
+        found.client.models.retrieve(name)
+    except NotFoundError as error:
+        body = error.body if isinstance(error.body, dict) else {}
+        fix = "python3 -m helpers models lists all; `models add` adds one"
+        raise BackendError(str(body.get("message") or error), fix=fix) from error
+    note = (
+        f"The base model is {name}. Times on the notebooks' cards, and what their texts say of "
+        "answers, are those of the course's own model. `python3 -m helpers bench models` "
+        "measures yours."
+    )
+    note = note if name != BASE_MODEL else ""
+    return replace(found, chat_model=name, note=" ".join(filter(None, (found.note, note))))
 
 
 def _embedded(config: Settings) -> Connection:
@@ -129,13 +171,43 @@ def _without_password(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
+def _shared(config: Settings, client: OpenAI, url: str) -> Connection:
+    """A server of this course: it is told which notebook is here, and may have a word for all."""
+    global _told
+    _told = client
+    said = tell(client, notebook=config.notebook) if config.notebook else tell(client)
+    return Connection(client, "embedded", url, BASE_MODEL, EMBEDDING_MODEL, said, shared=True)
+
+
+def tell(client: OpenAI, **what: Any) -> str:
+    """Tell a server of this course where a learner is; returns what the leader says to all."""
+    from openai import OpenAIError
+
+    with contextlib.suppress(OpenAIError):
+        # An earlier release of the server knows no classes; work goes on without.
+        answer = client.with_options(max_retries=0, timeout=TELL_SECONDS).put(
+            "/class/here", body=what, cast_to=object
+        )
+        return str(answer.get("text", "")) if isinstance(answer, dict) else ""
+    return ""
+
+
+def tell_progress(progress: Mapping[str, Any]) -> None:
+    """Tell the shared server that this program last connected to; nothing without one.
+
+    It happens aside, and a server that does not answer is nobody's fault here.
+    """
+    if _told is not None:
+        threading.Thread(target=tell, args=(_told,), kwargs={"progress": progress}).start()
+
+
 def _other(config: Settings, url: str) -> Connection:
     from openai import APIConnectionError, APIStatusError, OpenAI
 
     client = OpenAI(base_url=url, api_key=config.api_key or "none")
     url = _without_password(url)
     try:
-        names = [model.id for model in client.models.list()]
+        models = list(client.models.list())
     except APIConnectionError as error:
         raise BackendError(
             f"nothing answers at {url}",
@@ -146,6 +218,9 @@ def _other(config: Settings, url: str) -> Connection:
             f"{url} refused the list of its models with status {error.status_code}",
             fix="check OPENAI_API_KEY and that OPENAI_BASE_URL ends in the API's root, often /v1",
         ) from error
+    names = [model.id for model in models]
+    if any(model.id == BASE_MODEL and model.owned_by == OWNED_BY for model in models):
+        return _shared(config, client, url)
     if not names:
         raise BackendError(f"{url} serves no model", fix="load one there, then connect again")
     return Connection(

@@ -1,8 +1,32 @@
 """What every test gets: a state folder of its own, no key, and a mended nbval."""
 
+import gc
+
+import pytest
+
 pytest_plugins = ["tests.isolation", "tests.nbval_shim", "tests.fixtures"]
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection():
+    """Millions of objects that stay are made here: Python need not look through them for garbage,
+    neither now nor at each full look during a test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items):
-    """Claims come last: they read the results that the notebooks have just stored."""
-    items.sort(key=lambda item: item.nodeid.startswith("tests/test_claims.py"))
+    """The longest first, for two processes; claims read what the notebooks have just stored."""
+    items.sort(key=_place)
+
+
+def _place(item):
+    if item.path.suffix == ".ipynb":
+        return 0
+    if item.path.name == "test_claims.py":
+        return 1
+    return 2 if item.get_closest_marker("slow") else 3

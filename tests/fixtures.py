@@ -14,6 +14,8 @@ SUPPORT = ROOT / "data" / "support"
 
 # The first example pays for imports such as pandas; a slow machine is no failure.
 settings.register_profile("unhurried", deadline=None)
+# `--fast` asks for this one by name; the whole run makes the usual hundred examples.
+settings.register_profile("fast", deadline=None, max_examples=40)
 settings.load_profile("unhurried")
 
 

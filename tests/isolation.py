@@ -13,10 +13,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
+from helpers.backend.executors.local import NICE
 from helpers.base import settings as settings_module
 from helpers.base.settings import Settings
 
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
 
     from helpers.backend.daemon import Address
 
+PRIORITY = os.nice(0) if hasattr(os, "nice") else 0
 STATE = Path(tempfile.mkdtemp(prefix="workbook-tests-"))
 
-for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "WORKBOOK_MODELS"):
+for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "WORKBOOK_MODELS", "WORKBOOK_BASE"):
     os.environ.pop(name, None)
 os.environ["WORKBOOK_STATE"] = str(STATE / "tests")
 # Made once for tests and notebooks: it takes a minute, and nothing in it is a learner's.
@@ -45,6 +48,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def of_the_course(path: Path) -> bool:
+    """Whether tests of this file run notebooks, or read what these have stored."""
+    return path.suffix == ".ipynb" or path.name == "test_claims.py"
+
+
+class ByFile(LoadScopeScheduling):
+    """Where several processes share the work, a file stays in one: its fixtures are made once.
+
+    So do all notebooks and the claims: each builds on the models and results of those before it.
+    pytest-xdist's own groups would do, but release 3.8.0 loses them beside pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "course" if of_the_course(Path(file)) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Called by pytest-xdist, once, where tests run in several processes."""
+    return ByFile(config, log)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Notebooks share a state of their own, and their kernels draw into the page.
 
@@ -52,13 +78,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     show nothing in a kernel, and a cell with a figure then differs from what is stored. What is
     shown only while somebody waits is not stored.
     """
+    _give_way(item)
+    state = "notebooks" if of_the_course(item.path) else "tests"
+    os.environ["WORKBOOK_STATE"] = str(STATE / state)
     if item.path.suffix == ".ipynb":
-        os.environ["WORKBOOK_STATE"] = str(STATE / "notebooks")
         os.environ["WORKBOOK_HEADLESS"] = "1"
         os.environ.pop("MPLBACKEND", None)
     else:
         os.environ.pop("WORKBOOK_HEADLESS", None)
         os.environ["MPLBACKEND"] = "agg"
+
+
+def _give_way(item: pytest.Item) -> None:
+    """Tests beside the notebooks have a lower priority: the notebooks take longer.
+
+    Lower by half of what a trainer has, or the notebooks' own trainers would hardly run.
+    """
+    beside = "PYTEST_XDIST_WORKER" in os.environ and any("notebooks" in a for a in item.config.args)
+    if beside and not of_the_course(item.path) and hasattr(os, "nice"):
+        os.nice(max(0, PRIORITY + NICE // 2 - os.nice(0)))
 
 
 def pytest_unconfigure() -> None:

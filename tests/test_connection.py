@@ -1,4 +1,7 @@
+import json
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -22,11 +25,47 @@ def test_without_variables_the_embedded_server_answers(config):
     assert "No key" in course.summary
 
 
-def test_a_base_url_is_honoured_with_its_key(config, server):
+@pytest.fixture
+def elsewhere():
+    """A server of another kind: its list of models, and the keys that it was asked with."""
+    keys, models = [], ["another-chat", "nomic-embed"]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            keys.append(self.headers["Authorization"])
+            listed = [{"id": name, "object": "model", "owned_by": "them"} for name in models]
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps({"object": "list", "data": listed}).encode())
+
+        def log_message(self, *_): ...
+
+    at = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=at.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{at.server_address[1]}/v1", keys, models
+    at.shutdown()
+    at.server_close()
+
+
+def test_a_base_url_is_honoured_with_its_key(settings, elsewhere):
+    url, keys, models = elsewhere
+    there = replace(settings, base_url=url, api_key=KEY)
+    course = connect(settings=there)
+    assert (course.backend, course.shared, keys) == ("other", False, [f"Bearer {KEY}"])
+    assert (course.chat_model, course.embedding_model) == ("another-chat", "nomic-embed")
+    # A model of the course's name on a server that is not ours changes nothing of that.
+    models.append(BASE_MODEL)
+    course = connect(settings=there)
+    assert (course.backend, course.chat_model) == ("other", BASE_MODEL)
+
+
+def test_a_server_of_this_course_is_known_as_one_also_by_its_address(config, server):
     other = replace(config, base_url=f"{server.url}/v1", api_key=server.token)
     course = connect(settings=other)
-    assert course.backend == "other"
+    assert (course.backend, course.shared) == ("embedded", True)
     assert course.chat_model == BASE_MODEL
+    assert "OPENAI_BASE_URL" in course.summary
 
 
 def test_a_key_alone_costs_nothing_without_a_yes(config):
@@ -75,3 +114,11 @@ def test_a_wrong_key_is_named_with_a_remedy(config, server):
     with pytest.raises(BackendError, match="401") as caught:
         connect(settings=wrong)
     assert KEY not in str(caught.value)
+
+
+def test_another_base_is_chosen_by_name_or_by_the_environment_and_one_that_lacks_is_named(config):
+    assert connect(settings=config, base=BASE_MODEL).chat_model == BASE_MODEL
+    with pytest.raises(BackendError, match=r"none-such.*python3 -m helpers models"):
+        connect(settings=replace(config, base="none-such"))
+    with pytest.raises(BackendError, match="all-minilm"):
+        connect(settings=config, base="all-minilm-l6-v2")

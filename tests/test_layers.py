@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import functools
+import graphlib
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 from tests.places import ROOT, tree
 from tests.timing import seconds_of
@@ -28,10 +32,9 @@ EXCEPTIONS = {("legacy", "cli")}
 
 # Inside the server: routes translate, the service decides, what is below knows neither.
 BACKEND = (
-    "protocol", "storage", "training", "inference", "batch", "finetune", "service", "api",
-    "daemon",
+    "protocol", "storage", "bases", "training", "executors", "inference", "batch", "finetune",
+    "service", "api", "daemon",
 )  # fmt: skip
-DATASETS = ("example", "reading", "cleaning", "validation")
 
 
 def modules(folder: Path = HELPERS) -> list[Path]:
@@ -115,6 +118,25 @@ def test_nothing_in_the_server_imports_what_is_above_it():
     assert climbing(BACKEND, arrows(BACKEND, folder, "backend.")) == {}
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_nothing_imports_itself_by_a_detour(depth):
+    """No circle, also not by a lazy import or for a type: between packages, between a package's
+    modules and the packages inside it, and between modules."""
+    graph: dict[str, set[str]] = {}
+    files = {dotted(path) for path in modules()}
+    for path in modules():
+        own = ".".join(dotted(path).split(".")[:depth])
+        for name in imported(path, types=True):
+            place = name if name in files else name.rpartition(".")[0]
+            other = ".".join(place.split(".")[:depth])
+            if other != own and (own.split(".")[0], other.split(".")[0]) not in EXCEPTIONS:
+                graph.setdefault(own, set()).add(other)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
 def test_the_library_imports_modules_and_not_facades():
     """A facade is for notebooks; inside the library the module says where a thing stands."""
     names = {
@@ -146,6 +168,16 @@ def test_every_name_of_a_facade_can_be_had():
         module = __import__(f"helpers.{facade}", fromlist=["x"])
         for name in getattr(module, "__all__", []):
             assert getattr(module, name) is not None, f"{facade}.{name}"
+
+
+def test_no_function_of_a_facade_has_the_name_of_a_module_beside_it():
+    """Once that module is imported, it stands in the function's place."""
+    for facade in FACADES:
+        package = __import__(f"helpers.{facade}", fromlist=["x"])
+        for name in getattr(package, "__all__", []):
+            beside = HELPERS / facade / name
+            if beside.is_dir() or beside.with_suffix(".py").is_file():
+                assert isinstance(getattr(package, name), ModuleType), f"{facade}.{name}"
 
 
 def loaded_after(statement: str) -> set[str]:

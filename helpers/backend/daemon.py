@@ -22,7 +22,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     import psutil
 
     from helpers.backend.service import Service
+    from helpers.backend.service.limits import Limits
 
-START_SECONDS = 60
+START_SECONDS = 180
 REST_SECONDS = 10 * 60
 """A model that was not asked for so long is unloaded; the next question takes 0.5 s more."""
 IDLE_SECONDS = 8 * 3600
@@ -159,13 +160,16 @@ def serve(
     *,
     idle_seconds: float | None = None,
     own_log: bool = True,
+    limits: Limits | None = None,
+    names: Sequence[str] = (),
     announce: Callable[[str], None] = lambda _: None,
     adopt: Callable[[Service], None] | None = None,
 ) -> None:
     """Run the server in this process until it is interrupted; `announce` gets its address.
 
     `own_log`: write what goes wrong to the log file as well, for one that was started by hand;
-    what one in the background says stands there already. `adopt` may give the service further
+    what one in the background says stands there already. `limits` are those of each owner;
+    `names` are host names by which others know this machine. `adopt` may give the service further
     models before the first request is taken. Raises `BackendError` if another
     server works on this state folder.
     """
@@ -183,7 +187,7 @@ def serve(
         address = settings.state / "server.json"
         write_text(address, json.dumps({"url": url, "pid": os.getpid()}))
         try:
-            app = _app(settings, host)
+            app = _app(settings, (host, *names), limits)
             if adopt:
                 adopt(app.state.service)
             config = uvicorn.Config(
@@ -205,12 +209,21 @@ def serve(
             address.unlink(missing_ok=True)
 
 
-def _app(settings: Settings, host: str) -> Any:
+def _app(settings: Settings, hosts: Sequence[str], limits: Limits | None) -> Any:
     """The application; a database that cannot be opened is said in one line."""
     from helpers.backend.api.app import LOCAL_HOSTS, create_app
+    from helpers.backend.service.hub import Hub
 
+    hub = settings.hub
     try:
-        return create_app(settings, token=token_of(settings), hosts=(*LOCAL_HOSTS, host))
+        return create_app(
+            settings,
+            token=token_of(settings),
+            hosts=(*LOCAL_HOSTS, *hosts),
+            limits=limits,
+            hub=Hub(hub.api_url, hub.name) if hub else None,
+            prefix=hub.prefix if hub else "",
+        )
     except (OSError, sqlite3.Error) as error:
         raise BackendError(
             f"the server cannot work in {settings.state}: {error}",
@@ -306,8 +319,8 @@ def _watch(server: Any, service: Service, end_after: float | None) -> None:
         time.sleep(1)
         service.engine.rest(REST_SECONDS)
         service.engine.share_cores(neighbours.crowd(), why="neighbours")
-        if service.jobs.busy or service.batches.waiting:
-            service.last_used = time.monotonic()
+        if service.job_queue.busy or service.batch_queue.waiting:
+            service.used()
         idle = time.monotonic() - service.last_used
         if end_after and idle > end_after:
             server.should_exit = True

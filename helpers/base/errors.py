@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.base import remedies
+
 
 class CourseError(Exception):
     """A failure that the reader can mend; `fix` says how."""
@@ -57,7 +59,7 @@ class ChoiceNeeded(DataError):
     """Several readings are as likely; `argument` decides, with the value of one candidate."""
 
     def __init__(self, message: str, *, argument: str, candidates: Sequence[Candidate]) -> None:
-        ways = "; ".join(f"{argument}={one.value!r}: {one.ground}" for one in candidates)
-        super().__init__(message, fix=f"decide with {ways}")
+        ways = (f"{remedies.argument(argument, one.value)} ({one.ground})" for one in candidates)
+        super().__init__(message, fix=f"decide with {'; '.join(ways)}")
         self.argument = argument
         self.candidates = tuple(candidates)

@@ -13,6 +13,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,20 @@ from helpers.base.errors import CourseError, DataError, NoSpaceError
 PARTIAL = ".partial"
 """How the name of a file ends that is being written; it begins with a dot."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+HELD_SECONDS = 2.0 if os.name == "nt" else 0.0
+"""How long to try again: on Windows nobody may move a file that an antivirus still reads."""
+
+
+def replace(source: Path, target: Path) -> Path:
+    """Move a file or folder to where another may be. Raises `OSError` if it cannot be moved."""
+    last = time.monotonic() + HELD_SECONDS
+    while True:
+        try:
+            return source.replace(target)
+        except PermissionError:
+            if time.monotonic() >= last:
+                raise
+            time.sleep(0.05)
 
 
 def own_copy(source: Path, target: Path) -> None:
@@ -85,7 +100,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             # cut, the file would be there and empty.
             _flush(partial)
             partial.chmod(0o644)
-            partial.replace(target)
+            replace(partial, target)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
@@ -107,7 +122,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                     _flush(file)
             partial.chmod(0o755)
             shutil.rmtree(path, ignore_errors=True)
-            partial.replace(path)
+            replace(partial, path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

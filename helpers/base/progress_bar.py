@@ -1,7 +1,7 @@
-"""Show in a notebook how far a long wait is; nothing is left of it afterwards.
+"""Show in a notebook or a terminal how far a long wait is; nothing is left of it afterwards.
 
-For: calls that block a cell. Not for: training jobs, which have a panel of their own, see
-`helpers.widgets`; nor the learner's progress through the course, see `helpers.course.progress`.
+For: calls that block a cell or a command. Not for: training jobs, which have a panel of their
+own, see `helpers.widgets`; nor the learner's progress, see `helpers.course.progress`.
 
     with counted("answers") as tell:
         tell(17, 254)
@@ -18,11 +18,32 @@ from helpers.base import settings
 
 Tell = Callable[[int, int], None]
 """Called with how many are done, and how many there are."""
+Show = Callable[[int, int, str], None]
+"""The same with what is counted; how many there are is 0 at the end."""
+
+_shown_by: list[Show] = []
+
+
+@contextlib.contextmanager
+def shown_by(show: Show) -> Iterator[None]:
+    """Let `show` tell the waits of this block, in place of a notebook's bar."""
+    _shown_by.append(show)
+    try:
+        yield
+    finally:
+        _shown_by.pop()
 
 
 @contextlib.contextmanager
 def counted(what: str) -> Iterator[Tell]:
-    """A bar with its number, until the end of the block; outside a notebook, nothing is shown."""
+    """A bar with its number, until the end of the block; elsewhere, as `shown_by` was told."""
+    if _shown_by:
+        show = _shown_by[-1]
+        try:
+            yield lambda done, total: show(done, total, what)
+        finally:
+            show(0, 0, what)
+        return
     if not in_a_kernel() or settings.load().headless:
         yield lambda done, total: None
         return

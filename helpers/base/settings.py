@@ -9,6 +9,7 @@ that reads environment variables. Not for: anything that a notebook chooses.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -19,6 +20,18 @@ BASE_MODEL = "smollm2-135m-instruct"
 EMBEDDING_MODEL = "all-minilm-l6-v2"
 BASE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 EMBEDDING_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@dataclass(frozen=True)
+class HubService:
+    """Where a JupyterHub is, and what it calls this server."""
+
+    api_url: str
+    """`JUPYTERHUB_API_URL`."""
+    name: str
+    """`JUPYTERHUB_SERVICE_NAME`, which the hub sets for services and not for Labs."""
+    prefix: str
+    """`JUPYTERHUB_SERVICE_PREFIX`: what stands before each path that comes through its proxy."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +49,50 @@ class Settings:
     base_url: str | None
     """`OPENAI_BASE_URL`; None means the embedded server or OpenAI."""
     extra_models: Path | None
-    """`WORKBOOK_MODELS`: a folder of further GGUF base models."""
+    """`WORKBOOK_MODELS`: a base model, as GGUF or Hugging Face folder, or a folder of several."""
+    base: str | None = None
+    """`WORKBOOK_BASE`: the base model that the notebooks train and ask, by its name."""
+    jobs_at_once: int | None = None
+    """`WORKBOOK_JOBS`: how many jobs train at once, each with its part of the threads. Not set, it
+    is one on this machine, and as many as there is room for on a cluster."""
+    executor: str | None = None
+    """`WORKBOOK_EXECUTOR`: None for processes here, or the cluster that trains, ray://HOST:8265."""
+    exchange: str | None = None
+    """`WORKBOOK_EXCHANGE`: a folder or S3 address that this machine and the cluster's nodes see."""
+    node_python: str = "python"
+    """`WORKBOOK_NODE_PYTHON`: the Python of the nodes that has the course's packages."""
+    node_threads: int | None = None
+    """`WORKBOOK_NODE_THREADS`: processors of a node for a job; as many as here if not set."""
+    ray_token: str | None = None
+    """`RAY_AUTH_TOKEN`, or the file that `RAY_AUTH_TOKEN_PATH` names; never printed."""
+    job_memory: int | None = None
+    """`WORKBOOK_JOB_GB`: bytes that a job may take; None means what is free when it is made."""
+    four_bit: bool = False
+    """`WORKBOOK_4BIT`: train bases in 4 bits, which needs CUDA and bitsandbytes."""
     strict: bool = False
     """`WORKBOOK_STRICT`: a wrong answer to an exercise raises. For tests."""
     environments: Path | None = None
     """`WORKBOOK_ENVIRONMENTS`: where old packages are installed; None means in `state`."""
+    lab_root: Path | None = None
+    """`WORKBOOK_LAB_ROOT`: the folder that JupyterLab shows as its root; set by `lab`."""
+    engine: str = "auto"
+    """`WORKBOOK_ENGINE`: which engine answers, `llama.cpp`, `openvino`, or `auto`: the faster one
+    here."""
+    lab_in_hub: bool = False
+    """`JUPYTERHUB_USER`: a JupyterHub starts this person's Lab."""
+    notebook: str | None = None
+    """`JPY_SESSION_NAME`: the notebook that this kernel runs, as Jupyter tells it."""
+    hub: HubService | None = None
+    """What a JupyterHub tells a service that it starts; None where there is no hub."""
     headless: bool = False
     """`WORKBOOK_HEADLESS`: nobody reads along, so no learner's progress is shown or changed."""
+
+    @property
+    def job_threads(self) -> int:
+        """Of one job, fixed when it is made: sums in another order round differently."""
+        if self.executor:
+            return self.node_threads or self.threads
+        return max(1, self.threads // (self.jobs_at_once or 1))
 
     def __repr__(self) -> str:
         key = "set" if self.api_key else "not set"
@@ -54,6 +104,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     env = dict(os.environ) if environ is None else environ
     root = Path(__file__).resolve().parents[2]
     extra, apart = env.get("WORKBOOK_MODELS"), env.get("WORKBOOK_ENVIRONMENTS")
+    lab_root, session = env.get("WORKBOOK_LAB_ROOT"), env.get("JPY_SESSION_NAME")
     return Settings(
         root=root,
         state=Path(env.get("WORKBOOK_STATE") or root / ".workbook"),
@@ -61,10 +112,42 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         api_key=env.get("OPENAI_API_KEY") or None,
         base_url=env.get("OPENAI_BASE_URL") or None,
         extra_models=Path(extra) if extra else None,
+        base=env.get("WORKBOOK_BASE") or None,
+        jobs_at_once=max(0, int(env.get("WORKBOOK_JOBS") or 0)) or None,
+        executor=None
+        if env.get("WORKBOOK_EXECUTOR") in (None, "", "local")
+        else env["WORKBOOK_EXECUTOR"],
+        exchange=env.get("WORKBOOK_EXCHANGE") or None,
+        node_python=env.get("WORKBOOK_NODE_PYTHON") or "python",
+        node_threads=int(env.get("WORKBOOK_NODE_THREADS") or 0) or None,
+        ray_token=_ray_token(env),
+        job_memory=int(float(env["WORKBOOK_JOB_GB"]) * 1e9) if env.get("WORKBOOK_JOB_GB") else None,
+        four_bit=bool(env.get("WORKBOOK_4BIT")),
         strict=bool(env.get("WORKBOOK_STRICT")),
         environments=Path(apart) if apart else None,
+        lab_root=Path(lab_root) if lab_root else None,
+        engine=env.get("WORKBOOK_ENGINE") or "auto",
+        lab_in_hub=bool(env.get("JUPYTERHUB_USER")),
+        notebook=Path(session).stem if session else None,
+        hub=_hub(env),
         headless=bool(env.get("WORKBOOK_HEADLESS")),
     )
+
+
+def _hub(env: dict[str, str]) -> HubService | None:
+    url, name = env.get("JUPYTERHUB_API_URL"), env.get("JUPYTERHUB_SERVICE_NAME")
+    prefix = env.get("JUPYTERHUB_SERVICE_PREFIX", "")
+    return HubService(url, name, prefix) if url and name else None
+
+
+def _ray_token(env: dict[str, str]) -> str | None:
+    """Where Ray's own programs look for it: in a variable, in the file that another names."""
+    if token := env.get("RAY_AUTH_TOKEN"):
+        return token
+    named = env.get("RAY_AUTH_TOKEN_PATH")
+    with contextlib.suppress(OSError):
+        return Path(named).read_text(encoding="utf-8").strip() if named else None
+    return None
 
 
 def state_folder(name: str = ".") -> Path:

@@ -13,25 +13,22 @@ from __future__ import annotations
 
 import functools
 import gzip
-import hashlib
 import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from helpers.base import settings
-from helpers.base.chat_format import END, START, Message, Turn, chat_text, turns
+from helpers.base.chat_format import START
 from helpers.base.errors import SetupError
 from helpers.base.files import write_bytes, write_text
 from helpers.base.gguf_header import read_header
+from helpers.base.local_tokenizer import LocalTokenizer
 
 if TYPE_CHECKING:
     import tiktoken
     from tokenizers import Tokenizer
 
-TEXT_END = "<|endoftext|>"
 CONTROL = 3
 """Token type of special tokens in a GGUF vocabulary."""
 FAMILY = "smollm"
@@ -40,126 +37,6 @@ CACHE_NAMES = {
     "o200k_base": "fb374d419588a4632f3f557e76b4b70aebbca790",
     "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
 }
-
-
-class TokenTurn(NamedTuple):
-    """One message of a training example as tokens: `ids[text_at:end_at]` is what it says."""
-
-    turn: Turn
-    ids: list[int]
-    text_at: int
-    end_at: int
-    """Place of the mark that ends the message."""
-
-
-def _byte_letters() -> dict[str, int]:
-    """Byte-level BPE writes each byte as one visible letter: those that are none, above 255."""
-    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {chr(b): b for b in plain} | {chr(256 + n): b for n, b in enumerate(others)}
-
-
-_BYTE_OF = _byte_letters()
-
-
-@dataclass(frozen=True)
-class LocalTokenizer:
-    """The base model's tokenizer and its chat template (ChatML)."""
-
-    core: Tokenizer
-
-    def __post_init__(self) -> None:
-        # Words of a text that read like a mark stay words; `encode` alone makes marks of them.
-        self.core.encode_special_tokens = True
-
-    @functools.cached_property
-    def special_tokens(self) -> Mapping[str, int]:
-        """The ids of the marks that only the chat format may set."""
-        return {str(token.content): i for i, token in self.core.get_added_tokens_decoder().items()}
-
-    @functools.cached_property
-    def vocabulary_id(self) -> str:
-        """The same for tokenizers that make the same tokens."""
-        return hashlib.sha256(self.core.to_str().encode()).hexdigest()
-
-    @functools.cached_property
-    def _marks(self) -> re.Pattern[str]:
-        longest_first = sorted(self.special_tokens, key=len, reverse=True)
-        return re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
-
-    @property
-    def end_id(self) -> int:
-        """Id of the token that ends a message, `<|im_end|>`."""
-        return self.special_tokens[END]
-
-    @property
-    def end_ids(self) -> tuple[int, ...]:
-        """Ids after which a model has said all: of a message, and of a text."""
-        text_end = self.special_tokens.get(TEXT_END)
-        return (self.end_id,) if text_end is None else (self.end_id, text_end)
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of `text`; special tokens written in it become their own ids."""
-        ids: list[int] = []
-        for place, piece in enumerate(self._marks.split(text)):
-            ids += [self.special_tokens[piece]] if place % 2 else self.encode_text(piece)
-        return ids
-
-    def encode_text(self, text: str) -> list[int]:
-        """Token ids of what someone said: special tokens written in it are plain letters."""
-        return list(self.core.encode(text, add_special_tokens=False).ids) if text else []
-
-    def decode(self, ids: Sequence[int], *, special: bool = True) -> str:
-        """The text of the ids, with or without special tokens."""
-        return str(self.core.decode(list(ids), skip_special_tokens=not special))
-
-    @functools.cached_property
-    def longest(self) -> int:
-        """Letters of the longest token: a text has at least its length divided by this."""
-        return max(map(len, self.core.get_vocab()))
-
-    def bytes_of(self, token: int) -> bytes:
-        """The bytes that a token stands for, which may be a part of a letter."""
-        text = str(self.core.id_to_token(token))
-        if text in self.special_tokens:
-            return text.encode()
-        return bytes(_BYTE_OF[letter] for letter in text)
-
-    def count(self, text: str) -> int:
-        """Number of tokens of what someone said."""
-        return len(self.encode_text(text))
-
-    def chat(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
-        """The one text that a model sees for these messages."""
-        return chat_text(messages, add_generation_prompt=add_generation_prompt)
-
-    def encode_chat(
-        self, messages: Sequence[Message], *, add_generation_prompt: bool = True
-    ) -> list[int]:
-        """Token ids of `chat(messages)`; no message can open another turn from inside."""
-        start, ids = self.special_tokens[START], []
-        for turn in turns(messages):
-            ids += [start, *self.encode_text(turn.head + turn.text)]
-            ids += [self.end_id, *self.encode_text(turn.tail)]
-        opening = [start, *self.encode_text("assistant\n")] if add_generation_prompt else []
-        return ids + opening
-
-    def training_turns(self, messages: Sequence[Message]) -> list[TokenTurn]:
-        """A chat as it is trained on: its tokens are those of a prompt and a real answer."""
-        framed = turns(messages)
-        made = []
-        for place, turn in enumerate(framed):
-            head = self.encode_text(turn.head)
-            if turn.role == "assistant":
-                # Cut where generation begins: an answer's first token never joins the prompt's.
-                said = head + self.encode_text(turn.text)
-            else:
-                said = self.encode_text(turn.head + turn.text)
-            # The line break after the last message teaches nothing and costs a token.
-            tail = self.encode_text(turn.tail) if place < len(framed) - 1 else []
-            ids = [self.special_tokens[START], *said, self.end_id, *tail]
-            made.append(TokenTurn(turn, ids, 1 + len(head), 1 + len(said)))
-        return made
 
 
 def local_tokenizer(gguf: Path | None = None) -> LocalTokenizer:
@@ -171,6 +48,11 @@ def local_tokenizer(gguf: Path | None = None) -> LocalTokenizer:
     source = gguf or settings.base_gguf()
     if source is None:
         raise SetupError("the base model is not installed", fix="run: python3 -m helpers doctor")
+    if gguf is not None:
+        from helpers.base.template_tokenizer import folder_of, load
+
+        if folder := folder_of(gguf):
+            return load(folder)
     return _cached(source, settings.load().state / "cache")
 
 

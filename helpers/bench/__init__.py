@@ -25,7 +25,11 @@ GROUPS = {
     "serving": "the server against llama.cpp in process and transformers",
     "retrieval": "searches in an index of 100,000 chunks",
     "datasets": "the dataset tools against OpenAI's published checks",
+    "targets": "our exports in the packages of other hosts and trainers",
+    "models": "what each base model of this machine costs",
 }
+ON_REQUEST = ("targets", "models")
+"""Groups that run only when they are named: they install what others wrote, or train each base."""
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
@@ -33,7 +37,8 @@ def run(root: Path, options: argparse.Namespace) -> int:
     modules = {name: importlib.import_module(f"helpers.bench.{name}") for name in GROUPS}
     known = {name: module.NAMES for name, module in modules.items()}
     try:
-        wanted = chosen(known, options.names)
+        every = [name for name in GROUPS if name not in ON_REQUEST]
+        wanted = chosen(known, options.names or every)
     except KeyError as unknown:
         rows = "; ".join(f"{group}: {', '.join(names)}" for group, names in known.items())
         raise CourseError(f"there is no row {unknown}", fix=f"the rows are {rows}") from None

@@ -173,14 +173,16 @@ def prepared(root: Path, work: Path) -> TrainSpec:
 
 def train(spec: TrainSpec, folder: Path) -> TimedTraining:
     """Our trainer, as the server starts it: once as it is, once without validation for the time."""
-    rows, memory = _train(spec, folder)
-    alone, _ = _train(replace(spec, validation_file=None), folder.with_name(f"{folder.name}-alone"))
+    rows, memory = train_once(spec, folder)
+    alone, _ = train_once(
+        replace(spec, validation_file=None), folder.with_name(f"{folder.name}-alone")
+    )
     seconds = {row["step"]: float(row["seconds"]) for row in alone}
     valid = [(seconds[r["step"]], r["full_valid_loss"]) for r in rows if "full_valid_loss" in r]
     return TimedTraining([row["train_loss"] for row in rows], seconds[len(rows)], memory, valid)
 
 
-def _train(spec: TrainSpec, folder: Path) -> tuple[list[dict[str, Any]], float]:
+def train_once(spec: TrainSpec, folder: Path) -> tuple[list[dict[str, Any]], float]:
     """The rows of all steps, and the peak memory."""
     _empty(folder)
     spec.write(folder)

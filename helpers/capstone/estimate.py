@@ -10,6 +10,7 @@ Not for: what hosted models cost, see `helpers.costs`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,10 @@ FEWEST = 30
 """Held-out questions below which a budget takes from the training first."""
 TRAINING_SHARE = 0.6
 """Of a budget, at most, for the job."""
+LEAST_TRAINING = 0.35
+"""Of a budget, at least, for the job, however slow the answers are."""
+PILOT_SHARE = 0.1
+"""Of a budget, for the questions that measure how long answers take."""
 MARGIN = 0.85
 """Of a budget that is planned; the rest is for what an estimate cannot know."""
 
@@ -35,6 +40,8 @@ class Pace:
     """One pass over the training file; None where the server does not say, 0 if trained before."""
     overhead: float = 0.0
     """A job's own time besides its steps."""
+    check: float = 0.0
+    """One reading of the validation set, after each epoch."""
 
     @property
     def question(self) -> float:
@@ -101,24 +108,37 @@ def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) ->
     room = MARGIN * seconds
     needed = min(questions, FEWEST)
     for_training = max(TRAINING_SHARE * room, room - questions * pace.question)
-    for_training = min(for_training, room - needed * pace.question)
+    # Few questions decide nothing, but without training there is nothing to decide.
+    for_training = min(for_training, max(room - needed * pace.question, room * LEAST_TRAINING))
     plan = _training(whole, pace, for_training)
     left = room - _training_seconds(pace, plan)
     able = int(left / pace.question) if pace.question else questions
     return replace(plan, questions=max(min(questions, 5), min(questions, able)))
 
 
+def pilot_size(budget: float, answer: float, *, methods: int) -> int:
+    """Questions that each method is asked to measure its pace, within a part of a budget.
+
+    `answer` are the seconds of the first one. At least two, or nothing would be measured.
+    """
+    able = PILOT_SHARE * budget / (methods * answer) if answer else math.inf
+    return int(min(max(able, 2), 1000))
+
+
 def _training(plan: ProofPlan, pace: Pace, seconds: float) -> ProofPlan:
     if not pace.epoch:
         return plan
-    able = (seconds - pace.overhead) / pace.epoch
+    left = seconds - pace.overhead
+    able = left / (pace.epoch + pace.check)
     if able >= 1:
         return replace(plan, epochs=min(plan.epochs, int(able)))
-    return replace(plan, epochs=1, share=max(able, 0.02))
+    return replace(plan, epochs=1, share=min(1.0, max((left - pace.check) / pace.epoch, 0.02)))
 
 
 def _training_seconds(pace: Pace, plan: ProofPlan) -> float:
-    return (pace.epoch * plan.epochs * plan.share + pace.overhead) if pace.epoch else 0.0
+    if not pace.epoch:
+        return 0.0
+    return (pace.epoch * plan.share + pace.check) * plan.epochs + pace.overhead
 
 
 def estimate(

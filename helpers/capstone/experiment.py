@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from helpers.base.files import atomic
 from helpers.base.progress_bar import note
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone import baselines, proof_page, scoring, takeaway, training
-from helpers.capstone.estimate import Pace, ProofPlan, estimate, rates, within
+from helpers.capstone.estimate import Pace, ProofPlan, estimate, pilot_size, rates, within
 from helpers.capstone.interview import Interview, Material, gather
 from helpers.capstone.methods import WITH_TRAINING, Messages
 from helpers.capstone.ranking import Ranking, by_talk, rank
@@ -53,6 +53,8 @@ TIMED, BURST = 3, 6
 PILOT = (BASE, FEW_SHOT, RETRIEVAL)
 """Methods that can be timed before the training."""
 GRADING = "(grading)"
+CHECKING = 1 / 3
+"""Of the time of learning a text, what it takes to read it for the validation loss."""
 
 
 def run(
@@ -62,14 +64,18 @@ def run(
     *,
     system: str | None = None,
     articles: Sequence[Article] | None = None,
-    columns: Columns | None = None,
+    columns: Columns | Mapping[str, Any] | None = None,
     roles: Mapping[str, str] | None = None,
+    date_format: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
     sheet: str | int | None = None,
     steps: Sequence[Step] | None = None,
     language: str | None = None,
     keep: Collection[str] = (),
+    own: bool = True,
+    without: Collection[str] = (),
+    majority: bool = False,
     test: float | str | Path = 0.3,
     validation: float | None = None,
     questions: int = QUESTIONS,
@@ -81,7 +87,7 @@ def run(
 ) -> CapstoneResult:
     """Prepare, estimate, train, ask and report; everything is written below `folder`.
 
-    `system` is the system message; None takes one that suits the task. `columns` to `keep` say
+    `system` is the system message; None takes one that suits the task. `columns` to `majority` say
     how the table is read, as in `helpers.datasets.pipeline.prepare`.
     `test` is the share that is held out, or a table of one's own; `validation` the share that
     picks the epoch. `articles` are the documents that may be looked up; without any, the training
@@ -92,15 +98,22 @@ def run(
     Raises `DataError` if the table does not make a training file.
     """
     started = time.monotonic()
-    options = TableOptions(system, columns, roles, header, encoding, sheet, steps, language, keep)
-    data = read_table(path, folder / "dataset", options, test=test, validation=validation)
-    material = gather(course, data, articles, folder, brief=minutes is not None)
+    options = TableOptions(
+        system, columns, roles, date_format, header, encoding, sheet, steps, language, keep,
+        own, without, majority,
+    )  # fmt: skip
+    brief = minutes is not None
+    data = read_table(
+        path, folder / "dataset", options, test=test, validation=validation, brief=brief
+    )
+    material = gather(course, data, articles, folder, brief=brief)
     interview = Interview(course, material)
     order = random.Random(seed).sample(range(len(data.held_out)), len(data.held_out))
-    pace = _measure(course, interview, order, folder, epochs=epochs, seed=seed)
+    pilot = _pilot(course, interview, order, minutes)
+    pace = _measure(course, interview, pilot, folder, epochs=epochs, seed=seed, brief=brief)
     left = None if minutes is None else minutes * 60 - (time.monotonic() - started)
     plan = within(left, pace, questions=min(questions, len(order)), epochs=epochs)
-    asked = min(TIMED + BURST, len(order))
+    asked = len(pilot)
     plan = replace(plan, questions=max(plan.questions, asked))
     expected = estimate(pace, plan, asked=asked, timed=PILOT, spent=time.monotonic() - started)
     tell(str(expected))
@@ -143,18 +156,32 @@ def run(
     return done
 
 
+def _pilot(
+    course: Connection, interview: Interview, order: Sequence[int], minutes: float | None
+) -> list[AnswerTurn]:
+    """The held-out turns that are asked to see how long answers take.
+
+    Of a budget they take a small part only: the first of them says how many that are.
+    """
+    picked = [interview.material.data.held_out[place] for place in order[: TIMED + BURST]]
+    if minutes is None:
+        return picked
+    (first,) = interview.ask(PILOT[0], course.chat_model, picked[:1], timed=1)
+    return picked[: pilot_size(minutes * 60, first.seconds or 0.0, methods=len(PILOT))]
+
+
 def _measure(
     course: Connection,
     interview: Interview,
-    order: Sequence[int],
+    picked: Sequence[AnswerTurn],
     folder: Path,
     *,
     epochs: int,
     seed: int,
+    brief: bool,
 ) -> Pace:
     """Time some questions of the untrained methods and a short job; write the training files."""
     material = interview.material
-    picked = [material.data.held_out[place] for place in order[: TIMED + BURST]]
     alone, burst = picked[:TIMED], picked[TIMED:]
     asking, runs = {}, []
     for method in PILOT:
@@ -173,7 +200,8 @@ def _measure(
         prompts = float(np.mean([answer.prompt_tokens for answer in answers]))
         asking[method] = read * prompts + write * (written + 1)
     asking[GRADING] = material.per_text * len(METHODS)
-    return _training_pace(course, material, folder, asking, epochs=epochs, seed=seed)
+    probe = training.BRIEF_PROBE if brief else training.PROBE
+    return _training_pace(course, material, folder, asking, epochs=epochs, seed=seed, probe=probe)
 
 
 def _training_pace(
@@ -184,6 +212,7 @@ def _training_pace(
     *,
     epochs: int,
     seed: int,
+    probe: int,
 ) -> Pace:
     data = material.data
     files = _files(folder, data)
@@ -202,12 +231,12 @@ def _training_pace(
     model = course.chat_model
     if training.is_trained(course.client, files, model=model, epochs=epochs, seed=seed):
         return Pace(asking, 0.0)
-    speed = training.measure(course.client, rows, folder, model=model)
+    speed = training.measure(course.client, rows, folder, model=model, most=probe)
     if speed is None:
         return Pace(asking, None)
-    # Reading the validation set takes about a third of learning as much.
-    tokens = _tokens(rows) + _tokens(checked) / 3
-    return Pace(asking, tokens / speed.tokens_per_second, speed.overhead)
+    learning, checking = _tokens(rows), _tokens(checked) * CHECKING
+    rate = speed.tokens_per_second
+    return Pace(asking, learning / rate, speed.overhead, checking / rate)
 
 
 def _files(folder: Path, data: TableData) -> training.JobFiles:

@@ -15,15 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.capstone.lookup import Found
-from helpers.capstone.samples import AnswerTurn, Message, spoken
+from helpers.capstone.samples import AnswerTurn, Message, newest, spoken
 from helpers.costs.monthly import BOTH, FEW_SHOT, RETRIEVAL, TUNED
 from helpers.rag.answering import WITHIN
+from helpers.rag.documents import shortened
 from helpers.rag.prompts import with_notes
 
 K = 2
 """Examples, and notes, in a prompt."""
 SHOWN = 1200
 """Letters of a past talk that is shown as an example; of a longer one, its end."""
+NOTE = 600
+"""Tokens of a past answer in a prompt; of a longer one, its beginning and end."""
 WITH_NOTES = (RETRIEVAL, BOTH)
 WITH_TRAINING = (TUNED, BOTH)
 
@@ -43,7 +46,7 @@ class PromptForm:
 
     def plain(self, talk: Sequence[Message], *, told: bool = False) -> Messages:
         """The talk after the system message; with `told`, the labels stand in that."""
-        return [self._start(talk, told=told), *map(dict, spoken(talk))]
+        return [self._start(talk, told=told), *map(dict, newest(spoken(talk)))]
 
     def few_shot(self, talk: Sequence[Message], examples: Sequence[AnswerTurn]) -> Messages:
         """Whole examples first, then the customer's talk; the nearest example comes last,
@@ -57,7 +60,8 @@ class PromptForm:
     ) -> Messages:
         """The talk, with the notes in its last message."""
         start, *before, last = self.plain(talk, told=told)
-        asked = with_notes(last["content"], self.near(notes), system=start["content"])
+        near = [note._replace(text=shortened(note.text, NOTE)[0]) for note in self.near(notes)]
+        asked = with_notes(last["content"], near, system=start["content"])
         return [start, *before, asked[-1]]
 
     def near(self, notes: Sequence[Found]) -> list[Found]:
@@ -98,4 +102,4 @@ def example(turn: AnswerTurn) -> Messages:
         messages.pop(0)
     while len(messages) > 1 and messages[0]["role"] != "user":
         messages.pop(0)
-    return [*messages, {"role": "assistant", "content": turn.answer}]
+    return [*messages, {"role": "assistant", "content": shortened(turn.answer, NOTE)[0]}]

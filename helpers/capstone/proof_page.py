@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+from helpers.capstone.conclusion import advice, verdict
 from helpers.capstone.methods import WITH_TRAINING
-from helpers.capstone.ranking import Ranking, advice, explained, verdict
+from helpers.capstone.ranking import Ranking, explained
 from helpers.capstone.scoring import OTHER, confusion
 from helpers.datasets import html_report
 from helpers.evaluation.statistics import Interval, p_text
@@ -58,7 +59,7 @@ def whole(done: CapstoneResult) -> str:
         _confusions(done),
         _answers(done),
         _lineage(done),
-        f"<hr><h1>The dataset</h1>{html_report.body(done.prepared)}",
+        f"<hr><h1>The dataset</h1>{done.prepared.page}",
     ]
     name = done.prepared.version.name
     return html_report.document(f"{name}: every method on your own data", "".join(parts))

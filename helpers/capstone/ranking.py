@@ -1,12 +1,12 @@
-"""Every method against every other: which is best, how sure that is, and what to do about it.
+"""Every method against every other: which is best, and how sure that is.
 
-For: one verdict that the whole report reads. Pairs are tested on the same questions by
-sign flips, the p-values corrected by Holm; answers of one conversation count as one. Not for:
-scores themselves, see `helpers.capstone.scoring`.
+For: what the whole report reads. Pairs are tested on the same questions by sign flips, the
+p-values corrected by Holm; answers of one conversation count as one. Not for: scores
+themselves, see `helpers.capstone.scoring`; nor the verdict, see `helpers.capstone.conclusion`.
 
     found = rank(scores, yardstick="facts")
     found.best, found.pair("base", found.best).decided
-    verdict(done)
+    undecided(found)
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from helpers.capstone.baselines import FREQUENT, LINEAR, LOOKUPS, NEAREST, NEIGHBOURS
 from helpers.capstone.scoring import EXPLAINED
-from helpers.costs.advisor import ENOUGH, FIRST, Advice
 from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, RETRIEVAL, TUNED
 from helpers.evaluation.statistics import (
     SIGNIFICANT,
@@ -32,9 +30,6 @@ from helpers.evaluation.statistics import (
     p_text,
     questions_needed,
 )
-
-if TYPE_CHECKING:
-    from helpers.capstone.result import CapstoneResult
 
 SIMPLEST_FIRST = (
     FREQUENT,
@@ -81,7 +76,7 @@ class MethodPair:
             return "no difference that more questions would show"
         # Where the approximation says that these were enough, the test says that they were not.
         n = self.comparison.difference.n
-        return f"it would take about {_rounded(max(self.needed, n + n // 4 + 1)):,} questions"
+        return f"it would take about {rounded(max(self.needed, n + n // 4 + 1)):,} questions"
 
 
 @dataclass(frozen=True)
@@ -149,21 +144,10 @@ def _simplicity(name: str) -> int:
     return SIMPLEST_FIRST.index(name) if name in SIMPLEST_FIRST else len(SIMPLEST_FIRST)
 
 
-def _rounded(number: int) -> int:
+def rounded(number: int) -> int:
     """Two leading digits: more would pretend to be exact."""
     step = 10 ** max(0, len(str(number)) - 2)
     return -(-number // step) * step
-
-
-def verdict(done: CapstoneResult) -> str:
-    """The best method, how sure that is, and whether a lookup does as well: a few sentences."""
-    parts = [best_sentence(done.ranking), *lookup_sentences(done.ranking), *undecided(done.ranking)]
-    if done.within_reach is not None and done.ranking.yardstick == "facts":
-        parts.append(
-            f"{done.within_reach:.0%} of the held-out facts stand in some training answer; "
-            "the others no training on this table can teach."
-        )
-    return " ".join(parts)
 
 
 def best_sentence(found: Ranking) -> str:
@@ -205,34 +189,6 @@ def lookup_sentences(found: Ranking) -> list[str]:
     if not pair.decided:
         return [f"Whether any model beats a lookup ({lookup}) is not decided."]
     return [f"No lookup does as well: {model} beats {lookup} by {ahead:.2f} ({p_text(pair.p)})."]
-
-
-def advice(done: CapstoneResult) -> Advice:
-    """What to begin with, read from this result."""
-    found = done.ranking
-    reasons = [best_sentence(found), *lookup_sentences(found)]
-    against = {
-        name: f"{pair.comparison.difference.mean:.2f} behind, {p_text(pair.p)}."
-        if pair.decided
-        else f"{pair.comparison.difference.mean:.2f} behind, not decided: {pair.remedy}."
-        for name, pair in found.against_best().items()
-    }
-    steps = [f"Try the folder {done.model_folder.name}: it answers as {found.best} did."]
-    if any(not pair.decided for pair in found.against_best().values()):
-        least = max((p.needed or 0) for p in found.against_best().values() if not p.decided)
-        steps.insert(
-            0, f"Hold out more questions ({_rounded(max(least, ENOUGH)):,} or so), ask again."
-        )
-    steps += [FIRST[found.best]] if found.best in FIRST else []
-    return Advice(found.best, _place(found.best), tuple(reasons), against, tuple(steps))
-
-
-def _place(method: str) -> str:
-    if method in (TUNED, BOTH):
-        return "an open model, on your own machine or with a host"
-    if method in (*LOOKUPS, FREQUENT):
-        return "any machine: no language model is needed"
-    return "any compatible endpoint, hosted or your own"
 
 
 def _what(found: Ranking) -> str:

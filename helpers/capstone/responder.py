@@ -22,7 +22,7 @@ from helpers.base.errors import DataError
 from helpers.capstone import baselines
 from helpers.capstone.lookup import Found, NoteStore, PastAnswers, embedded, load_store
 from helpers.capstone.methods import WITH_NOTES, WITH_TRAINING, Messages, prompt
-from helpers.capstone.samples import Message, search_text, spoken
+from helpers.capstone.samples import Message, readable, search_text, spoken
 from helpers.capstone.takeaway import INDEX, BestMethod
 from helpers.costs.monthly import FEW_SHOT, METHODS
 from helpers.finetuning.exporting import ADAPTER
@@ -61,7 +61,7 @@ class Responder:
 
     def __call__(self, messages: Sequence[Message]) -> Messages | Said:
         """The chat to ask the model, or the answer that takes none."""
-        talk = [{**message, "content": message.get("content") or ""} for message in messages]
+        talk = readable([{**one, "content": one.get("content") or ""} for one in messages])
         if not spoken(talk):
             talk.append({"role": "user", "content": ""})
         text, method = search_text(talk), self._method

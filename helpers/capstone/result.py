@@ -19,7 +19,7 @@ from helpers.capstone.estimate import Estimate
 from helpers.capstone.ranking import Ranking
 from helpers.capstone.samples import CHECKABLE
 from helpers.capstone.training import TunedModel
-from helpers.datasets.pipeline import PreparedDataset
+from helpers.datasets.prepared import PreparedDataset
 from helpers.evaluation.grading import EvaluationReport
 from helpers.evaluation.leaderboard import seconds
 from helpers.evaluation.statistics import interval

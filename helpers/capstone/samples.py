@@ -17,9 +17,13 @@ from typing import Any
 
 from helpers.datasets.checkable_facts import facts
 from helpers.evaluation.scorers import Sample
+from helpers.rag.documents import shortened, token_count
 
 CHECKABLE, FREE = "with facts", "without facts"
 """Kinds of samples: whether the right answer states a number, or yes or no."""
+MESSAGE, TALK = 1000, 3000
+"""Tokens of a message, and of a talk, that a model reads; with two examples or notes and a long
+answer that fits into its 8,192."""
 PIECES = 400
 """Letters by threes, and other signs, of a text that is embedded: below 512 tokens of the model."""
 _PIECE = re.compile(r"[A-Za-z]{1,3}|[^\sA-Za-z]")
@@ -73,6 +77,26 @@ def turns(examples: Sequence[Sequence[Message]]) -> list[AnswerTurn]:
 def spoken(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Messages without those of the system."""
     return tuple(m for m in messages if m["role"] not in ("system", "developer"))
+
+
+def readable(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The messages, each customer's one cut to its beginning and end if it is very long."""
+    return [
+        dict(m, content=shortened(m["content"], MESSAGE)[0]) if m["role"] == "user" else dict(m)
+        for m in messages
+    ]
+
+
+def newest(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The newest messages of a long talk, from one of the customer's on; the last in any case."""
+    left, kept = TALK, list(messages[-1:])
+    for place in range(len(messages) - 2, -1, -1):
+        left -= token_count(messages[place]["content"])
+        if left < 0:
+            break
+        if messages[place]["role"] == "user":
+            kept = list(messages[place:])
+    return tuple(kept)
 
 
 def search_text(messages: Sequence[Message]) -> str:

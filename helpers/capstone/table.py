@@ -16,20 +16,25 @@ from typing import Any
 
 from helpers.base import jsonl
 from helpers.base.errors import DataError
+from helpers.base.remedies import argument
 from helpers.base.tokens import local_tokenizer
-from helpers.capstone.samples import AnswerTurn, Message, turns
+from helpers.capstone.samples import MESSAGE, AnswerTurn, Message, readable, turns
 from helpers.datasets.cleaning.run import Step
-from helpers.datasets.pipeline import PreparedDataset, prepare
+from helpers.datasets.pipeline import LEAST, prepare
+from helpers.datasets.prepared import PreparedDataset
 from helpers.datasets.reading.columns import Columns
+from helpers.datasets.task import Task
 from helpers.datasets.validation.cross_checks import leakage
+from helpers.rag.documents import fits
 
-SYSTEM = {
+SYSTEM: dict[Task, str] = {
     "answers": "You answer customers' questions briefly.",
     "labels": "You name the category of a customer's message.",
 }
 """The system message by task, where the user gives none."""
-VALIDATION = 0.1
-"""Share of the examples that picks the epoch."""
+VALIDATION, MOST_VALIDATION, BRIEF_VALIDATION = 0.1, 150, 40
+"""Share of the rows that picks the epoch, and how many of them are enough, the last under a
+budget; the others are learnt from, for what is read after each epoch takes time too."""
 FEWEST_VALIDATION = 10
 """Fewer examples pick nothing: then they are learnt from."""
 MOST_ANSWER_TOKENS = 512
@@ -46,14 +51,18 @@ class TableOptions:
 
     system: str | None = None
     """None: the one below that suits the table's task."""
-    columns: Columns | None = None
+    columns: Columns | Mapping[str, Any] | None = None
     roles: Mapping[str, str] | None = None
+    date_format: str | None = None
     header: bool | None = None
     encoding: str | None = None
     sheet: str | int | None = None
     steps: Sequence[Step] | None = None
     language: str | None = None
     keep: Collection[str] = ()
+    own: bool = True
+    without: Collection[str] = ()
+    majority: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """What `prepare` takes."""
@@ -83,25 +92,28 @@ def read_table(
     *,
     test: float | str | Path,
     validation: float | None = None,
+    brief: bool = False,
     seed: int = 0,
 ) -> TableData:
     """Prepare the table below `folder`; `test` is a share of it, or a table of one's own.
 
-    `validation` None takes a tenth where that is enough to pick an epoch, else none. Raises
-    `DataError` if the table does not make a training file, or shares questions with the test's.
+    `validation` None takes a tenth where that is enough to pick an epoch, else none, and with
+    `brief`, for a budget, no more than needed. Raises `DataError` if the table does not make a
+    training file, or shares questions with the test's.
     """
     own = None if isinstance(test, float | int) else test
     share = 0.0 if own is not None else float(test)  # type: ignore[arg-type]
+    said = {**options.arguments(), "system": options.system or SYSTEM}
+    usual = BRIEF_VALIDATION if brief else MOST_VALIDATION
+    most = usual if validation is None else None
 
     def made(part: float) -> PreparedDataset:
-        return prepare(path, folder, validation=part, test=share, seed=seed, **options.arguments())
+        return prepare(
+            path, folder, validation=part, most_validation=most, test=share, seed=seed, **said
+        )
 
-    system = options.system or SYSTEM["answers"]
-    options = replace(options, system=system)
     prepared = made(VALIDATION if validation is None else validation)
-    if prepared.task == "labels" and system == SYSTEM["answers"]:
-        options = replace(options, system=SYSTEM["labels"])
-        prepared = made(VALIDATION if validation is None else validation)
+    options = replace(options, system=options.system or SYSTEM[prepared.task])
     notes = []
     if validation is None and len(prepared.split.validation) < FEWEST_VALIDATION:
         prepared = made(0.0)
@@ -117,9 +129,16 @@ def read_table(
     train, valid, held_out = (
         _talks(name) for name in (folder / "train.jsonl", folder / "validation.jsonl", file)
     )
+    notes += _cut(train, valid, held_out)
+    train, valid, held_out = (tuple(map(readable, part)) for part in (train, valid, held_out))
     found = tuple(turns(held_out))
     if not found:
-        raise DataError("no question is held out", fix="hold out more rows with test=0.3")
+        raise DataError(
+            f"no question is left to be held out of {prepared.cleaning.kept} examples: "
+            f"training takes {LEAST} at least",
+            fix=f"collect {2 * LEAST} examples or more; {argument('test', 'FILE')} holds out the "
+            "questions of another table",
+        )
     return TableData(
         prepared,
         str(options.system),
@@ -135,6 +154,12 @@ def read_table(
 
 def _usable(prepared: PreparedDataset) -> None:
     """Raise `DataError` with the first problem, unless the files can be used."""
+    if prepared.cleaning.kept < LEAST:
+        rows = prepared.tabled.rows_in
+        raise DataError(
+            f"{prepared.cleaning.kept} examples came of {rows} rows: training takes {LEAST}",
+            fix=f"collect {2 * LEAST} or more; its report.html says what became of each row",
+        )
     if not prepared.ok:
         problems = [*prepared.reports["train"].problems, *prepared.leaks]
         first = next((p for p in problems if p.severity == "error"), problems[0])
@@ -158,6 +183,16 @@ def _own_test(
 
 def _talks(path: Path) -> tuple[Talk, ...]:
     return tuple(row["messages"] for row in jsonl.read(path))
+
+
+def _cut(*parts: Sequence[Talk]) -> list[str]:
+    """A note of how many messages are too long to be read whole."""
+    texts = [str(m["content"]) for talks in parts for talk in talks for m in talk]
+    long = sum(not fits(text, MESSAGE) for text in texts)
+    if not long:
+        return []
+    what = f"{long} of {len(texts)} messages have more than {MESSAGE:,} tokens"
+    return [f"{what}: no method reads the middle of such a question, nor of such an answer."]
 
 
 def answer_limit(answers: Sequence[str], *, most: int = MOST_ANSWER_TOKENS) -> int:

@@ -22,9 +22,10 @@ from helpers.base import settings
 from helpers.base.errors import DataError
 from helpers.base.files import atomic, own_copy
 from helpers.capstone import baselines
+from helpers.capstone.conclusion import verdict
 from helpers.capstone.lookup import NoteStore, PastAnswers
 from helpers.capstone.methods import WITH_NOTES, WITH_TRAINING, PromptForm
-from helpers.capstone.ranking import explained, verdict
+from helpers.capstone.ranking import explained
 from helpers.costs.monthly import FEW_SHOT, METHODS
 from helpers.finetuning.exporting import BASE as BASE_FILE
 from helpers.finetuning.exporting import LICENCE, export, modelfile

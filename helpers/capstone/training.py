@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.base import jsonl
 from helpers.base.errors import CourseError
+from helpers.base.remedies import argument
 from helpers.capstone.lookup import Found
 from helpers.capstone.methods import PromptForm
 from helpers.capstone.samples import AnswerTurn, Message
+from helpers.datasets.training_file import TrainingFile
 from helpers.finetuning.job_plan import measured_rate
 from helpers.finetuning.jobs import Hyperparameters, fine_tune, job_fingerprint, same_job, wait
 
@@ -31,14 +34,26 @@ if TYPE_CHECKING:
 BATCH = 8
 PROBE = 3 * BATCH
 """Examples of the short job that measures how fast this machine trains."""
+BRIEF_PROBE = 10
+"""Of it under a budget; a job takes no fewer."""
 
 
 @dataclass(frozen=True)
 class JobFiles:
-    """What a job reads."""
+    """What a job reads; each file is read once, when it is first asked for."""
 
     training: Path
     validation: Path | None
+
+    @cached_property
+    def learnt(self) -> TrainingFile:
+        """What is trained on."""
+        return TrainingFile.read(self.training)
+
+    @cached_property
+    def measured(self) -> TrainingFile | None:
+        """What picks the epoch."""
+        return TrainingFile.read(self.validation) if self.validation else None
 
 
 @dataclass(frozen=True)
@@ -58,10 +73,15 @@ class TunedModel:
         if not self.losses:
             return f"trained for {self.epochs} epochs, the last one taken (no validation set)"
         known = ", ".join(f"{loss:.2f} after {epoch}" for epoch, loss in self.losses)
-        return (
+        text = (
             f"trained for {self.epochs} epochs; the validation loss picks epoch {self.epoch} "
             f"(of those that the server keeps: {known})"
         )
+        first = self.losses[0][0]
+        if self.epoch == first > 1 and len(self.losses) > 1:
+            told = argument("epochs", first - 1)
+            text += f"; an earlier one may have been better: {told} would tell"
+        return text
 
 
 @dataclass(frozen=True)
@@ -100,8 +120,8 @@ def train(
     started = fine_tune(
         client,
         model=model,
-        training=files.training,
-        validation=files.validation,
+        training=files.learnt,
+        validation=files.measured,
         hyperparameters=_hyperparameters(epochs),
         suffix=suffix,
         seed=seed,
@@ -114,7 +134,7 @@ def train(
 def is_trained(client: OpenAI, files: JobFiles, *, model: str, epochs: int, seed: int) -> bool:
     """Whether the same job was run before, so that it takes no time."""
     method = _hyperparameters(epochs).method()
-    held = [path.read_bytes() if path else b"" for path in (files.training, files.validation)]
+    held = [file.data if file else b"" for file in (files.learnt, files.measured)]
     mark = job_fingerprint(held, model=model, method=method, seed=seed)
     job = same_job(client, mark)
     return job is not None and job.status == "succeeded"
@@ -140,12 +160,12 @@ def best_epoch(client: OpenAI, job: FineTuningJob, epochs: int, *, validated: bo
 
 
 def measure(
-    client: OpenAI, rows: Sequence[dict[str, Any]], folder: Path, *, model: str
+    client: OpenAI, rows: Sequence[dict[str, Any]], folder: Path, *, model: str, most: int = PROBE
 ) -> Speed | None:
     """Train a few of the rows once, on the embedded server, with a clock; None if it cannot."""
     import time
 
-    picked = rows[:: max(1, len(rows) // PROBE)][:PROBE]
+    picked = rows[:: max(1, len(rows) // most)][:most]
     path = folder / "speed.jsonl"
     jsonl.write(path, picked)
     start = time.monotonic()

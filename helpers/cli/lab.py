@@ -1,22 +1,27 @@
-"""`lab`: JupyterLab on notebook 00, with the API server up before it opens."""
+"""`lab`: JupyterLab on the learner's copy of notebook 00, the API server up before it opens."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.base import settings
 from helpers.base.settings import Settings
 from helpers.cli import foreground
-from helpers.cli.test import notebooks
+from helpers.course import copies
+from helpers.course.chapters import CHAPTERS
 
 if TYPE_CHECKING:
     from nbformat.sign import NotebookNotary
 
-FIRST = "/lab/tree/notebooks/00_start_here.ipynb"
+    from helpers.backend.daemon import Address
+
+FIRST = f"/lab/tree/{copies.NAME}/00_start_here.ipynb"
 WORKSPACE = "default"
 """The name under which JupyterLab keeps which tabs and panels were open."""
 
@@ -25,28 +30,56 @@ def run(root: Path, options: argparse.Namespace) -> int:
     """Run until Ctrl-C; then the server ends too, unless it was there before."""
     from helpers.backend import daemon
 
+    if options.wheels:
+        # For what is installed later: the old releases of notebook 09. As an address, since
+        # pip takes a space in this variable for the end of a folder's name.
+        os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=options.wheels.resolve().as_uri())
     config = settings.load()
-    already_up = daemon.find(config) is not None
+    shared = config.base_url is not None
+    already_up = shared or daemon.find(config) is not None
+    # Both take seconds to start, and neither needs the other for that.
+    starting = ThreadPoolExecutor(1)
     try:
         with foreground.sigterm_as_interrupt():
-            address = daemon.ensure_running(config)
-            print(f"the course's API server answers at {address.url}", flush=True)
-            trust(root)
+            if not shared:
+                starting.submit(daemon.ensure_running, config).add_done_callback(announce)
+            prepare(root, options.restore)
             lay_out(root, workspaces(config))
             return foreground.call(command(root, options), env=environment(root))
     finally:
+        starting.shutdown()
         if not already_up:
             daemon.stop(config)
+
+
+def announce(server: Future[Address]) -> None:
+    """Say where the server answers, or why it does not: a notebook then tries once more."""
+    if error := server.exception():
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    else:
+        print(f"the course's API server answers at {server.result().url}", flush=True)
 
 
 def command(root: Path, options: argparse.Namespace) -> list[str]:
     """The JupyterLab call: the whole course in the file list, notebook 00 open."""
     words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
-    words += [f"--LabApp.default_url={FIRST}", f"--ServerApp.ip={options.ip}"]
-    words += [f"--ServerApp.port={options.port}"] if options.port else []
-    words += ["--no-browser"] if options.no_browser else []
+    words += [style(root), f"--LabApp.default_url={FIRST}"]
+    if settings.load().lab_in_hub:
+        # The hub says where to listen and who may come in; it reads the same options.
+        words[2:3] = ["jupyterhub.singleuser"]
+        words += [f"--ServerApp.default_url={FIRST}"]
+    else:
+        words += [f"--ServerApp.ip={options.ip}"]
+        words += [f"--ServerApp.port={options.port}"] if options.port else []
+        words += ["--no-browser"] if options.no_browser else []
     # Running as root is common in containers; Jupyter refuses it without this word.
     return [*words, "--allow-root"] if _is_root() else words
+
+
+def style(root: Path) -> str:
+    """The option that gives pages the course's style sheet; Jupyter looks in its own folder."""
+    folder = str(root / "helpers" / "cli" / "jupyter" / "custom")
+    return f"--ServerApp.tornado_settings={ {'static_custom_path': [folder]}!r}"
 
 
 def environment(root: Path) -> dict[str, str]:
@@ -56,6 +89,8 @@ def environment(root: Path) -> dict[str, str]:
         **os.environ,
         "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths)),
         "JUPYTERLAB_WORKSPACES_DIR": str(workspaces(settings.load())),
+        # Views make links from it, which are relative to the root of the server.
+        "WORKBOOK_LAB_ROOT": str(root),
     }
 
 
@@ -65,24 +100,47 @@ def workspaces(config: Settings) -> Path:
 
 
 def lay_out(root: Path, folder: Path) -> None:
-    """At the first start: notebook 00 with its table of contents. Later, as it was left."""
+    """At the first start: notebook 00 with its table of contents. Later, as it was left.
+
+    A layout that opens the course's own notebooks, as an older version had it, is none.
+    """
     from jupyterlab_server.workspaces_handler import WorkspacesManager
 
     manager = WorkspacesManager(str(folder))
-    if not manager.load(WORKSPACE)["data"]:
+    left = manager.load(WORKSPACE)["data"]
+    if not left or any(name.startswith("notebook:notebooks/") for name in left):
         layout = root / "helpers" / "cli" / "jupyter" / "workspace.json"
         manager.save(WORKSPACE, layout.read_text(encoding="utf-8"))
 
 
-def trust(root: Path, notary: NotebookNotary | None = None) -> None:
-    """Sign the course's own notebooks, so that their stored outputs show in full."""
+def prepare(root: Path, restored: Sequence[str] = (), notary: NotebookNotary | None = None) -> None:
+    """Bring the learner's copies up to date, restore those asked for, and say what changed."""
+    for number in restored:
+        if kept := copies.restore(root, number):
+            print(f"notebook {number} is as it came; yours is kept as {kept}", flush=True)
+    done = copies.refresh(root)
+    if done.summary:
+        print(done.summary, flush=True)
+    fresh = [*done.made, *done.updated]
+    fresh += [CHAPTERS[number].path.stem for number in restored]
+    if fresh:
+        trust([copies.folder(root) / f"{name}.ipynb" for name in fresh], notary)
+
+
+def trust(paths: Iterable[Path], notary: NotebookNotary | None = None) -> None:
+    """Sign notebooks that the course has just written, so that what they hold shows in full."""
     import nbformat
     from nbformat.sign import NotebookNotary
 
     signer = notary or NotebookNotary()
-    for path in notebooks(root):
+    for path in paths:
         signer.sign(nbformat.read(path, as_version=4))
 
 
 def _is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+if __name__ == "__main__":
+    # In a class, one environment is everybody's and nobody's to change: nothing is installed.
+    sys.exit(run(settings.load().root, argparse.Namespace(restore=[], wheels=None)))

@@ -1,4 +1,4 @@
-"""Run pip with visible progress, and say in one line what went wrong.
+"""Run pip or uv with visible progress, and say in one line what went wrong.
 
 For: `helpers.cli.bootstrap`; standard library only. Not for: deciding what to install.
 
@@ -16,6 +16,7 @@ import re
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -31,10 +32,39 @@ NO_SPACE = re.compile(r"No space left on device|Errno 28|not enough space on the
 NO_NETWORK = re.compile(
     r"name resolution|NameResolutionError|NewConnectionError|Failed to establish a new connection"
     r"|ConnectTimeout|ReadTimeoutError|Max retries exceeded|Name or service not known"
-    r"|getaddrinfo failed|Network is unreachable|ProxyError|nodename nor servname",
+    r"|getaddrinfo failed|Network is unreachable|ProxyError|nodename nor servname"
+    r"|error sending request|dns error|operation timed out",
     re.I,
 )
-NO_BUILD = re.compile(r"No matching distribution found for (\S+)")
+NO_BUILD = re.compile(
+    r"No matching distribution found for (\S+)"
+    r"|[Bb]ecause (?:only )?(\S+?)(?:<=?\S+)? (?:has no wheels|was not found|is available)"
+    r"|[Bb]ecause there is no version of (\S+)"
+)
+WRONG_HASH = re.compile(
+    r"Hash mismatch for `([^`]+)`|DO NOT MATCH THE HASHES.*?^\s+(\S+) from ", re.S | re.M
+)
+PIP_QUIET = ("--disable-pip-version-check", "--no-input", "--progress-bar", "off")
+
+
+@dataclass(frozen=True)
+class Installer:
+    """The program that installs: pip and uv take the same words but for a few."""
+
+    name: str
+    command: tuple[str, ...]
+    """Up to and with `install`."""
+    reinstall: str = "--force-reinstall"
+    no_cache: str = "--no-cache-dir"
+    environment: Mapping[str, str] | None = None
+
+
+class FailedInstall(SetupError):
+    """An installation that failed; `kind` is disk, network, hash, build or other."""
+
+    def __init__(self, message: str, *, fix: str, kind: str) -> None:
+        super().__init__(message, fix=fix)
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -121,14 +151,23 @@ def works(pip: list[str]) -> bool:
 
 
 def install(
-    command: list[str], requirements: Path, folder: Path, log: Path, progress: InstallProgress
+    command: list[str],
+    requirements: Path | Sequence[Path],
+    folder: Path,
+    log: Path,
+    progress: InstallProgress,
+    *,
+    quiet: Sequence[str] = PIP_QUIET,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Run one pip command to its end. Raises `SetupError` if it fails."""
-    total = len(re.findall(r"^[A-Za-z0-9]", requirements.read_text(encoding="utf-8"), re.M))
-    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    """Run one command of pip or uv to its end. Raises `FailedInstall`."""
+    files = [requirements] if isinstance(requirements, Path) else requirements
+    listed = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    total = len(re.findall(r"^[A-Za-z0-9]", listed, re.M))
     started, said, seen = time.monotonic(), [], 0
     with subprocess.Popen(
         [*command, *quiet],
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -170,12 +209,13 @@ def damaged_packages(folder: Path) -> list[str]:
     ]
 
 
-def disk_full(folder: Path, *, free: int = 0, needed: int = 0) -> SetupError:
+def disk_full(folder: Path, *, free: int = 0, needed: int = 0) -> FailedInstall:
     """The error for a disk that is full or too small."""
     sizes = f": {free / 1e9:.1f} GB free, {needed / 1e9:.0f} GB needed" if needed else ""
-    return SetupError(
+    return FailedInstall(
         f"not enough disk space for the environment{sizes}",
         fix=f"free some on the disk that holds {folder}, then run the same command again",
+        kind="disk",
     )
 
 
@@ -218,29 +258,41 @@ def _in_short(line: str) -> str:
     thing = re.split(r"[\s(]", rest.strip())[0].rsplit("/", 1)[-1]
     if verb in ("Collecting", "Downloading", "Building"):
         return f"{verb.lower()} {thing}"
-    return "installing" if line.startswith("Installing collected") else ""
+    return "installing" if line.startswith(("Installing collected", "Prepared ")) else ""
 
 
 def _installed_count(folder: Path) -> int:
     return sum(1 for _ in site_packages(folder).glob("*.dist-info"))
 
 
-def _explain(said: list[str], code: int, log: Path) -> SetupError:
+def _explain(said: list[str], code: int, log: Path) -> FailedInstall:
     text = "\n".join(said)
     if NO_SPACE.search(text):
         return disk_full(log.parent)
+    if wrong := WRONG_HASH.search(text):
+        return FailedInstall(
+            f"{wrong[1] or wrong[2]} is not the file that the lock names (SHA-256)",
+            fix="it was not installed; check the package index or mirror in use, then try again",
+            kind="hash",
+        )
     if NO_NETWORK.search(text):
-        return SetupError(
+        return FailedInstall(
             "the packages cannot be fetched: no network",
             fix="connect, or set pip's proxy or index; the next run goes on where this one stopped",
+            kind="network",
         )
     if missing := NO_BUILD.search(text):
-        return SetupError(
-            f"there is no build of {missing[1]} for this machine",
+        return FailedInstall(
+            f"there is no build of {next(filter(None, missing.groups()))} for this machine",
             fix="README.md, section Limits, names the systems that have one",
+            kind="build",
         )
-    last = next((line for line in reversed(said) if line.startswith("ERROR")), "no reason given")
-    return SetupError(f"pip ended with code {code}: {last}", fix=f"all it said is in {log}")
+    last = next((s for s in reversed(said) if s.lower().startswith("error")), "no reason given")
+    return FailedInstall(
+        f"the installation ended with code {code}: {last}",
+        fix=f"all it said is in {log}",
+        kind="other",
+    )
 
 
 def _sha256(file: Path) -> str:

@@ -21,20 +21,26 @@ if TYPE_CHECKING:
 def run(root: Path, options: argparse.Namespace) -> int:
     """Serve until Ctrl-C; where it answers and where its key is are printed first."""
     from helpers.backend import daemon
+    from helpers.backend.service.limits import Limits
 
     config = settings.load()
-    if found := daemon.find(config):
-        raise BackendError(
-            f"a server already answers at {found.url}", fix="use that one, or end it"
-        )
     adopt = _adopting(Path(options.model)) if options.model else None
     port = options.port or free_port(options.host)
 
     def announce(url: str) -> None:
         print(f"OPENAI_BASE_URL={url}/v1")
         print(f"the key is in {config.state / 'token'}; Ctrl-C ends the server", flush=True)
+        print(f"a class: python3 -m helpers keys add NAME; its page: {url}/class", flush=True)
 
-    daemon.serve(config, port, options.host, announce=announce, adopt=adopt)
+    daemon.serve(
+        config,
+        port,
+        options.host,
+        limits=Limits.parse(options.limits),
+        names=options.allow_host,
+        announce=announce,
+        adopt=adopt,
+    )
     return 0
 
 

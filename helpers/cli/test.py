@@ -18,6 +18,11 @@ CHECKS = {
     "mypy": ["mypy"],
 }
 CELL_TIMEOUT_SECONDS = 1800
+FAST_PROCESSES = 4
+"""Each loads PyTorch once more, half a gigabyte."""
+PROCESSES = 2
+"""One for the notebooks, which run in order, and one for the tests beside them; each with a server
+of its own. Together they take some 8 GB."""
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
@@ -46,17 +51,20 @@ def pytest_command(root: Path, *, fast: bool, rest: list[str], peers: bool = Fal
     if peers:
         return [*command, "tests/peers"]
     if fast:
-        return [*command, "-m", "not slow and not browser"]
-    if any((root / word.split("::")[0]).exists() for word in rest):
-        places = []
-    else:
-        places = ["tests", *(str(p.relative_to(root)) for p in notebooks(root))]
+        # Several processes, each with whole files: fixtures of a file are made once.
+        spread = ["-n", "logical", "--maxprocesses", str(FAST_PROCESSES), "--dist", "loadfile"]
+        fewer = ["--hypothesis-profile", "fast"]
+        return [*command, *spread, *fewer, "-m", "not slow and not browser"]
+    whole = not any((root / word.split("::")[0]).exists() for word in rest)
+    places = ["tests", *(str(p.relative_to(root)) for p in notebooks(root))] if whole else []
     return [
         *command,
         # The plugins count even when no file of tests/ is asked for.
         *("-p", "tests.isolation", "-p", "tests.nbval_shim"),
         *("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
         *("--nbval-cell-timeout", str(CELL_TIMEOUT_SECONDS)),
+        # In the order of tests/conftest.py, not those with the most tests first.
+        *(("-n", str(PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder") if whole else ()),
         "--durations=20",
         *places,
     ]

@@ -54,6 +54,7 @@ CHAPTERS: dict[str, Chapter] = {
         "07_choosing": "Choose a method",
         "08_review_quiz": "Review quiz",
         "09_then_and_now": "Then and now",
+        "10_your_own_data": "Your own data",
     }.items()
 }
 REVIEW = "08"

@@ -10,7 +10,7 @@ gather exported files. Not for: results of models, see `helpers.evaluation.gradi
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,12 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.base import settings
 from helpers.base.errors import DataError
-from helpers.base.files import locked, write_text
+from helpers.base.files import locked, replace, write_text
+from helpers.connection import tell_progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = 1
+LONGEST_NAME = 40
+SCORES = 10
+"""Of an exercise's tries, the latest ones that are kept with their scores."""
 WAIT_SECONDS = 10
 """How long another kernel may take to write its few lines."""
 
@@ -37,9 +41,11 @@ class LearnerProgress:
     notebooks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """{"02": {"runs": 1, "last": "2026-…", "seconds": 431.0}}"""
     exercises: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """{"02-mask": {"solved": True, "tries": 2}}"""
+    """{"02-mask": {"solved": True, "tries": 2}}; one that is measured has its "scores" too."""
     questions: dict[str, dict[str, Any]] = field(default_factory=dict)
     """{"lora-rank": {"right": True, "tries": 1}}"""
+    nickname: str = ""
+    """What the learner wants a file that is handed in to be called by; empty until asked."""
 
 
 def path() -> Path:
@@ -65,7 +71,7 @@ def read(source: Path | None = None) -> LearnerProgress:
     except (ValueError, KeyError, TypeError) as error:
         if source:
             raise DataError(f"{source.name} is not a progress file: {error}") from error
-        os.replace(file, file.with_name(file.name + ".damaged"))
+        replace(file, file.with_name(file.name + ".damaged"))
         return LearnerProgress()
 
 
@@ -89,7 +95,19 @@ def update(change: Callable[[LearnerProgress], None]) -> LearnerProgress:
         progress = read()
         change(progress)
         write(progress)
-        return progress
+    tell_progress(_flags(progress))
+    return progress
+
+
+def _flags(progress: LearnerProgress) -> dict[str, dict[str, dict[str, bool]]]:
+    """What a class hears of it: which are done, and no answer or name."""
+    return {
+        "notebooks": {name: {"finished": True} for name in progress.notebooks},
+        "exercises": {
+            name: {"solved": bool(r["solved"])} for name, r in progress.exercises.items()
+        },
+        "questions": {name: {"right": bool(r["right"])} for name, r in progress.questions.items()},
+    }
 
 
 def _held() -> DataError:
@@ -99,13 +117,15 @@ def _held() -> DataError:
     )
 
 
-def record_exercise(name: str, *, solved: bool) -> None:
-    """Count a try; once solved, an exercise stays solved."""
+def record_exercise(name: str, *, solved: bool, score: float | None = None) -> None:
+    """Count a try, and keep its score if it has one; once solved, an exercise stays solved."""
 
     def change(progress: LearnerProgress) -> None:
         row = progress.exercises.setdefault(name, {"solved": False, "tries": 0})
         row["tries"] += 1
         row["solved"] = row["solved"] or solved
+        if score is not None:
+            row["scores"] = [*row.get("scores", []), round(score, 4)][-SCORES:]
 
     update(change)
 
@@ -142,14 +162,47 @@ def record_notebook(name: str, seconds: float, *, now: datetime | None = None) -
     update(change)
 
 
+def call_me(nickname: str) -> str:
+    """Keep the nickname under which the learner hands in; returns it, cut to a line."""
+    words = " ".join(nickname.split())[:LONGEST_NAME]
+
+    def change(progress: LearnerProgress) -> None:
+        progress.nickname = words
+
+    update(change)
+    return words
+
+
+def file_name(nickname: str) -> str:
+    """What a file that is handed in is called: `progress-ana.json`."""
+    plain = re.sub(r"[^\w-]+", "-", nickname).strip("-").lower()
+    return f"progress-{plain}.json" if plain else "my-progress.json"
+
+
 def export(target: Path) -> Path:
     """Copy the progress to a file that can be handed in."""
     return write(read(), target)
 
 
 def reset() -> None:
-    """Forget everything. The models and results of jobs stay."""
-    path().unlink(missing_ok=True)
+    """Forget everything; `undo_reset` brings it back. The models and results of jobs stay."""
+    if path().exists():
+        replace(path(), _forgotten())
+
+
+def undo_reset() -> bool:
+    """Bring back what the last `reset` forgot, in place of what was done since.
+
+    Returns whether there was anything to bring back.
+    """
+    if not _forgotten().exists():
+        return False
+    replace(_forgotten(), path())
+    return True
+
+
+def _forgotten() -> Path:
+    return path().with_name("progress.json.forgotten")
 
 
 def gather(files: Iterable[Path]) -> pd.DataFrame:
@@ -167,6 +220,7 @@ def _row(file: Path) -> dict[str, Any]:
     try:
         done, problem = read(file), ""
         row |= {
+            "name": done.nickname,
             "notebooks run": len(done.notebooks),
             "exercises solved": sum(bool(r["solved"]) for r in done.exercises.values()),
             "exercises tried": len(done.exercises),

@@ -1,8 +1,9 @@
-"""From a messy export to a dataset one would bet on: read, clean, split, validate, convert.
+"""From a messy export to a dataset one would bet on, and on to any trainer: read to export.
 
     prepared = prepare("tickets.csv", "dataset", system="You answer customers.")
     report = validate_file("dataset/train.jsonl")
     convert_file("old.jsonl", "new.jsonl", to="chat")
+    export("new.jsonl", "for_trl", target="trl")
 
 Not for: drawing (`helpers.widgets`) and prices (`helpers.costs`).
 """
@@ -11,10 +12,12 @@ from helpers.base.facade import offer
 
 __all__ = [
     "OpenAICounter",
+    "check_portability",
     "choose_columns",
     "clean",
     "convert_file",
     "dedup",
+    "export",
     "facts",
     "jsonl",
     "leakage",
@@ -32,17 +35,19 @@ __getattr__, __dir__ = offer(
     __name__,
     {
         "OpenAICounter": "token_counts:OpenAICounter",
+        "check_portability": "exporting.portability:check_portability",
         "choose_columns": "reading.columns:choose",
         "clean": "cleaning.run:run",
         "convert_file": "conversion:convert_file",
         "dedup": "dedup",
+        "export": "exporting.export:export",
         "facts": "checkable_facts:facts",
         "jsonl": "helpers.base.jsonl",
         "leakage": "validation.cross_checks:leakage",
         "local_tokenizer": "helpers.base.tokens:local_tokenizer",
         "manifest": "manifest",
         "prepare": "pipeline:prepare",
-        "redact": "cleaning.personal_data:redact",
+        "redact": "personal_data:redact",
         "split": "splitting:split",
         "stats": "stats",
         "steps": "cleaning.steps",

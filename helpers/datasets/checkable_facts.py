@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from helpers.datasets.cleaning import personal_data
+from helpers.datasets import personal_data
 
 NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 """A number as it is written, with its separators."""
@@ -29,17 +29,55 @@ _NUMBERS = {word: str(value) for value, word in enumerate(_SPELT.split())} | {
     "ninety": "90",
     "hundred": "100",
 }
+_UNITS = {
+    "second": "s sec secs second seconds sekunde sekunden seconde secondes segundo segundos",
+    "minute": "min mins minute minutes minuten minuto minutos minuti",
+    "hour": "h hr hrs hour hours stunde stunden heure heures hora horas ora ore uur",
+    "day": "day days tag tage tagen werktag werktage werktagen jour jours día días giorno giorni",
+    "week": "week weeks woche wochen semaine semaines semana semanas settimana settimane weken",
+    "month": "month months monat monate monaten mois mes meses mese mesi maand maanden",
+    "year": "yr yrs year years jahr jahre jahren ans année années año años anno anni jaar",
+    "%": "% percent prozent pourcent",
+    "€": "€ eur euro euros",
+    "£": "£ gbp pound pounds",
+    "$": "$ usd dollar dollars",
+    "rupee": "rs inr rupee rupees ₹",
+    "gb": "gb gigabyte gigabytes",
+    "mb": "mb megabyte megabytes",
+    "tb": "tb terabyte terabytes",
+    "mbit": "mbit mbps",
+    "gbit": "gbit gbps",
+    "m": "m metre metres meter meters",
+    "cm": "cm",
+    "mm": "mm",
+    "km": "km",
+    "mile": "mile miles",
+    "kg": "kg kilo kilos",
+    "g": "g",
+    "litre": "l litre litres liter liters",
+    "kwh": "kwh",
+    "w": "w watt watts",
+}
+_UNIT = {word: unit for unit, words in _UNITS.items() for word in words.split()}
+"""Units of measure by the words for them. Any other word behind a number is none: "5 stars" and
+"a rating of 5" are one fact."""
+_UNIT_WORDS = "|".join(sorted(map(re.escape, _UNIT), key=len, reverse=True))
+_CURRENCIES = "rs|inr|eur|usd|gbp"
+"""Words for money that may stand before the number too."""
+_BETWEEN = "a|an|per|each|every|and|or|to|in|of|for|at|by|und|oder|pro|je|et|ou|par|y|o|por"
 _DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
 _FACT = re.compile(
     rf"\s?(?P<date>(?<![\w./-])(?:{_DATE})(?![\w/-]))"
     # Digits behind a letter, "#" or "/" are a piece of a name, an order's id or a path.
-    r"|(?P<money>[€$£])?\s?(?<![\w.#/@])(?<![^\W\d_]-)(?P<number>\d[\d,.:]*\d|\d)"
-    r"(?:[ \t\u00a0\u202f-]?(?P<unit>%|[€$£]|[^\W\d_]+))?"
+    rf"|(?:(?P<money>[€$£₹]|\b(?:{_CURRENCIES})\b)\.?)?\s?"
+    r"(?:(?<=Rs\.)|(?<![\w.#/@]))(?<!\d[,.:])(?<![^\W\d_]-)(?P<number>\d[\d,.:]*\d|\d)"
+    # One word may stand between: "7 working days"; but "5 a day" are no 5 days.
+    rf"(?:[ \t\u00a0\u202f-]?(?:(?!(?:{_BETWEEN})\b)[^\W\d_]+[ -])?(?P<unit>{_UNIT_WORDS})(?!\w))?",
+    re.IGNORECASE,
 )
 _WORD_NUMBER = re.compile(r"\b(" + "|".join(_NUMBERS) + r")\b(?=[\s-]+[a-z])", re.IGNORECASE)
 _VERDICTS = {"ja": "yes", "oui": "yes", "sí": "yes", "nein": "no", "non": "no", "nee": "no"}
 _VERDICT = re.compile(r"\W*(yes|no|" + "|".join(_VERDICTS) + r")\b", re.IGNORECASE)
-_JOINERS = {"and", "or", "to", "if", "in", "is", "on", "at", "for", "the", "but", "of", "then"}
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _ALWAYS = re.compile(r"\b24 ?/ ?7\b|\b24 ?x ?7\b", re.IGNORECASE)
 _ID = re.compile(
@@ -54,7 +92,7 @@ _BEFORE_ITEM = re.compile(r"(?P<line>(?:^|\n)[\s>*-]*)$|[.:;!?)*]\s*$")
 
 
 def facts(text: str) -> frozenset[str]:
-    """Each number with its unit in the singular, and "yes" or "no" where the text opens so.
+    """Each number, with its unit of measure, and "yes" or "no" where the text opens so.
 
     A date and a phone number are one fact each. No facts are the numbers of a list and of
     its steps, pieces of ids, links and addresses, and "24/7", which says "always".
@@ -87,10 +125,8 @@ def _unless_a_date(match: re.Match[str]) -> str:
 def _fact(match: re.Match[str]) -> str:
     if match["date"]:
         return match["date"]
-    unit = (match["money"] or match["unit"] or "").lower()
-    unit = "" if unit in _JOINERS else unit
-    number = _plain_number(match["number"])
-    return f"{number} {unit.removesuffix('s') if len(unit) > 2 else unit}".strip()
+    unit = _UNIT.get((match["money"] or match["unit"] or "").lower(), "")
+    return f"{_plain_number(match['number'])} {unit}".strip()
 
 
 def _plain_number(written: str) -> str:
@@ -166,4 +202,20 @@ def contradict(one: str | frozenset[str], other: str | frozenset[str]) -> bool:
     """
     first = facts(one) if isinstance(one, str) else one
     second = facts(other) if isinstance(other, str) else other
-    return not (first <= second or second <= first)
+    return bool(lacking(first, second) and lacking(second, first))
+
+
+def lacking(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """The facts of one answer that another lacks.
+
+    The same number without a unit is no other number, and to "yes" only a "no" is another word.
+    """
+    amounts = {fact.split(" ")[0] for fact in other}
+    verdicts = {"yes", "no"}
+    return frozenset(
+        fact
+        for fact in one - other
+        if (verdicts & other if fact in verdicts else True)
+        and fact not in amounts
+        and fact.split(" ")[0] not in other
+    )

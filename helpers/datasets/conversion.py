@@ -1,9 +1,9 @@
 """Convert between tables, prompt/completion pairs and chat examples.
 
-For: CSV, Excel, TSV, JSON and JSONL with any column names in; chat or prompt/completion
-JSONL, or a CSV table, out. Nothing is dropped silently: rows kept, changed and rejected
-add up to the rows that came in, and the rejects are written beside the result. Not for:
-mending texts, see `cleaning`.
+For: CSV, Excel, TSV, JSON and JSONL with any column names in; chat, prompt/completion or
+preference JSONL, or a CSV table, out. Nothing is dropped silently: rows kept, changed and
+rejected add up to the rows that came in, and the rejects are written beside the result. Not
+for: mending texts, see `cleaning`.
 
     done = convert_file("export.csv", "train.jsonl", to="chat", system="You help.")
     done.kept, done.changed, len(done.rejected)
@@ -19,16 +19,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from helpers.base import files, jsonl
+from helpers.base.chat_format import SYSTEM_ROLES
+from helpers.datasets.exporting.readers import UNREADABLE, read_row, rows_of_file
 from helpers.datasets.frame import ANSWER, QUESTION, TURNS
 from helpers.datasets.reading.columns import Columns
+from helpers.datasets.reading.exports import chat_messages
 from helpers.datasets.reading.formats import read_source
 from helpers.datasets.reading.source import Reject, Row
-from helpers.datasets.reading.to_examples import ExampleTable, to_table
+from helpers.datasets.reading.to_examples import MORE_THAN_TEXT, OFFERS, ExampleTable, to_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Form = Literal["chat", "completion", "table"]
+Form = Literal["chat", "completion", "preference", "table"]
 OURS = ("row", "reason")
 """What a file of rejects says of each row, before the row itself."""
 
@@ -75,8 +78,14 @@ def convert_file(
     where `ChoiceNeeded` is raised. `system` is put before every example that has
     no system message. `separator` and `stop` are the marks at the end of prompts and
     completions: None finds the usual ones when reading, and adds none when writing. `header`,
-    `encoding` and `sheet` are as in `read_source`.
+    `encoding` and `sheet` are as in `read_source`. A chat that holds more than texts (tools,
+    weights, parts) becomes a chat as it stands. `to="preference"` reads the pairs of OpenAI and
+    of other trainers, from JSONL or Parquet.
     """
+    if to == "preference":
+        done = _preferences(Path(path))
+        jsonl.write(target, done.examples)
+        return replace(done, rejects_file=write_rejects(target, done.rejected))
     source = read_source(path, header=header, encoding=encoding, sheet=sheet)
     tabled = to_table(
         source,
@@ -88,12 +97,53 @@ def convert_file(
         stop=stop,
     )
     done = from_table(tabled, to=to, system=system, separator=separator or "", stop=stop or "")
+    if to == "chat":
+        done = _with_whole_chats(done, tabled, system)
     if to == "table":
         with files.atomic(target) as stream:
             stream.write(csv_bytes(done.examples))
     else:
         jsonl.write(target, done.examples)
     return replace(done, rejects_file=write_rejects(target, done.rejected))
+
+
+def _with_whole_chats(done: Conversion, tabled: ExampleTable, system: str | None) -> Conversion:
+    """The chats that no table could hold, each in its place with all that it holds."""
+    made = dict(zip(tabled.table.index, done.examples, strict=True))
+    rejected, changed = [], 0
+    for reject in done.rejected:
+        if reject.reason not in MORE_THAN_TEXT:
+            rejected.append(reject)
+            continue
+        chat = {"messages": chat_messages(reject.values[tabled.columns.messages or ""])}
+        chat |= {key: reject.values[key] for key in OFFERS if reject.values.get(key) is not None}
+        first = chat["messages"][0]
+        if system and first.get("role") not in SYSTEM_ROLES:
+            chat["messages"] = [{"role": "system", "content": system}, *chat["messages"]]
+            changed += 1
+        made[reject.row] = chat
+    examples = tuple(made[row] for row in sorted(made))
+    changed += done.changed
+    kept = done.rows_in - changed - len(rejected)
+    return replace(done, examples=examples, kept=kept, changed=changed, rejected=tuple(rejected))
+
+
+def _preferences(path: Path) -> Conversion:
+    """Pairs of any trainer in OpenAI's form; other rows are rejects."""
+    examples, rejected, kept, rows_in = [], [], 0, 0
+    for rows_in, row in enumerate(rows_of_file(path), 1):
+        try:
+            example = read_row(row)
+        except UNREADABLE as error:
+            rejected.append(Reject(rows_in, f"no form that is known: {error!r}", dict(row)))
+            continue
+        if example.kind != "dpo":
+            rejected.append(Reject(rows_in, f"a {example.kind}, not a preference", dict(row)))
+            continue
+        examples.append(example.as_json())
+        kept += examples[-1] == row
+    changed = len(examples) - kept
+    return Conversion(tuple(examples), rows_in, kept, changed, tuple(rejected))
 
 
 def write_rejects(target: str | Path, rejected: Sequence[Reject]) -> Path | None:

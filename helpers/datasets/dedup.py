@@ -37,15 +37,15 @@ MARGIN = 0.2
 BATCH = 1_000_000
 """Letters hashed at a time: bounds the memory."""
 
-_WORDS = re.compile(r"\w+(?:[+#]+(?!\w))?")
-"""Words; "C++", "C#" and "A+" keep the signs that tell them apart."""
+_WORDS = re.compile(r"\w+(?:[+#]+(?!\w))?|[$€£¥₹%]")
+"""Words; "C++", "C#" and "A+" keep the signs that tell them apart, and so do "$1" and "£1"."""
 
 Hashes = npt.NDArray[np.uint64]
 Signatures = npt.NDArray[np.uint32]
 
 
 def normalise(text: str) -> str:
-    """Lower case, one space between words, no punctuation, compatible letters equal."""
+    """Lower case, one space between words and units, no punctuation, compatible letters equal."""
     folded = (text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold()
     return " ".join(_WORDS.findall(folded)) or folded.strip()
 
@@ -89,12 +89,14 @@ class Union:
         """The first row of this row's group."""
         parent = self._parent
         while parent[row] != row:
+            # Halves the way for the next look, so that long chains never form.
             parent[row] = parent[parent[row]]
             row = parent[row]
         return row
 
     def join(self, one: int, other: int) -> None:
         """Put two rows into one group."""
+        # The smaller index stays the root, whatever the order of joining: groups name their first.
         first, second = sorted((self.root(one), self.root(other)))
         self._parent[second] = first
 
@@ -138,8 +140,10 @@ def _join_similar(
         roots = union.groups().labels[rows] if turn % NEIGHBOURS == 0 else roots
         pairs = pairs[roots[pairs[:, 0]] != roots[pairs[:, 1]]]
         pairs = pairs[estimate(signed, pairs) >= threshold - MARGIN]
+        # Sorted, so that a row's pairs come together and its shingles are made once.
         for first, second in pairs[np.argsort(pairs[:, 0])].tolist():
             one, other = int(rows[first]), int(rows[second])
+            # Joined meanwhile, by a pair of this turn: the exact comparison is spared.
             if union.root(one) == union.root(other):
                 continue
             if jaccard(shingles_of(first), shingles_of(second)) >= threshold:
@@ -184,6 +188,7 @@ def _batch(plain: Sequence[str]) -> Signatures:
     lengths = np.fromiter(map(len, padded), np.int64, len(padded))
     hashes = _shingle_hashes(letters.astype(np.uint64))
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    # All texts stand in one row of letters: a run that reaches into the next one is no shingle.
     inside = np.ones(len(letters), bool)
     for back in range(1, SHINGLE):
         inside[starts + lengths - back] = False
@@ -203,6 +208,7 @@ def _shingle_hashes(letters: Hashes) -> Hashes:
     size = len(letters) - SHINGLE + 1
     hashes = np.zeros(size, np.uint64)
     for place in range(SHINGLE):
+        # 2**64 divided by the golden ratio: near values end far apart (Knuth, volume 3, 6.4).
         hashes = (hashes ^ letters[place : place + size]) * np.uint64(0x9E3779B97F4A7C15)
         hashes ^= hashes >> np.uint64(32)
     return hashes
@@ -212,6 +218,7 @@ def _mixers() -> list[tuple[np.uint64, np.uint64]]:
     """A factor and an offset for each row of the signature; always the same."""
     random = np.random.default_rng(0)
     drawn = random.integers(0, 2**63, size=(BANDS * ROWS, 2), dtype=np.uint64)
+    # An odd factor only reorders the hashes: no two become one.
     return [(factor | np.uint64(1), offset) for factor, offset in drawn]
 
 
@@ -219,6 +226,7 @@ def candidates(signed: Signatures) -> Iterator[npt.NDArray[np.int64]]:
     """Pairs of rows that agree in a whole band, as arrays (pairs, 2); some come again."""
     for band in range(BANDS):
         keys = _band_keys(signed, band)
+        # Sorted, the rows of a bucket stand side by side: no table of buckets is needed.
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
         for apart in range(1, min(NEIGHBOURS + 1, len(order))):

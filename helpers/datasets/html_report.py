@@ -14,11 +14,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from helpers.base.markup import html_text, lone_dollars
+from helpers.base.remedies import argument
 from helpers.datasets.frame import ANSWER, QUESTION
 
 if TYPE_CHECKING:
     from helpers.datasets.cleaning.run import StepResult
-    from helpers.datasets.pipeline import PreparedDataset
+    from helpers.datasets.prepared import PreparedDataset
 
 SHOWN = 20
 _STYLE = """
@@ -33,7 +34,7 @@ mark { background: #ffe08a }
 
 def whole(done: PreparedDataset) -> str:
     """A complete page."""
-    return document(f"Dataset {done.version.name} {done.version.version}", body(done))
+    return document(f"Dataset {done.version.name} {done.version.version}", done.page)
 
 
 def document(title: str, content: str) -> str:
@@ -125,12 +126,12 @@ def _cleaning(done: PreparedDataset) -> str:
     ]
     head = ("step", "examples in", "changed", "letters lost", "rejected", "examples out", "why")
     changes = [
-        (s.step.name, kind, rows, *_example(s, kind), f'without=["{s.step.name}"]')
+        (s.step.name, kind, rows, *_example(s, kind), argument("without", [s.step.name]))
         for s in done.cleaning.steps
         for kind, rows in s.kinds.most_common()
     ]
     where = f"<p>All of them: {done.changed_file.name}.</p>" if done.changed_file else ""
-    undo = "<p>A step is undone by prepare(…, steps=default_steps(without=[…])).</p>"
+    undo = f"<p>{html_text(argument('without', ['STEP']))} undoes a step.</p>"
     kinds = ("step", "kind", "examples", "before", "after", "undo")
     return section("Cleaning", head, steps) + section(
         "What was changed", kinds, changes, undo + where if changes else ""

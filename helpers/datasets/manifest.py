@@ -110,19 +110,6 @@ def write_manifest(
     return made
 
 
-def read_manifest(folder: str | Path) -> DatasetVersion:
-    """The version that is written down. Raises `DataError` if there is none."""
-    path = Path(folder) / MANIFEST
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        files = tuple(FileVersion(**file) for file in raw.pop("files"))
-        return DatasetVersion(**raw, files=files)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{MANIFEST} cannot be read: {error}", fix="write it anew with write_manifest"
-        ) from error
-
-
 def metadata(version: DatasetVersion, **more: str) -> dict[str, str]:
     """What to attach to a job. Raises `DataError` beyond OpenAI's limits for metadata."""
     pairs = {

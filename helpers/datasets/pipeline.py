@@ -13,99 +13,41 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.base import jsonl
 from helpers.base.errors import DataError
 from helpers.base.files import atomic
+from helpers.base.remedies import argument
 from helpers.datasets import html_report
 from helpers.datasets import manifest as lineage
-from helpers.datasets.cleaning.contradicting import Contradiction, contradicting_rows
+from helpers.datasets.cleaning.contradicting import contradicting_rows
 from helpers.datasets.cleaning.run import CleaningResult, Step, run
 from helpers.datasets.cleaning.steps import default_steps, own_contacts
 from helpers.datasets.conversion import csv_bytes, messages_of, rows_of, write_rejects
 from helpers.datasets.frame import ANSWER, QUESTION
+from helpers.datasets.prepared import PARTS, PreparedDataset
 from helpers.datasets.reading.columns import Columns
 from helpers.datasets.reading.formats import read_source
 from helpers.datasets.reading.source import Reject
 from helpers.datasets.reading.to_examples import ExampleTable, to_table
-from helpers.datasets.splitting import Split, split
+from helpers.datasets.splitting import split
 from helpers.datasets.table_problems import table_problems
 from helpers.datasets.task import Task, find_task
+from helpers.datasets.training_file import CheckedFile, TrainingFile
 from helpers.datasets.validation.codes import Problem
-from helpers.datasets.validation.cross_checks import leakage
-from helpers.datasets.validation.file import validate_file
+from helpers.datasets.validation.cross_checks import leaks
 from helpers.datasets.validation.report import ValidationReport
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = ("train", "validation", "test")
 LEAST = 10
 """Rows without which no training file is taken."""
 TOP = 3
 """Reasons that are named where no row is left."""
-
-
-@dataclass(frozen=True)
-class PreparedDataset:
-    """Everything that came of one file."""
-
-    folder: Path
-    columns: Columns
-    tabled: ExampleTable
-    cleaning: CleaningResult
-    split: Split
-    reports: Mapping[str, ValidationReport]
-    """By part: train, validation, test."""
-    leaks: tuple[Problem, ...]
-    """Of validation and test against training."""
-    rejected: tuple[Reject, ...]
-    """Every row of the source that is in no part."""
-    version: lineage.DatasetVersion
-    report_file: Path
-    task: Task = "answers"
-    """Whether the answers are texts of their own, or labels: few that come again."""
-    problems: tuple[Problem, ...] = ()
-    """Of the table: what a person should look at; `line` is the row of the source."""
-    contradictions: tuple[Contradiction, ...] = ()
-    """Rows with one question and other facts in the answers; both sides were kept."""
-    changed_file: Path | None = None
-    """Each row that is not trained as it was read, before and after; None without any."""
-    training_price: float | None = None
-    """Dollars for a million tokens of training, if that was given."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the training file may be uploaded: it has no errors, and leaks nothing."""
-        leaking = any(leak.severity == "error" for leak in self.leaks)
-        return self.reports["train"].ok and not leaking
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was decided on the way, from reading to splitting."""
-        return (*self.tabled.notes, *self.cleaning.notes, *self.split.notes)
-
-    def account(self) -> dict[str, int]:
-        """Rows in, rows behind each part, and rows rejected; the parts add up to the whole."""
-        parts = {name: getattr(self.split, name) for name in PARTS}
-        rows = {
-            name: sum(len(self.tabled.rows[index]) for index in part.index)
-            for name, part in parts.items()
-        }
-        return {"rows in": self.tabled.rows_in, **rows, "rejected": len(self.rejected)}
-
-    def __repr__(self) -> str:
-        kept = len(self.split.train) + len(self.split.validation) + len(self.split.test)
-        return (
-            f"{self.version.name} {self.version.version}: {kept} examples from "
-            f"{self.tabled.rows_in} rows, {len(self.rejected)} rows rejected"
-        )
-
-    def _repr_html_(self) -> str:
-        return html_report.body(self)
 
 
 def prepare(
@@ -118,11 +60,15 @@ def prepare(
     header: bool | None = None,
     encoding: str | None = None,
     sheet: str | int | None = None,
-    system: str | None = None,
+    system: str | Mapping[Task, str] | None = None,
     steps: Sequence[Step] | None = None,
     language: str | None = None,
     keep: Collection[str] = (),
+    own: bool = True,
+    without: Collection[str] = (),
+    majority: bool = False,
     validation: float = 0.1,
+    most_validation: int | None = None,
     test: float = 0.2,
     seed: int = 0,
     name: str | None = None,
@@ -134,39 +80,45 @@ def prepare(
 
     Written are train, validation and test as chat JSONL, `rows.rejected.csv`,
     `rows.changed.csv`, `dataset.json` and `report.html`. `header`, `encoding` and `sheet` are
-    as in `read_source`; `language` (a two-letter code, or "any") and `keep` (contacts that
-    may stay) go to the default steps, in whose place `steps` puts others. `training_price`,
-    in dollars for a million tokens, adds the price to the report. Raises `DataError` if the
-    file or its columns cannot be read, if it is in two languages, or if no row is left.
+    as in `read_source`; `language` (a two-letter code, or "any"), `keep` (contacts that may
+    stay), `own`, `without` and `majority` go to `default_steps`, in whose place `steps` puts
+    others. `system` is the system message, or one for each task that a table may have. However
+    many rows there are, `most_validation` of them are enough for validation. `training_price`,
+    in dollars for a million tokens, adds the price to the report. Raises `DataError` if the file
+    or its columns cannot be read, if it is in two languages, or if no row is left.
     """
     folder = Path(folder)
     source = read_source(path, header=header, encoding=encoding, sheet=sheet)
     tabled = to_table(source, columns, roles=roles, date_format=date_format)
     task = find_task(tabled.table)
-    usual = default_steps(keep=keep, wanted=language, task=task) if steps is None else steps
-    cleaning = run(usual, tabled.table)
+    told = system.get(task) if isinstance(system, Mapping) else system
+    if steps is None:
+        steps = default_steps(
+            keep=keep, own=own, wanted=language, task=task, without=without, majority=majority
+        )
+    cleaning = run(steps, tabled.table)
     rejected = _rejects(tabled, cleaning)
     write_rejects(folder / "rows", rejected)
     _something_left(cleaning, rejected, folder)
+    if most_validation is not None:
+        validation = min(validation, most_validation / cleaning.kept)
     by = ANSWER if task == "labels" else "intent"
     shares, small = _affordable(cleaning.kept, {"validation": validation, "test": test})
     parts = split(cleaning.table, **shares, seed=seed, intent=by)
     parts = replace(parts, notes=(*small, *parts.notes))
     for part in PARTS:
-        jsonl.write(folder / f"{part}.jsonl", _examples(getattr(parts, part), system))
-    stays = {*keep, *own_contacts(cleaning.table)}
-    reports = {
-        part: validate_file(
-            folder / f"{part}.jsonl",
-            minimum=LEAST if part == "train" else 0,
-            count_tokens=count_tokens,
-            deep=True,
-            keep=stays,
+        jsonl.write(folder / f"{part}.jsonl", _examples(getattr(parts, part), told))
+    stays = {*keep, *(own_contacts(cleaning.table) if own else ())}
+    # What was written is read back, once: it is that file which is trained on.
+    checked = {
+        part: TrainingFile.read(folder / f"{part}.jsonl").check(
+            minimum=LEAST if part == "train" else 0, count_tokens=count_tokens, keep=stays
         )
-        if part == "train" or len(getattr(parts, part))
-        else ValidationReport(None, 0, ())
         for part in PARTS
+        if part == "train" or len(getattr(parts, part))
     }
+    nothing = ValidationReport(None, 0, ())
+    reports = {part: checked[part].report if part in checked else nothing for part in PARTS}
     files = [f"{part}.jsonl" for part in PARTS]
     manifest = lineage.write_manifest(
         folder, name=name or Path(path).stem, version=version, files=files
@@ -180,7 +132,7 @@ def prepare(
         cleaning=cleaning,
         split=parts,
         reports=reports,
-        leaks=_leaks(folder),
+        leaks=_leaks(checked),
         rejected=rejected,
         version=manifest,
         report_file=folder / "report.html",
@@ -190,6 +142,7 @@ def prepare(
         changed_file=_write_changes(folder / "rows.changed.csv", tabled, cleaning),
         training_price=training_price,
     )
+    done = replace(done, page=html_report.body(done))
     with atomic(done.report_file) as stream:
         stream.write(html_report.whole(done).encode("utf-8", "replace"))
     return done
@@ -212,8 +165,9 @@ def _something_left(cleaning: CleaningResult, rejected: Sequence[Reject], folder
     plain = (re.sub(r"\brow \d+", "another row", reject.reason) for reject in rejected)
     named = [f"{rows} rows: {reason}" for reason, rows in Counter(plain).most_common(TOP)]
     cleaned = len(cleaning.rejected) > 0
-    undo = "steps=default_steps(without=[...]) leaves out a step"
-    mend = "mend them in the table, or tell how it is read with columns=..."
+    undo = f"{argument('without', ['STEP'])} leaves out a step"
+    pair = {"question": "NAME", "answer": "NAME"}
+    mend = f"mend them in the table, or tell how it is read with {argument('columns', pair)}"
     raise DataError(
         f"no row is left of {len(rejected)}; {'; '.join(named) or 'the file holds none'}",
         fix=f"see all of them in {folder.name}/rows.rejected.csv; {undo if cleaned else mend}",
@@ -257,8 +211,7 @@ def _rejects(tabled: ExampleTable, cleaning: CleaningResult) -> tuple[Reject, ..
     return tuple(sorted(found, key=lambda reject: reject.row))
 
 
-def _leaks(folder: Path) -> tuple[Problem, ...]:
-    train = folder / "train.jsonl"
-    return tuple(
-        leak for part in ("validation", "test") for leak in leakage(train, folder / f"{part}.jsonl")
-    )
+def _leaks(checked: Mapping[str, CheckedFile]) -> tuple[Problem, ...]:
+    learnt = checked["train"].questions
+    held_out = [file.questions for part, file in checked.items() if part != "train"]
+    return tuple(leak for asked in held_out for leak in leaks(learnt, asked))

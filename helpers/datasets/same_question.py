@@ -3,8 +3,9 @@
 For: near duplicates, contradictions, splitting and the check for leakage, which all use
 this one measure. Two questions are the same if what stands in them apart from politeness
 is equal word by word, but for a slip of the pen. "the Titanium card" and "the Titanium
-Royale card" are two questions, however many letters they share. Not for: the same thing
-asked in other words, which no rule finds.
+Royale card" are two questions, however many letters they share. Strictly, which is how rows
+are deleted, only politeness and articles may differ. Not for: the same thing asked in other
+words, which no rule finds.
 
     same_questions(["How do I pay?", "how do I pay, please", "How do I pray?"]).members()
     # [[0, 1]]
@@ -34,10 +35,21 @@ _FILLER_WORDS = (
 _FILLERS = frozenset(_FILLER_WORDS.split())
 """Words that do not change what is asked, in the languages that a desk meets most. Left out
 are all that may: not, on and off, to and from, who, how and when."""
+_POLITE_WORDS = (
+    "a an the please pls kindly hi hello hey dear thanks "
+    "der die das den dem ein eine einen einem einer bitte hallo danke "
+    "le la les un une des bonjour merci el los las una unos unas hola gracias "
+    "il lo gli uno ciao grazie het een dank"
+)
+_POLITE = frozenset(_POLITE_WORDS.split())
+"""Without these nothing is lost: not even who asks, or whether he asks for it or about it."""
 _SHORTENED = re.compile(r"['’´`][sm]\b", re.IGNORECASE)
 """Of "what's" and "I'm"; alone the letters are a size or a plan."""
+_ACRONYM = re.compile(r"\b[A-Z]{2,3}\b")
+"""Among small letters, "to the US" and "the IT desk" hold no pronouns."""
 _TYPO_FROM, _TWO_TYPOS_FROM = 5, 9
 """Letters of a word from which one, and two, wrong ones are a slip of the pen."""
+_CAPITAL = re.compile(r"(?<=\s)[^\W\d_a-z]\w+")
 Pairs = npt.NDArray[np.int64]
 
 LONGEST = 2000
@@ -46,18 +58,32 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 """Scripts without blanks, in which one letter may be another word."""
 
 
-def content_words(plain: str) -> tuple[str, ...]:
+def content_words(plain: str, fillers: frozenset[str] = _FILLERS) -> tuple[str, ...]:
     """The words of a normalised text that say what it is about; all, if they are fillers."""
     words = plain.split()
-    return tuple(word for word in words if word not in _FILLERS) or tuple(words)
+    return tuple(word for word in words if word not in fillers) or tuple(words)
+
+
+def _named(text: str) -> str:
+    """The text with a mark behind words in capitals that would else be fillers."""
+    if text.isupper():
+        return text
+    return _ACRONYM.sub(lambda m: f"{m[0]}_" if m[0].lower() in _FILLERS else m[0], text)
 
 
 class QuestionTexts:
-    """Normalised questions and their words, for comparing any two of them."""
+    """Normalised questions and their words, for comparing any two of them.
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.plain = [dedup.normalise(_SHORTENED.sub(" ", text[:LONGEST])) for text in texts]
-        self.words = [content_words(text) for text in self.plain]
+    `strictly`: over their whole length, and but for politeness and articles.
+    """
+
+    def __init__(self, texts: Iterable[str], *, strictly: bool = False) -> None:
+        longest = None if strictly else LONGEST
+        fillers = _POLITE if strictly else _FILLERS
+        shown = [_named(_SHORTENED.sub(" ", text[:longest])) for text in texts]
+        self._names = _names(shown) if strictly else frozenset()
+        self.plain = [dedup.normalise(text) for text in shown]
+        self.words = [content_words(text, fillers) for text in self.plain]
         self.keys = ["".join(map(_singular, words)) for words in self.words]
         """Equal where two rows ask the same without any slip of the pen."""
         self._rows_with = Counter(word for words in self.words for word in set(words))
@@ -94,18 +120,34 @@ class QuestionTexts:
         short = min(len(one), len(other))
         if short < _TYPO_FROM or any(letter.isdigit() for letter in one + other):
             return False
+        if _own_words(one, other) or {one, other} <= self._names:
+            return False
         allowed = 1 if short < _TWO_TYPOS_FROM else 2
         near = OSA.distance(one, other, score_cutoff=allowed) <= allowed
         return near and not _UNSPACED.search(one + other)
+
+
+def _names(texts: Iterable[str]) -> frozenset[str]:
+    """Words that stand with a capital inside a text: "Ember" and "Amber" may be two plans."""
+    return frozenset(word.casefold() for text in texts for word in _CAPITAL.findall(text))
+
+
+def _own_words(one: str, other: str) -> bool:
+    """Whether their form tells that both are meant: "available", "unavailable"; "employee"."""
+    short, long = sorted((one, other), key=len)
+    other_end = len(short) == len(long) and short[:-2] == long[:-2]
+    return long.endswith(short) or (other_end and sorted(short) != sorted(long))
 
 
 def _singular(word: str) -> str:
     return word[:-1] if len(word) >= _TYPO_FROM and word.endswith("s") else word
 
 
-def same_questions(texts: Sequence[str], *, threshold: float = dedup.THRESHOLD) -> dedup.Groups:
-    """Groups of rows that ask the same."""
-    questions = QuestionTexts(texts)
+def same_questions(
+    texts: Sequence[str], *, threshold: float = dedup.THRESHOLD, strictly: bool = False
+) -> dedup.Groups:
+    """Groups of rows that ask the same; `strictly` in the same words, politeness apart."""
+    questions = QuestionTexts(texts, strictly=strictly)
     union = dedup.Union(len(texts))
     first: dict[str, int] = {}
     for row, key in enumerate(questions.keys):

@@ -78,6 +78,7 @@ def split(
     wanted = [share for share in shares.values() if share]
     limit = max(LARGE, min(wanted, default=1.0) * len(table) / 2)
     groups, loosened = _groups(texts, threshold, limit)
+    # Joining what leaks changes how the rest is dealt, which may leak elsewhere: so in rounds.
     for _ in range(ROUNDS):
         places = _deal(_by_intent(groups, names), shares, random.Random(seed))
         leaks = _leaks(texts, places)

@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from helpers.base.remedies import argument
 from helpers.datasets.cleaning.contradicting import Contradiction
-from helpers.datasets.cleaning.personal_data import KINDS
 from helpers.datasets.cleaning.run import CleaningResult
 from helpers.datasets.frame import ANSWER
+from helpers.datasets.personal_data import KINDS
 from helpers.datasets.validation.codes import Problem
 
 if TYPE_CHECKING:
@@ -46,20 +47,17 @@ def table_problems(
     for change in cleaning.shortened:
         share = 1 - len(change.after) / len(change.before)
         text = f"Row {change.row} lost {share:.0%} of its answer ({', '.join(change.kinds)})"
-        names = ", ".join(map(repr, change.kinds))
-        fix = f"compare both in the report; steps=default_steps(without=[{names}]) keeps it"
+        fix = f"compare both in the report; {argument('without', change.kinds)} keeps it"
         yield Problem(change.row, "much_removed", "warning", text, fix)
+    decide = (
+        "both are kept: correct the wrong one in your table, or keep the side of most answers "
+        f"with {argument('majority', True)}"
+    )
     for found in contradictions:
         text = f"Row {found.row} answers the question of row {found.other} with other facts"
         detail = f"{', '.join(found.here)} against {', '.join(found.there)}"
-        yield Problem(found.row, "contradicting_rows", "warning", f"{text}: {detail}", _DECIDE)
+        yield Problem(found.row, "contradicting_rows", "warning", f"{text}: {detail}", decide)
     yield from _placeholders(cleaning.table)
-
-
-_DECIDE = (
-    "both are kept: correct the wrong one in your table, or add the step contradictions() to "
-    "keep the side of most answers"
-)
 
 
 def _empty(split: Split, shares: Mapping[str, float]) -> Iterator[Problem]:
@@ -67,15 +65,19 @@ def _empty(split: Split, shares: Mapping[str, float]) -> Iterator[Problem]:
     for part, share in shares.items():
         if share > 0 and getattr(split, part).empty:
             text = f"No row is left for {part}: {share:.0%} of {rows} rows in whole groups is none"
-            fix = f"collect more rows, or raise the share: {part}={min(0.5, 2 * share):g}"
+            fix = f"collect more rows, or raise the share: {argument(part, min(0.5, 2 * share))}"
             yield Problem(0, "empty_split", "warning", text, fix)
 
 
 def _placeholders(table: pd.DataFrame) -> Iterator[Problem]:
     """Gaps of templates, and those that redaction left, which a model learns to say."""
+    say_otherwise = (
+        f"name what may stay with {argument('keep', ['CONTACT'])}, or write answers that need no "
+        "data of a customer"
+    )
     for pattern, code, fix in (
         (_PLACEHOLDER, "placeholder", _FILL_IN),
-        (_TAKEN_OUT, "redacted_answer", _SAY_OTHERWISE),
+        (_TAKEN_OUT, "redacted_answer", say_otherwise),
     ):
         held = {row: pattern.findall(answer) for row, answer in table[ANSWER].items()}
         rows = [row for row, found in held.items() if found]
@@ -83,11 +85,9 @@ def _placeholders(table: pd.DataFrame) -> Iterator[Problem]:
             counts = Counter(name for found in held.values() for name in dict.fromkeys(found))
             names = ", ".join(name for name, _ in counts.most_common(SHOWN))
             more = f" and {len(counts) - SHOWN} others" if len(counts) > SHOWN else ""
-            text = f"{len(rows)} answers hold {names}{more}: the model learns to say them as such"
+            many = "answer holds" if len(rows) == 1 else "answers hold"
+            text = f"{len(rows)} {many} {names}{more}: the model learns to say them as such"
             yield Problem(int(str(rows[0])), code, "warning", text, fix)
 
 
 _FILL_IN = "put the values in, or let your program fill them in what the model says"
-_SAY_OTHERWISE = (
-    "name what may stay with keep=[...], or write answers that need no data of a customer"
-)

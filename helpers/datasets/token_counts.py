@@ -17,8 +17,10 @@ from gigatoken import Tokenizer
 
 from helpers.base import settings
 from helpers.base.chat_format import Message, role_of, text_of
-from helpers.base.tokens import CACHE_NAMES, LocalTokenizer, TokenTurn, openai_tokenizer
-from helpers.datasets.example import Kind, chats_of
+from helpers.base.local_tokenizer import LocalTokenizer, TokenTurn
+from helpers.base.tokens import CACHE_NAMES, openai_tokenizer
+from helpers.base.tool_format import Tool, as_json
+from helpers.datasets.example import Kind, chats_of, tools_of
 
 MESSAGE_TOKENS = 4
 """What a chat format adds around each message (start, role, separator, end)."""
@@ -61,17 +63,22 @@ class TokenCounter:
         """What is read as one: the messages of a chat; of a pair, each side with the prompt."""
         if kind == "completion":
             return [[self._side(key, example.get(key)) for key in ("prompt", "completion")]]
-        return [self._chat(messages) for messages in chats_of(kind, example)]
+        tools = tools_of(kind, example)
+        return [self._chat(messages, tools) for messages in chats_of(kind, example)]
 
     def _side(self, role: str, value: object) -> Part:
         text = value if isinstance(value, str) else ""
         end = 1 if self._local and role == "completion" else 0
         return Part(role, text, self.length(text) + end, 0, role == "completion")
 
-    def _chat(self, messages: Sequence[Message]) -> list[Part]:
+    def _chat(self, messages: Sequence[Message], tools: Sequence[Tool]) -> list[Part]:
         if self._local:
-            return [token_part(turn) for turn in self._local.training_turns(messages)]
+            return [token_part(turn) for turn in self._local.training_turns(messages, tools)]
         parts = []
+        if tools:
+            # OpenAI writes them in a form of its own, which it does not publish.
+            text = "\n".join(map(as_json, tools))
+            parts.append(Part("tools", text, self.length(text), 0, learnt=False))
         for place, message in enumerate(messages):
             text = text_of(message)
             lead = MESSAGE_TOKENS - 1 + (REPLY_TOKENS if place == len(messages) - 1 else 0)

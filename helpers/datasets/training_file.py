@@ -14,7 +14,7 @@ import functools
 import hashlib
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,12 +59,13 @@ class TrainingFile:
         minimum: int = MINIMUM,
         count_tokens: Callable[[str], int] | None = None,
         max_tokens: int | None = None,
+        keep: Collection[str] = (),
     ) -> CheckedFile:
         """Check the file as `validate_file` does with `deep`, and collect its questions."""
         questions = QuestionCollector()
         counter = TokenCounter(count_tokens) if count_tokens else None
         lengths = LengthCheck(counter, max_tokens=max_tokens)
-        looks: list[Look] = [CrossChecker(), questions]
+        looks: list[Look] = [CrossChecker(keep=keep), questions]
         if counter:
             looks.append(lengths)
         report = look_through(io.BytesIO(self.data), looks, minimum=minimum)

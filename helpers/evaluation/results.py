@@ -73,9 +73,9 @@ def load_result(folder: Path, name: str) -> Result:
     """A result that an earlier notebook wrote. Raises `DataError` that names what is missing."""
     path = folder / f"{name}.json"
     if not path.is_file():
-        raise DataError(
-            f"no stored result {name!r}", fix="run the notebook that makes it, or make it here"
-        )
+        number = name[:2]
+        first = f"run notebook {number} first" if number.isdigit() else "make it first"
+        raise DataError(f"no stored result {name!r}", fix=f"{first}, it is stored there")
     data = json.loads(path.read_text(encoding="utf-8"))
     data["rows"], data["scorers"] = tuple(data["rows"]), tuple(data["scorers"])
     return Result(**data)

@@ -84,6 +84,7 @@ def compare(
     means = np.abs(_flipped_means(gap, draws, np.random.default_rng(seed)))
     # The tolerance keeps a tie, computed in another order, from counting as smaller.
     extreme = int((means >= abs(gap.mean()) - 1e-12).sum())
+    # The signs as they came are one of the choices, so p is never 0 (Phipson and Smyth 2010).
     return Comparison(interval(gap, seed=seed), (extreme + 1) / (draws + 1))
 
 
@@ -119,6 +120,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     order = sorted(range(len(ps)), key=ps.__getitem__)
     adjusted, least = [0.0] * len(ps), 0.0
     for rank, place in enumerate(order):
+        # Never below an earlier one: a larger p may not become the more significant.
         least = max(least, min(1.0, (len(ps) - rank) * ps[place]))
         adjusted[place] = least
     return adjusted

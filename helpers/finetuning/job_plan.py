@@ -77,7 +77,7 @@ def make_plan(
     """
     known = prices or catalog.load()
     price = known.training_price(model)
-    local = price is None and (model == settings.BASE_MODEL or _is_local(model))
+    local = price is None and _is_local(model)
     cut = known.example_tokens
     tokens = sum(min(length, cut) * number for length, number in lengths.counts.items())
     epochs = auto_epochs(examples) if n_epochs is None else n_epochs
@@ -86,7 +86,8 @@ def make_plan(
 
 
 def _is_local(model: str) -> bool:
-    return model.startswith(f"ft:{settings.BASE_MODEL}:")
+    bases = (settings.BASE_MODEL, settings.load().base)
+    return model in bases or any(model.startswith(f"ft:{base}:") for base in bases if base)
 
 
 def approve(plan: Plan, *, cap: float, yes: bool) -> Plan:

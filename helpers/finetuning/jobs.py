@@ -129,8 +129,8 @@ def fine_tune(
     client: OpenAI,
     *,
     model: str,
-    training: str | Path,
-    validation: str | Path | None = None,
+    training: str | Path | TrainingFile,
+    validation: str | Path | TrainingFile | None = None,
     hyperparameters: Hyperparameters | None = None,
     seed: int = 42,
     suffix: str | None = None,
@@ -153,8 +153,8 @@ def fine_tune(
 
     method = (hyperparameters or Hyperparameters()).method()
     # Read once: what is checked, fingerprinted and sent are the same bytes.
-    learnt = TrainingFile.read(training)
-    measured = TrainingFile.read(validation) if validation else None
+    learnt = _read(training)
+    measured = _read(validation) if validation else None
     files = [learnt.data, measured.data if measured else b""]
     mark = job_fingerprint(files, model=model, method=method, seed=seed)
     if not fresh and (job := same_job(client, mark)):
@@ -177,8 +177,12 @@ def fine_tune(
 
 def upload(client: OpenAI, file: str | Path | TrainingFile) -> str:
     """Upload a JSONL file for fine-tuning; returns its id, `file-…`."""
-    given = file if isinstance(file, TrainingFile) else TrainingFile.read(file)
+    given = _read(file)
     return client.files.create(file=(given.name, given.data), purpose="fine-tune").id
+
+
+def _read(file: str | Path | TrainingFile) -> TrainingFile:
+    return file if isinstance(file, TrainingFile) else TrainingFile.read(file)
 
 
 def _create(client: OpenAI, **arguments: Any) -> FineTuningJob:
@@ -246,20 +250,45 @@ def follow(
 
 
 def wait(client: OpenAI, job_id: str, *, every: float = 0.5) -> FineTuningJob:
-    """Block until the job has ended; raises `BackendError` unless it succeeded."""
-    job = client.fine_tuning.jobs.retrieve(job_id)
-    with counted("training steps") as tell:
-        while job.status not in ENDED:
-            time.sleep(every)
-            _tell_step(client, job_id, tell)
-            job = client.fine_tuning.jobs.retrieve(job_id)
-    if job.status != "succeeded":
-        reason = job.error.message if job.error and job.error.message else "no reason given"
+    """Block until the job has ended; raises `BackendError` unless it succeeded.
+
+    Interrupted, it raises one too, which says that the job goes on.
+    """
+    try:
+        job = client.fine_tuning.jobs.retrieve(job_id)
+        with counted("training steps") as tell:
+            while job.status not in ENDED:
+                time.sleep(every)
+                _tell_step(client, job_id, tell)
+                job = client.fine_tuning.jobs.retrieve(job_id)
+    except KeyboardInterrupt:
+        raise no_longer_waiting(job_id) from None
+    return succeeded(job)
+
+
+def succeeded(job: FineTuningJob) -> FineTuningJob:
+    """The job itself; raises `BackendError` if it ended without a model."""
+    if job.status == "succeeded":
+        return job
+    if job.status == "cancelled":
         raise BackendError(
-            f"job {job.id} {job.status}: {reason}",
-            fix="mend the file or the setting that the message names, then create the job again",
+            f"job {job.id} was cancelled, so there is no model",
+            fix="run the cell that starts the job again, then those below it",
         )
-    return job
+    reason = job.error.message if job.error and job.error.message else "no reason given"
+    raise BackendError(
+        f"job {job.id} {job.status}: {reason}",
+        fix="mend the file or the setting that the message names, then create the job again",
+    )
+
+
+def no_longer_waiting(job_id: str) -> BackendError:
+    """What a reader is told who interrupts a cell that waits."""
+    return BackendError(
+        f"stopped waiting; job {job_id} goes on in the server",
+        fix=f"run this cell again to go on waiting; "
+        f"client.fine_tuning.jobs.cancel({job_id!r}) ends the job",
+    )
 
 
 def _tell_step(client: OpenAI, job_id: str, tell: Tell) -> None:

@@ -22,6 +22,7 @@ from helpers.datasets.checkable_facts import NUMBER
 from helpers.evaluation.grading import Answer, Message, chat_body
 from helpers.evaluation.requests import Reply, send_all
 from helpers.evaluation.scorers import Sample
+from helpers.evaluation.side_by_side import Prompted, Voice
 from helpers.rag.documents import fits, shortened
 from helpers.rag.embedding import well_formed
 from helpers.rag.hits import Hit, best_of_each
@@ -189,6 +190,24 @@ class Rag:
         by_place = dict(zip(order, replies, strict=True))
         declined = Reply(self.decline, 0, 0, None)
         return [plan.answered(by_place.get(place, declined)) for place, plan in enumerate(plans)]
+
+    def voice(self, knowledge_base: str) -> Voice:
+        """For a chat: each question is searched for by itself, and its notes are shown.
+
+        Raises `DataError` for a knowledge base that is not there.
+        """
+        index = self._base(knowledge_base)
+
+        def prompted(talk: Sequence[Message]) -> Prompted:
+            query = well_formed(str(talk[-1]["content"]))
+            plan = self._plan(index, query, self._search([index], [query])[0])
+            if not plan.prompt:
+                return Prompted(said=self.decline)
+            notes = plan.notes if plan.aided else ()
+            shown = tuple((note.heading, note.text) for note in notes)
+            return Prompted(plan.model, plan.prompt, shown)
+
+        return prompted
 
     def _search(self, indexes: Sequence[Index], questions: Sequence[str]) -> list[list[Hit]]:
         """The hits of each question in its own index; those of one index are searched together."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEED, VALIDATION, TOO_FEW, LONGEST = 42, 0.13, 5, 40
+NEAR = 0.8
+"""Similarity from which two tickets count as nearly equal."""
 TEXT_STEPS = 7
 """How many of the steps change texts only; the labelled tickets go through these."""
 ANSWERED = dt.date(2026, 8, 31)
@@ -144,7 +146,7 @@ def alike() -> Step:
     def function(table: pd.DataFrame) -> StepOutcome:
         texts = full_texts(table)
         exact = dedup.exact_duplicates(texts).labels
-        labels = dedup.near_duplicates(texts, threshold=steps.NEAR).labels
+        labels = dedup.near_duplicates(texts, threshold=NEAR).labels
         reasons = {}
         for place, first in enumerate(labels.tolist()):
             if first != place:

@@ -10,6 +10,7 @@ Not for: what a view shows is decided in `helpers.course`, `helpers.costs` and s
 from helpers.base.facade import offer
 
 __all__ = [
+    "chat",
     "cost_explorer",
     "course_map",
     "plots",
@@ -21,6 +22,7 @@ __all__ = [
 __getattr__, __dir__ = offer(
     __name__,
     {
+        "chat": "chat",
         "cost_explorer": "cost_explorer",
         "course_map": "course_map",
         "plots": "plots",

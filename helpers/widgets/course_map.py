@@ -28,7 +28,7 @@ from helpers.course.exercises import core
 from helpers.course.progress import LearnerProgress
 from helpers.course.quiz.questions import Question, load
 from helpers.course.quiz.scores import answered
-from helpers.widgets.assets import assets
+from helpers.widgets.assets import assets, lab_folder
 
 TITLE = "Course map"
 LONGEST_SECONDS = 3 * 3600.0
@@ -115,18 +115,21 @@ class CourseMap(anywidget.AnyWidget):
     _esm, _css = assets("course_map")
 
     map = traitlets.Dict().tag(sync=True)
+    folder = traitlets.Unicode().tag(sync=True)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(folder=lab_folder())
         self._turn = 0
         self.on_msg(self._on_message)
         self.refresh()
 
     def refresh(self, said: str = "") -> None:
         """Read the progress and show it; `said` is announced below the table."""
-        found = rows(progress.read())
+        done = progress.read()
+        found = rows(done)
         self._turn += 1
         self.map = {
+            "nickname": done.nickname,
             "rows": [asdict(row) for row in found],
             "next": coming(found),
             "said": said,
@@ -134,15 +137,25 @@ class CourseMap(anywidget.AnyWidget):
         }
 
     def act(self, message: dict[str, Any]) -> None:
-        """Do what the reader asked for: {"do": "refresh"}, "export" or "reset"."""
+        """Do what the reader asked for: {"do": "refresh"}, "export", "reset" or "undo".
+
+        {"do": "export", "nickname": "Ana"} keeps the name before it exports.
+        """
         verb = message.get("do")
         if verb == "export":
-            whole = json.dumps(asdict(progress.read()), indent=1)
-            self.send({"kind": "file", "name": "my-progress.json", "text": whole})
-            self.refresh("Your browser has got the file my-progress.json.")
+            if "nickname" in message:
+                progress.call_me(str(message["nickname"]))
+            done = progress.read()
+            name = progress.file_name(done.nickname)
+            self.send({"kind": "file", "name": name, "text": json.dumps(asdict(done), indent=1)})
+            self.refresh(f"Your browser has got the file {name}.")
         elif verb == "reset":
             progress.reset()
             self.refresh("Your progress has been forgotten. Models and results are still there.")
+            self.map = {**self.map, "undo": True}
+        elif verb == "undo":
+            back = progress.undo_reset()
+            self.refresh("Your progress is back." if back else "There is nothing to bring back.")
         else:
             self.refresh("Read anew.")
 
@@ -187,7 +200,10 @@ def static_list() -> str:
         f'<li><a href="{escape(chapter.file)}">{html_text(chapter.title)}</a></li>'
         for chapter in chapters.CHAPTERS.values()
     )
-    return f'<p>Run this cell to see what you have done.</p><ol start="0">{lines}</ol>'
+    return (
+        '<nav aria-label="Course map"><p>Run this cell to see what you have done.</p>'
+        f'<ol start="0">{lines}</ol></nav>'
+    )
 
 
 def text() -> str:

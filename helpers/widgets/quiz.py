@@ -25,7 +25,7 @@ from helpers.course.quiz import text
 from helpers.course.quiz.attempt import Attempt
 from helpers.course.quiz.questions import Question, select
 from helpers.course.quiz.session import Session
-from helpers.widgets.assets import assets
+from helpers.widgets.assets import assets, lab_folder
 
 INPUTS = {"one": "radio", "several": "checkbox", "number": "text", "gap": "text"}
 
@@ -37,9 +37,10 @@ class QuizView(anywidget.AnyWidget):
 
     title = traitlets.Unicode("Quiz").tag(sync=True)
     screen = traitlets.Dict().tag(sync=True)
+    folder = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, session: Session, *, title: str, form: str) -> None:
-        super().__init__(title=title)
+        super().__init__(title=title, folder=lab_folder())
         self.session = session
         self._form = form
         self._turn = 0

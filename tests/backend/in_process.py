@@ -4,16 +4,19 @@ For: limits, fuzzing and the contract, where the model's words do not matter. Jo
 taken on and wait; none is ever started here.
 
     with served(settings, InstantEngine()) as (app, url): ...
+    answer = asking(app, url, headers)("GET", url="/v1/models")
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import httpx2
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
@@ -30,6 +33,11 @@ COUNTS = {"prompt_tokens": 1, "completion_tokens": 2}
 
 class InstantEngine:
     """Two words to whatever is asked, and the same vector for each text."""
+
+    at_once = 16
+
+    def engine_of(self, model: Any) -> InstantEngine:
+        return self
 
     def generate(self, model: Any, prompt: Any, sampling: Any) -> Iterator[Delta]:
         wanted = sampling.logprobs is not None
@@ -59,14 +67,35 @@ def served(
     """The application and its address, until the end of the block."""
     app = create_app(settings, token=TOKEN, engine=engine, limits=limits)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
+
+    async def run() -> None:
+        app.state.loop = asyncio.get_running_loop()
+        await server.serve()
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    app.state.service.jobs._queue.closing.set()
+    app.state.service.job_queue._queue.closing.set()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield app, f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+def asking(app: FastAPI, url: str, headers: Mapping[str, str]) -> Callable[..., httpx2.Response]:
+    """Requests to a served app without a socket, which is two thirds of a short request's time.
+
+    They run in the server's own loop, through all that the app has put before its routes.
+    """
+    http = httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app), base_url=url, headers=dict(headers)
+    )
+
+    def ask(method: str, **more: Any) -> httpx2.Response:
+        asked = asyncio.run_coroutine_threadsafe(http.request(method, **more), app.state.loop)
+        return asked.result(30)
+
+    return ask

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import xllamacpp
-
 
 class Plain:
     """llama.cpp's own server on a loopback port, with one thread and a small context."""
 
-    def __init__(self, gguf: Path, adapter: Path | None = None) -> None:
+    def __init__(self, gguf: Path, adapter: Path | None = None, *, context: int = 1024) -> None:
+        import xllamacpp
+
         params = xllamacpp.CommonParams()
         params.model.path = str(gguf)
-        params.n_ctx = 1024
+        params.n_ctx = context
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
         params.verbosity = -1
         params.warmup = False

@@ -8,6 +8,7 @@ from helpers.backend.protocol.schemas import ChatMessage
 from helpers.base.chat_format import DEFAULT_SYSTEM, chat_text, text_of, turns
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+WRITTEN = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'
 SAID = [
     ({"content": "a"}, "a"),
     ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab"),
@@ -16,7 +17,7 @@ SAID = [
     ({"content": "", "refusal": "No."}, "No."),
     ({"content": [{"type": "refusal", "refusal": "No."}]}, "No."),
     ({"content": "Sorry.", "refusal": "No."}, "Sorry.\nNo."),
-    ({"content": None, "tool_calls": [CALL]}, '[{"name": "f", "arguments": "{}"}]'),
+    ({"content": None, "tool_calls": [CALL]}, WRITTEN),
     ({"content": None}, ""),
 ]
 
@@ -25,11 +26,11 @@ SAID = [
 def test_training_and_serving_read_a_message_alike(message, text) -> None:
     said = {"role": "assistant", **message}
     assert text_of(said) == text
-    assert ChatMessage.model_validate(said).plain() == {"role": "assistant", "content": text}
+    assert text_of(ChatMessage.model_validate(said).plain()) == text
 
 
 def test_a_function_call_and_odd_parts_do_not_break_it() -> None:
-    assert text_of({"function_call": {"name": "f"}}) == '[{"name": "f"}]'
+    assert text_of({"function_call": {"name": "f"}}) == WRITTEN
     assert text_of({"content": [None, 3, {"type": "image_url"}, {"text": 5}]}) == ""
 
 

@@ -52,6 +52,30 @@ def test_a_full_disk_is_said_in_words_and_leaves_nothing_half_written(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("seconds", "moved"), [(5.0, True), (0.0, False)])
+def test_a_file_that_another_program_holds_is_replaced_once_it_is_free(
+    tmp_path, monkeypatch, seconds, moved
+):
+    """Windows refuses, while an antivirus reads what was just written."""
+    tried = []
+
+    def held(source, target):
+        tried.append(target)
+        if len(tried) < 3:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return source.rename(target)
+
+    monkeypatch.setattr(files, "HELD_SECONDS", seconds)
+    monkeypatch.setattr(Path, "replace", held)
+    if moved:
+        files.write_text(tmp_path / "one", "1")
+    else:
+        with pytest.raises(DataError, match="cannot be written"):
+            files.write_text(tmp_path / "one", "1")
+    assert [path.name for path in tmp_path.iterdir()] == ["one"] * moved
+    assert len(tried) == (3 if moved else 1)
+
+
 def test_a_folder_replaces_the_one_before_it(tmp_path):
     for name in ("first", "second"):
         with files.atomic_folder(tmp_path / "made") as partial:
@@ -94,8 +118,8 @@ def test_nothing_else_in_the_library_swaps_a_file_in_by_hand():
     by_hand = re.compile(
         r"os\.(replace|rename)\(|mkstemp|NamedTemporaryFile|\.(replace|rename)\(\w+\)"
     )
-    # A damaged file, or a log that is too long, is put aside.
-    aside = {"base/files.py", "course/progress.py", "backend/daemon.py"}
+    # A damaged file, a log that is too long or a learner's notebook is put aside.
+    aside = {"base/files.py", "course/progress.py", "course/copies.py", "backend/daemon.py"}
     found = {
         path.relative_to(ROOT / "helpers").as_posix()
         for path in (ROOT / "helpers").rglob("*.py")

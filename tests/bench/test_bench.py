@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from helpers import bench
 from helpers.base import settings as settings_module
 from helpers.base.errors import CourseError
-from helpers.bench import datasets, serving, training
+from helpers.bench import datasets, models, serving, training
 from helpers.bench.measurements import BenchRow, chosen
+from tests.backend.bases.plain_folder import write_plain
 
 KNOWN = {"one": ("a", "b"), "two": ("c",)}
 
@@ -40,6 +42,18 @@ def test_every_row_has_a_name_of_its_own_and_a_measurement(settings, monkeypatch
             assert tuple(measurements) == group.NAMES
     with datasets.measuring(settings.root, examples=20) as measurements:
         assert tuple(measurements) == datasets.NAMES
+
+
+def test_each_base_has_its_rows(settings, monkeypatch, tmp_path):
+    config = replace(settings, extra_models=write_plain(tmp_path / "tiny"))
+    monkeypatch.setattr(settings_module, "load", lambda: config)
+    names = models.NAMES
+    assert [name for name in names if name.startswith("tiny:")] == [
+        "tiny:step", "tiny:memory", "tiny:answer",
+    ]  # fmt: skip
+    with models.measuring(config.root) as measurements:
+        assert tuple(measurements) == names
+        assert measurements["tiny:answer"]().ours > 0
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from nbformat.sign import NotebookNotary
 from helpers.backend import daemon
 from helpers.base import settings as settings_module
 from helpers.cli import lab as lab_verb
+from helpers.course import copies
 from tests.places import ROOT
 from tests.ports import free_port
 
@@ -62,20 +63,24 @@ def chromium() -> str:
 
 @dataclass
 class Lab:
-    """A running JupyterLab on a copy of the notebooks."""
+    """A running JupyterLab on a copy of the course, with a learner's copies of the notebooks."""
 
     url: str
     folder: Path
     state: Path
 
     def page_url(self, notebook: str) -> str:
-        return f"{self.url}/lab/tree/notebooks/{notebook}.ipynb?reset"
+        return f"{self.url}/lab/tree/{copies.NAME}/{notebook}.ipynb?reset"
+
+    def copy(self, notebook: str) -> Path:
+        """The learner's copy of a notebook."""
+        return copies.folder(self.folder) / f"{notebook}.ipynb"
 
     def write(self, name: str, cells: list[str]) -> None:
         """A notebook of these code cells beside the course's own."""
         made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
         made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-        nbformat.write(made, self.folder / "notebooks" / f"{name}.ipynb")
+        nbformat.write(made, self.copy(name))
 
     def use_theme(self, name: str) -> None:
         """For pages opened from now on."""
@@ -103,16 +108,17 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("course")
-    for part in ("notebooks", "data"):
+    for part in ("notebooks", "data", "docs"):
         shutil.copytree(ROOT / part, folder / part)
     lab_verb.lay_out(ROOT, folder / "workspaces")
     (folder / "jupyter").mkdir()
-    lab_verb.trust(folder, NotebookNotary(data_dir=str(folder / "jupyter")))
+    lab_verb.prepare(folder, notary=NotebookNotary(data_dir=str(folder / "jupyter")))
     state, port = folder / "state", free_port()
     settings = folder / "settings"
     environment = {
         **lab_verb.environment(ROOT),
         "WORKBOOK_STATE": str(state),
+        "WORKBOOK_LAB_ROOT": str(folder),
         "PYTHONPATH": str(ROOT),
         "JUPYTER_CONFIG_DIR": str(settings),
         "JUPYTER_DATA_DIR": str(folder / "jupyter"),
@@ -126,6 +132,7 @@ def lab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab
         "--ServerApp.disable_check_xsrf=True",
         "--ServerApp.port_retries=0",
         "--ServerApp.ip=127.0.0.1",
+        lab_verb.style(ROOT),
     ]
     environment.pop("MPLBACKEND", None)
     with (folder / "lab.log").open("wb") as log:
@@ -203,6 +210,11 @@ def open_tab(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[
 def open_notebook(tab: Tab, lab: Lab, name: str) -> None:
     """Open a notebook and wait until its kernel is connected and idle."""
     tab.page.goto(lab.page_url(name))
+    wait_for_kernel(tab, lab)
+
+
+def wait_for_kernel(tab: Tab, lab: Lab) -> None:
+    """Until the page that is open has a kernel that is connected and idle."""
     tab.page.locator(".jp-NotebookPanel").first.wait_for()
     deadline = time.monotonic() + 40
     while not lab.kernel_is_ready():

@@ -22,7 +22,7 @@ def alone(lab: Lab) -> Lab:
     )
     made = nbformat.v4.new_notebook(cells=[cell])
     made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(made, lab.folder / "notebooks" / f"{NOTEBOOK}.ipynb")
+    nbformat.write(made, lab.copy(NOTEBOOK))
     return lab
 
 

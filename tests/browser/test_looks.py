@@ -39,6 +39,10 @@ WIDER_THAN_THE_PAGE = """
     .map((one) => `${one.tagName} ${one.textContent.slice(0, 60)}`);
 }
 """
+OPEN_FOLDED = """
+() => document.querySelectorAll('.jp-OutputArea-output details')
+  .forEach((one) => { one.open = true })
+"""
 SCROLLER = ".jp-WindowedPanel-outer"
 
 
@@ -48,6 +52,8 @@ def scroll_through(tab: Tab, name: str, look: str) -> list[str]:
     outer: Any = tab.page.locator(SCROLLER).first
     for place in range(60):
         tab.page.wait_for_timeout(250)
+        # What the author got is folded away; opened, it must fit too.
+        tab.page.evaluate(OPEN_FOLDED)
         found += tab.page.evaluate(WIDER_THAN_THE_PAGE)
         picture(tab, f"{name[:2]}-{look}-{place:02}")
         moved = outer.evaluate(

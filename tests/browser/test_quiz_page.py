@@ -1,4 +1,4 @@
-"""The review quiz as `python3 -m helpers quiz` serves it: a page without code."""
+"""The review quiz as `python3 -m helpers quiz` serves it: a page of the quiz alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,12 @@ def test_the_quiz_is_answered_on_a_page_that_shows_no_code(served, open_tab):
     tab.page.goto(address)
     panel = tab.page.locator("section.quiz").first
     panel.wait_for()
-    assert "quiz.review(" not in tab.page.inner_text("body")
+    said = tab.page.inner_text("body")
+    assert "quiz.review(" not in said
+    assert "Run this cell" not in said
+    assert "leader" not in said.lower()
+    assert tab.page.locator("section").count() == 1
+    assert not (state / "progress.json").exists()
 
     question = next(iter(questions.load().values()))
     wrong = next(option for option in question.options if not option.right)

@@ -151,19 +151,19 @@ def test_steps_are_put_in_order_by_buttons(review):
     status(review, "✓ Right.")
 
 
-@pytest.mark.parametrize("kind", ["number", "gap"])
-def test_what_is_typed_is_judged_by_enter(review, kind):
-    question = go_to(review, kind)
-    box = panel(review).get_by_role("textbox")
-    box.fill(next(iter(question.traps)))
-    box.press("Enter")
-    status(review, "✗ Not yet.")
-    picture(review, f"quiz-{kind}-light")
-    try_again(review, by_keyboard=True)
-    box = panel(review).get_by_role("textbox")
-    box.fill(question.accepted[0])
-    box.press("Enter")
-    status(review, "✓ Right.")
+def test_what_is_typed_is_judged_by_enter(review):
+    for kind in ("number", "gap"):
+        question = go_to(review, kind)
+        box = panel(review).get_by_role("textbox")
+        box.fill(next(iter(question.traps)))
+        box.press("Enter")
+        status(review, "✗ Not yet.")
+        picture(review, f"quiz-{kind}-light")
+        try_again(review, by_keyboard=True)
+        box = panel(review).get_by_role("textbox")
+        box.fill(question.accepted[0])
+        box.press("Enter")
+        status(review, "✓ Right.")
 
 
 def test_several_need_all_that_are_right(review):
@@ -214,9 +214,19 @@ def test_the_course_map_refreshes_exports_and_resets(review, lab):
     show_in_the_middle(course_map)
     picture(review, "course-map-light")
     assert serious_violations(review.page, "section.course-map") == []
+    export = course_map.get_by_role("button", name="Export my progress")
+    export.click()
+    course_map.get_by_label("A nickname for the file you hand in").fill("Ana B.")
+    assert serious_violations(review.page, "section.course-map") == []
+    picture(review, "course-map-nickname-light")
     with review.page.expect_download() as download:
-        course_map.get_by_role("button", name="Export my progress").click()
-    assert download.value.suggested_filename == "my-progress.json"
+        course_map.get_by_role("button", name="Export", exact=True).click()
+    assert download.value.suggested_filename == "progress-ana-b.json"
+    # It is asked once.
+    course_map.get_by_text("Your browser has got the file").wait_for()
+    with review.page.expect_download() as download:
+        export.click()
+    assert download.value.suggested_filename == "progress-ana-b.json"
     (lab.state / "progress.json").write_text('{"version": 1}', encoding="utf-8")
     course_map.get_by_role("button", name="Reset …").click()
     course_map.get_by_role("button", name="Forget all my progress").click()
@@ -281,7 +291,7 @@ def test_a_view_without_its_kernel_says_what_to_do(lab, open_tab):
 def fresh_copy(lab: Lab, *, trusted: bool) -> None:
     """The notebook as it stands in the clone, in a Lab that has not run it."""
     lab.end_sessions()
-    copy = lab.folder / "notebooks" / f"{NOTEBOOK}.ipynb"
+    copy = lab.copy(NOTEBOOK)
     shutil.copy(ROOT / "notebooks" / copy.name, copy)
     notary = NotebookNotary(data_dir=str(lab.folder / "jupyter"))
     notebook = nbformat.read(copy, as_version=4)

@@ -12,8 +12,10 @@ from tests.browser.conftest import (
     open_notebook,
     overflowing,
     picture,
+    rewrite,
     serious_violations,
     show_in_the_middle,
+    wait_for_kernel,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -60,7 +62,7 @@ def test_the_curve_moves_and_the_button_cancels_while_a_cell_waits(lab, open_tab
     show_in_the_middle(monitor)
 
     def points() -> int:
-        curve = monitor.locator(".curve.training")
+        curve = tab.page.locator("section.monitor .curve.training")
         return len(curve.get_attribute("points").split()) if curve.count() else 0
 
     def wait_for_points(wanted: int) -> None:
@@ -74,16 +76,43 @@ def test_the_curve_moves_and_the_button_cancels_while_a_cell_waits(lab, open_tab
     seen, text = points(), monitor.get_by_role("status").inner_text()
     wait_for_points(seen + 2)
     assert monitor.get_by_role("status").inner_text() != text
+    # One held-out question: what the model said before, and after an epoch that has ended.
+    heard = monitor.locator(".heard")
+    heard.get_by_text("before", exact=True).wait_for(timeout=90_000)
+    heard.get_by_text("after epoch").first.wait_for(timeout=90_000)
+    assert len(heard.locator("td").first.inner_text()) > 20
     picture(tab, "02-monitor-running-light")
     assert serious_violations(tab.page, "section.monitor") == []
     assert not overflowing(monitor)
 
-    cancel = monitor.get_by_role("button", name="Cancel this job")
+    # The page is left and comes back in the middle of the job.
+    tab.page.get_by_role("menuitem", name="File", exact=True).click()
+    tab.page.locator(".lm-Menu-itemLabel").get_by_text("Save Notebook", exact=True).click()
+    tab.page.wait_for_timeout(1000)
+    tab.page.reload()
+    tab.page.locator(".jp-NotebookPanel").first.wait_for()
+    monitor = tab.page.locator("section.monitor").first
+    monitor.wait_for(timeout=5_000)
+    show_in_the_middle(monitor)
+    assert tab.page.get_by_text("Loading widget").count() == 0
+    seen = points()
+    wait_for_points(seen + 2)
+
+    cancel = monitor.get_by_role("button", name="Cancel this job …")
     cancel.focus()
     tab.page.keyboard.press("Enter")
-    monitor.get_by_role("status").get_by_text("cancelled").wait_for(timeout=90_000)
-    assert monitor.get_by_role("button").count() == 0
+    monitor.get_by_role("button", name="Go on training").wait_for()
+    picture(tab, "02-monitor-asks-light")
+    monitor.get_by_role("button", name="Yes, cancel it").press("Enter")
+    monitor.get_by_role("status").get_by_text("cancelled after step").wait_for(timeout=90_000)
+    assert not monitor.get_by_role("button").first.is_visible()
+    # JupyterLab shows nothing of a cell that was running before the reload: run it again.
     last: Any = tab.page.locator(".jp-CodeCell").last
-    last.get_by_text("cancelled after").wait_for(timeout=90_000)
+    wait_for_kernel(tab, lab)
+    tab.page.wait_for_timeout(1500)
+    rewrite(tab, last, "job = await monitor.wait()")
+    said = last.locator(".jp-OutputArea-output").last
+    said.get_by_text("was cancelled, so there is no model").wait_for(timeout=90_000)
+    assert len(said.inner_text().splitlines()) <= 10
     picture(tab, "02-monitor-cancelled-light")
     assert tab.complaints == []

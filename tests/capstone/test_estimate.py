@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.capstone.estimate import Pace, ProofPlan, estimate, rates, within
+from helpers.capstone.estimate import Pace, ProofPlan, estimate, pilot_size, rates, within
 from helpers.capstone.training import best_epoch
 from helpers.evaluation.grading import Answer
 from tests.capstone.fake import Bag, FakeClient
@@ -36,6 +36,14 @@ def test_a_tight_budget_takes_epochs_before_questions():
     assert plan.questions == 100
 
 
+def test_reading_the_validation_set_is_counted_and_training_keeps_its_share_of_slow_answers():
+    pace = Pace({"base": 30.0}, epoch=600.0, overhead=10.0, check=20.0)
+    assert estimate(pace, ProofPlan(1, 2, share=0.5)).training == 2 * (300 + 20) + 10
+    plan = within(600, pace, questions=100, epochs=3)
+    assert estimate(pace, plan).training == pytest.approx(0.35 * 0.85 * 600, rel=0.01)
+    assert plan.questions >= 5
+
+
 def test_what_was_answered_while_timing_is_not_counted_again():
     whole = estimate(PACE, ProofPlan(20, 1))
     rest = estimate(PACE, ProofPlan(20, 1), asked=9, timed=["base"])
@@ -51,6 +59,13 @@ def test_reading_and_writing_are_told_apart():
     assert (read, write) == pytest.approx((0.002, 0.01))
 
 
+def test_measuring_takes_a_small_part_of_a_budget_however_slow_the_machine_is():
+    assert pilot_size(600, 0.5, methods=3) == 40
+    assert pilot_size(600, 5.0, methods=3) == 4
+    assert pilot_size(600, 60.0, methods=3) == 2
+    assert pilot_size(600, 0.0, methods=3) > 100
+
+
 def checkpoint(step, loss):
     metrics = Bag(full_valid_loss=loss)
     return Bag(step_number=step, metrics=metrics, fine_tuned_model_checkpoint=f"ft:x:{step}")
@@ -63,6 +78,15 @@ def test_the_validation_loss_picks_the_epoch():
     found = best_epoch(client, job, 3, validated=True)  # type: ignore[arg-type]
     assert (found.model, found.epoch, found.step) == ("ft:x:20", 2, 20)
     assert "picks epoch 2" in str(found)
+    assert "may have been better" not in str(found)
     assert best_epoch(client, job, 3, validated=False).model == "ft:x"  # type: ignore[arg-type]
     client.checkpoints[0] = checkpoint(30, 0.9)
     assert best_epoch(client, job, 3, validated=True).model == "ft:x"  # type: ignore[arg-type]
+
+
+def test_where_the_first_kept_epoch_is_the_best_an_earlier_one_is_named():
+    client = FakeClient()
+    client.checkpoints = [checkpoint(30, 1.1), checkpoint(40, 1.2), checkpoint(50, 1.4)]
+    job = Bag(id="ftjob-1", fine_tuned_model="ft:x")
+    found = best_epoch(client, job, 5, validated=True)  # type: ignore[arg-type]
+    assert str(found).endswith("an earlier one may have been better: epochs=2 would tell")

@@ -12,7 +12,8 @@ import pytest
 from helpers.base import jsonl, settings
 from helpers.base.errors import DataError
 from helpers.base.tokens import local_tokenizer
-from helpers.capstone import baselines, experiment, ranking, takeaway
+from helpers.capstone import baselines, experiment, takeaway
+from helpers.capstone.conclusion import advice, verdict
 from helpers.capstone.samples import CHECKABLE
 from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
 from helpers.datasets.checkable_facts import facts
@@ -106,8 +107,8 @@ def test_the_report_says_all_and_loads_nothing(done):
 
 def test_verdict_advice_table_and_folder_name_the_same_best_method(done):
     best = done.ranking.best
-    assert ranking.verdict(done).startswith(f"Best is {best}: facts ")
-    assert ranking.advice(done).method == best
+    assert verdict(done).startswith(f"Best is {best}: facts ")
+    assert advice(done).method == best
     assert takeaway.read_method(done.model_folder).method == best
     table = done.table()
     assert list(table.index) == list(done.reports)
@@ -125,7 +126,16 @@ def test_your_own_articles_can_be_looked_up_instead(course, tmp_path):
 def test_a_table_that_is_too_small_is_refused_with_the_reason(course, tmp_path):
     table = tmp_path / "few.csv"
     table.write_text("question,answer\nWhen do you open?,At 9 in the morning.\n", encoding="utf-8")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="1 examples came of 1 rows: training takes 10"):
+        experiment.run(course, table, tmp_path / "out")
+
+
+def test_ten_examples_are_learnt_and_none_is_left_to_ask(course, tmp_path):
+    table = tmp_path / "ten.csv"
+    names = ["bread", "cheese", "honey", "flour", "butter", "coffee", "olives", "salmon", "figs"]
+    rows = [f"Where do you keep the {name}?,The {name} is on shelf 4." for name in [*names, "tea"]]
+    table.write_text("\n".join(["question,answer", *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"no question is left .* of 10 examples: .* test=.FILE."):
         experiment.run(course, table, tmp_path / "out")
 
 
@@ -194,7 +204,7 @@ def test_answers_without_numbers_are_judged_by_likeness(tmp_path):
     assert "similarity" in done.table().columns
     assert "facts" not in " ".join(done.table().columns)
     assert done.within_reach is None
-    assert "lookup" in ranking.verdict(done)
+    assert "lookup" in verdict(done)
 
 
 def test_an_own_test_table_is_held_out_and_may_not_repeat_the_training(tmp_path):
@@ -223,3 +233,17 @@ def test_fewer_questions_are_asked_where_fewer_are_wanted_and_that_is_said(tmp_p
     done = experiment.run(connection(), table, tmp_path / "out", questions=10)
     assert len(done.reports[BASE].rows) == 10
     assert any(note.startswith("10 of ") for note in done.notes)
+
+
+def test_dates_are_read_as_the_caller_says(tmp_path):
+    lines = ["ticket_id,author_role,body,created_at"]
+    for n, (question, answer) in enumerate(free_rows(30)):
+        # Day first, the answer is the later one; month first, it would be the earlier one.
+        lines += [
+            f'{n},agent,"{answer}",04/05/2024 10:00',
+            f'{n},customer,"{question}",05/04/2024 10:00',
+        ]
+    table = tmp_path / "tickets.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = experiment.run(connection(), table, tmp_path / "out", date_format="%d/%m/%Y %H:%M")
+    assert all(row["target"].startswith("Look for") for row in done.reports[BASE].rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
 
 from helpers.capstone.baselines import Linear, most_frequent, neighbours
 from helpers.capstone.scoring import OTHER, choose, confusion, macro_f1, right_label
@@ -21,6 +20,8 @@ def test_a_label_counts_apart_from_case_and_full_stop():
 
 
 def test_macro_f1_is_scikit_learns_over_the_labels_that_occur():
+    from sklearn.metrics import f1_score
+
     rng = np.random.default_rng(0)
     targets = [str(x) for x in rng.integers(0, 4, 200)]
     outputs = [t if rng.random() < 0.7 else str(rng.integers(0, 5)) for t in targets]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from helpers.capstone.lookup import Found, OwnArticles, PastAnswers, load_store
 from helpers.capstone.methods import PromptForm, example, prompt
-from helpers.capstone.samples import search_text, turns
+from helpers.capstone.samples import MESSAGE, newest, readable, search_text, turns
 from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, RETRIEVAL, TUNED
-from helpers.rag.documents import Article
+from helpers.rag.documents import Article, token_count
 from tests.capstone.fake import embed
 
 
@@ -118,3 +118,23 @@ def test_own_articles_are_found_after_they_were_carried_away(tmp_path):
     store.save(tmp_path / "there")
     again = load_store(tmp_path / "there", embed)
     assert again.find(["fee"], embed(["fee"]), k=1)[0][0].text == "It costs 4 euros."
+
+
+def test_of_a_very_long_question_beginning_and_end_are_read():
+    long = message("user", f"My router fails. {'noise ' * 3000}What is the fee?")
+    read = readable([long, message("assistant", long["content"])])
+    assert token_count(read[0]["content"]) <= MESSAGE
+    assert read[0]["content"].startswith("My router")
+    assert read[0]["content"].endswith("the fee?")
+    assert read[1]["content"] == long["content"]
+    assert readable([SHORT[0]]) == [SHORT[0]]
+
+
+def test_of_a_very_long_talk_the_newest_messages_are_read_from_a_customers_on():
+    part = "word " * 700
+    talk = [message(role, part) for role in ("user", "assistant") * 5] + [SHORT[0]]
+    kept = newest(talk)
+    assert kept == tuple(talk[-len(kept) :])
+    assert 1 < len(kept) < len(talk)
+    assert kept[0]["role"] == "user"
+    assert newest(talk[:1]) == tuple(talk[:1])

@@ -8,7 +8,7 @@ from types import SimpleNamespace as Bag
 
 import pytest
 
-from helpers.backend.api.generation import as_measured
+from helpers.backend.api.routes.generation import as_measured
 from helpers.backend.inference.engine import Engine
 from helpers.backend.inference.models import Said, ServedMethod, ServedModel
 from helpers.backend.protocol.sampling import Sampling

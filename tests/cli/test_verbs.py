@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import psutil
@@ -17,18 +18,19 @@ import pytest
 
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError, SetupError
-from helpers.cli import bootstrap, clean, doctor, lab, serve
+from helpers.cli import bootstrap, clean, doctor, lab, platforms, serve
 from helpers.cli import test as test_verb
 from tests.places import ROOT
 
 
-def test_the_notebooks_run_serially_after_the_tests_and_in_order():
+def test_the_whole_runs_the_notebooks_in_order_beside_the_tests():
     words = test_verb.pytest_command(ROOT, fast=False, rest=[])
     places = words[words.index("tests") :]
     assert places[1:] == sorted(places[1:])
     assert all(place.endswith(".ipynb") for place in places[1:])
     assert "--nbval" in words
     assert "tests.nbval_shim" in words
+    assert words[words.index("--dist") + 1] == "loadfile"
 
 
 def test_fast_leaves_out_training_and_notebooks():
@@ -36,11 +38,13 @@ def test_fast_leaves_out_training_and_notebooks():
     assert "--nbval" not in words
     assert "-x" in words
     assert "not slow" in words[-1]
+    assert words[words.index("--dist") + 1] == "loadfile"
 
 
 def test_a_named_place_replaces_the_whole():
     words = test_verb.pytest_command(ROOT, fast=False, rest=["tests/test_layers.py"])
     assert "tests" not in words
+    assert "--dist" not in words
 
 
 def test_doctor_never_prints_a_key_or_what_stands_in_a_url(settings):
@@ -55,6 +59,34 @@ def test_doctor_gives_a_remedy_with_every_bad_finding(tmp_path, settings):
     bad = [one for one in doctor.findings(tmp_path, settings) if not one.ok]
     assert {"environment", "packages"} <= {one.what for one in bad}
     assert all(one.fix for one in bad)
+
+
+@pytest.mark.parametrize(
+    ("finding", "ok"),
+    [
+        (doctor._wheels("linux-x86_64", (3, 14)), True),
+        (doctor._wheels("linux-x86_64", (3, 15)), False),
+        (doctor._wheels("darwin-x86_64", (3, 12)), False),
+        (doctor._clock(platforms.made()), True),
+        (doctor._clock(date(2020, 1, 1)), False),
+        (doctor._memory(3 * 10**9), True),
+        (doctor._memory(10**9), False),
+        (doctor._proxy({}, passed_by=False), True),
+        (doctor._proxy({"http": "http://user:secret@proxy:3128"}, passed_by=False), False),
+        (doctor._proxy({"http": "http://user:secret@proxy:3128"}, passed_by=True), True),
+    ],
+)
+def test_doctor_names_what_would_fail_before_it_fails(finding, ok):
+    assert finding.ok is ok
+    assert finding.ok or finding.fix
+    assert "secret" not in finding.text
+
+
+def test_doctor_sees_a_second_copy_and_a_set_up_that_runs(tmp_path):
+    assert doctor._others(tmp_path, [str(tmp_path)]).ok
+    assert "elsewhere" in doctor._others(tmp_path, ["/elsewhere"]).text
+    with bootstrap.alone(tmp_path / ".venv.lock"):
+        assert "setting up this folder" in doctor._others(tmp_path, []).text
 
 
 def test_doctor_runs_on_a_bare_python():
@@ -97,7 +129,7 @@ def test_lab_shows_the_whole_course_and_opens_notebook_00():
     options = argparse.Namespace(no_browser=True, port=8999, ip="localhost")
     words = lab.command(ROOT, options)
     assert f"--ServerApp.root_dir={ROOT}" in words
-    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in words
+    assert "--LabApp.default_url=/lab/tree/my_notebooks/00_start_here.ipynb" in words
     assert {"--no-browser", "--ServerApp.port=8999"} <= set(words)
 
 

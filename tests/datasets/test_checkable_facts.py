@@ -14,8 +14,8 @@ from helpers.datasets.checkable_facts import contradict, facts, stated_facts
         ("Yes, within 3 days", {"yes", "3 day"}),
         ("No one can do it", {"no"}),
         ("That one is fine", set()),
-        ("1,299 points", {"1299 point"}),
-        ("1.299,00 € and 4,90 Euro", {"1299 €", "4.9 euro"}),
+        ("1,299 points, 5 stars", {"1299", "5"}),
+        ("1.299,00 € and 4,90 Euro", {"1299 €", "4.9 €"}),
         ("1. Open the app. 2. Choose Account. 3. Choose Reset.", set()),
         ("Steps:\n1) open\n2) wait 5 minutes", {"5 minute"}),
         ("Step 1: open it\nStep 2: wait 3 days", {"3 day"}),
@@ -29,7 +29,10 @@ from helpers.datasets.checkable_facts import contradict, facts, stated_facts
         ("until 2025-03-14 or 14.03.2025", {"2025-03-14", "14.03.2025"}),
         ("Call 555-0142", {"phone 5550142"}),
         ("a 10-day trial", {"10 day"}),
-        ("Ja, 2 Jahre", {"yes", "2 jahre"}),
+        ("Ja, 2 Jahre", {"yes", "2 year"}),
+        ("Rs.10,000/-* or Rs. 50,000", {"10000 rupee", "50000 rupee"}),
+        ("EUR 20, 20 €, USD 5 and ₹7", {"20 €", "5 $", "7 rupee"}),
+        ("7 working days or 2 or 3 days, 5 a day", {"7 day", "2", "3 day", "5"}),
     ],
 )
 def test_facts_are_numbers_with_units_and_verdicts(text: str, found: set[str]) -> None:
@@ -44,6 +47,10 @@ def test_facts_are_numbers_with_units_and_verdicts(text: str, found: set[str]) -
         ("It takes 3 days.", "It takes 3 days and costs £5.", False),
         ("Yes, you can.", "No, you cannot.", True),
         ("Switch it off.", "Take out the plug.", False),
+        ("From 3 to 21 years.", "From 3 years to 21.", False),
+        ("Yes, it can be topped up.", "It is topped up in 2 ways.", False),
+        ("Yes, within 3 days.", "No, within 3 days.", True),
+        ("It takes 3 days.", "It takes 3 hours.", True),
     ],
 )
 def test_answers_contradict_when_each_states_another_fact(

@@ -157,6 +157,91 @@ def test_chat_examples_with_tools_are_rejected_with_the_reason(tmp_path: Path) -
     assert done.examples == ()
 
 
+def test_chats_with_tools_and_weights_stay_chats_as_they_stand(tmp_path: Path) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    user = {"role": "user", "content": "x"}
+    answer = {"role": "assistant", "content": "y"}
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    rows: list[dict[str, Any]] = [
+        {"messages": [user, said], "tools": tools},
+        {"messages": [user, answer]},
+        {"messages": [user, {**answer, "weight": 0}, user, answer]},
+        {"messages": [user, said]},
+    ]
+    path = tmp_path / "a.jsonl"
+    jsonl.write(path, rows)
+    done = convert_file(path, tmp_path / "b.jsonl", to="chat")
+    assert list(jsonl.read(tmp_path / "b.jsonl")) == rows[:3]
+    assert [reject.reason for reject in done.rejected] == [
+        'message 2 calls "f", which it does not offer'
+    ]
+    assert (done.kept, done.changed) == (3, 0)
+    again = convert_file(path, tmp_path / "b.jsonl", to="chat", system="Help.")
+    assert [len(example["messages"]) for example in again.examples] == [3, 3, 5]
+    assert adds_up(again)
+
+
+def test_chats_whose_messages_have_names_keep_their_calls_and_weights(tmp_path: Path) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    user = {"role": "user", "content": "Where is it?"}
+    answer = {"role": "assistant", "content": "It is in 0."}
+    called = {"role": "assistant", "content": None, "tool_calls": [call]}
+    found = {"role": "tool", "tool_call_id": "c1", "content": "{}"}
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    rows: list[dict[str, Any]] = [
+        {"messages": [user, answer]},
+        {"messages": [{**user, "role": "developer"}, user, called, found, answer], "tools": tools},
+        {"messages": [user, {**answer, "weight": 0}, user, answer]},
+        {"messages": [user, answer]},
+        {"messages": [user, answer]},
+    ]
+    named = [
+        {**row, "messages": [{"id": f"m{n}", **m} for n, m in enumerate(row["messages"])]}
+        for row in rows
+    ]
+    path = tmp_path / "a.jsonl"
+    jsonl.write(path, named)
+    done = convert_file(path, tmp_path / "b.jsonl", to="chat")
+    assert list(jsonl.read(tmp_path / "b.jsonl")) == rows
+    assert (done.kept, done.changed) == (5, 0)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_whole_chats_are_found_in_a_column_of_any_name(tmp_path: Path, as_text: bool) -> None:
+    asked = {"role": "human", "content": "Open?"}
+    said = {"role": "assistant", "content": "Yes.", "weight": 0}
+    turns = [asked, said, asked, {**said, "weight": 1}]
+    path = tmp_path / "a.jsonl"
+    jsonl.write(path, [{"conversations": json.dumps(turns) if as_text else turns}])
+    done = convert_file(path, tmp_path / "b.jsonl", to="chat", system="Help.")
+    messages = done.examples[0]["messages"]
+    assert [m["role"] for m in messages] == ["system", *["user", "assistant"] * 2]
+    assert [m.get("weight") for m in messages] == [None, None, 0, None, 1]
+    assert adds_up(done)
+
+
+def test_preferences_of_any_trainer_become_openais(tmp_path: Path) -> None:
+    asked = [{"role": "user", "content": "When?"}]
+    good, bad = ({"role": "assistant", "content": text} for text in ("At 9.", "Never."))
+    sides = {"preferred_output": [good], "non_preferred_output": [bad]}
+    openai: dict[str, Any] = {"input": {"messages": asked}, **sides}
+    rows: list[dict[str, Any]] = [
+        openai,
+        {"prompt": asked, "chosen": [good], "rejected": [bad]},
+        {"chosen": [*asked, good], "rejected": [*asked, bad]},
+        {"prompt": "When?", "chosen": "At 9.", "rejected": "Never."},
+        {"messages": [*asked, good], "rejected_response": "Never."},
+        {"messages": [*asked, good]},
+    ]
+    path = tmp_path / "a.jsonl"
+    jsonl.write(path, rows)
+    done = convert_file(path, tmp_path / "b.jsonl", to="preference")
+    assert list(done.examples) == [openai] * 5
+    assert (done.kept, done.changed) == (1, 4)
+    assert [reject.reason for reject in done.rejected] == ["a chat, not a preference"]
+
+
 def test_several_turns_do_not_fit_a_pair(tmp_path: Path) -> None:
     turns = [{"role": role, "content": role} for role in ("user", "assistant") * 2]
     path = tmp_path / "a.jsonl"

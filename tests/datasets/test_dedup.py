@@ -89,3 +89,10 @@ def test_any_texts_are_grouped(texts: list[str]) -> None:
     assert len(near) == len(texts)
     assert all(near[row] <= row and near[near[row]] == near[row] for row in range(len(texts)))
     assert all(near[row] == near[exact[row]] for row in range(len(texts)))
+
+
+def test_units_are_words_and_hyphens_none() -> None:
+    plain = dedup.normalise
+    assert plain("Why is there a $1 charge?") != plain("Why is there a £1 charge?")
+    assert plain("a fee of 5%") == plain("A fee of 5 %.") != plain("a fee of 5")
+    assert plain("My top-up") == plain("my top up!")

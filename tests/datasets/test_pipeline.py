@@ -12,7 +12,8 @@ from helpers.base.errors import DataError
 from helpers.datasets import manifest
 from helpers.datasets.cleaning import steps
 from helpers.datasets.html_report import spot
-from helpers.datasets.pipeline import PARTS, PreparedDataset, prepare
+from helpers.datasets.pipeline import prepare
+from helpers.datasets.prepared import PARTS, PreparedDataset
 from helpers.datasets.validation.codes import Problem
 
 EXAMPLES = settings.load().root / "data" / "examples"
@@ -40,7 +41,8 @@ def test_three_shapes_become_datasets(
     assert done.leaks == ()
     first = next(jsonl.read(tmp_path / "train.jsonl"))
     assert first["messages"][0] == {"role": "system", "content": "You answer briefly."}
-    for file in manifest.read_manifest(tmp_path).files:
+    assert done.version.files
+    for file in done.version.files:
         assert manifest.content_hash(tmp_path / file.name) == file.sha256
 
 
@@ -276,3 +278,50 @@ def test_where_no_row_was_read_the_remedy_is_no_cleaning_step(tmp_path: Path) ->
         prepare(source, tmp_path / "made")
     assert "mend them" in str(raised.value)
     assert "default_steps" not in str(raised.value)
+
+
+def test_the_system_message_may_hang_on_the_task_and_validation_may_have_enough(
+    tmp_path: Path,
+) -> None:
+    words = ["late", "lost", "red", "blue", "tall", "flat", "warm", "cold", "old", "new"]
+    rows = [(f"the {a} {b} parcel", "post") for a in words for b in words if a < b]
+    rows += [(f"a {b} {a} bill", "money") for a in words for b in words if a < b]
+    table = tmp_path / "labels.csv"
+    lines = [",".join(row) for row in [("text", "label"), *rows]]
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    system = {"answers": "You answer.", "labels": "You name the label."}
+    done = prepare(table, tmp_path / "made", system=system, most_validation=4)  # type: ignore[arg-type]
+    assert done.task == "labels"
+    assert len(done.split.validation) == 4
+    first = next(jsonl.read(tmp_path / "made" / "train.jsonl"))
+    assert first["messages"][0]["content"] == "You name the label."
+
+
+def test_the_usual_steps_take_what_is_told_of_them(tmp_path: Path) -> None:
+    rows = [
+        f"How long is order {name} under way?,It takes {n} days; call 020 7946 0018 for more."
+        for n, name in enumerate(["Alba", "Boreal", "Cirrus", "Dune", "Ember"] * 3, 1)
+    ]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["question,answer", *rows]) + "\n", encoding="utf-8")
+    usual = prepare(path, tmp_path / "usual")
+    assert usual.cleaning.kept == 15
+    assert all("020 7946 0018" in answer for answer in usual.cleaning.table["answer"])
+    assert "contradicting_rows" in {found.code for found in usual.problems}
+    told = prepare(path, tmp_path / "told", own=False, majority=True, without=["language"])
+    assert told.cleaning.kept == 5
+    assert not any("020 7946 0018" in answer for answer in told.cleaning.table["answer"])
+    assert "language" not in told.cleaning.summary().index
+
+
+def test_of_labels_every_other_one_is_a_contradiction(tmp_path: Path) -> None:
+    rows = [
+        (f"Is the {name} still to be had?", said) for name in "abcdefghijkl" for said in ("yes",)
+    ]
+    rows += [
+        (f"Is the {name} in the shop?", said) for name in "abcdefghijkl" for said in ("maybe",)
+    ]
+    rows += [("Is the a still to be had", "maybe")]
+    done = prepare(of_pairs(tmp_path, *rows), tmp_path / "out")
+    assert done.task == "labels"
+    assert [(found.here, found.there) for found in done.contradictions] == [(("maybe",), ("yes",))]

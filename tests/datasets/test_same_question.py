@@ -36,6 +36,9 @@ def test_politeness_and_slips_of_the_pen_make_no_other_question(one: str, other:
         ("如何重置我的电子邮件密码", "如何重置我的银行账户密码"),
         ("How do I buy size S?", "How do I buy size M?"),
         ("What does plan M cost?", "What does the plan cost?"),
+        ("How long is delivery to the US?", "How long is delivery to us?"),
+        ("Is the service available now?", "Is the service unavailable now?"),
+        ("What does the employer pay?", "What does the employee pay?"),
     ],
 )  # fmt: skip
 def test_another_word_that_says_something_makes_another_question(one: str, other: str) -> None:
@@ -47,6 +50,28 @@ def test_a_word_that_other_rows_use_is_no_slip() -> None:
     assert same_questions(rows).members() == [[0, 1]]
     more = ["how is Ember delivered to me", "how is Amber delivered to me"]
     assert same_questions([*rows, *more]).members() == []
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("please where can i order the card", True),
+        ("where do i order a card", False),
+        ("where can i order my card", False),
+    ],
+)
+def test_strictly_only_politeness_articles_and_slips_may_differ(other: str, same: bool) -> None:
+    texts = ["Where can I order a card?", other]
+    assert bool(same_questions(texts, strictly=True).members()) is same
+    assert same_questions(texts).members() == [[0, 1]]
+
+
+def test_strictly_names_are_no_slips_and_the_end_of_a_long_text_counts() -> None:
+    names = ["fees of the plan Ember here", "fees of the plan Amber here"]
+    long = ["what now " + "my parcel did not come " * 100 + end for end in ("today", "ever")]
+    for texts in (names, long):
+        assert same_questions(texts).members() == [[0, 1]]
+        assert same_questions(texts, strictly=True).members() == []
 
 
 def test_what_both_parts_ask_is_found_with_its_row() -> None:

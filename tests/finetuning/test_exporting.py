@@ -13,6 +13,7 @@ from helpers.base.errors import DataError
 from helpers.finetuning import exporting
 
 JOB = "ftjob-1"
+NAMES = ("Modelfile", "README.md", "peft/adapter_config.json")
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def out(state: Path, tmp_path: Path) -> exporting.ExportedModel:
 
 def test_the_newest_adapter_is_there_in_both_forms_beside_its_base(out):
     assert set(out.files) == {
-        "Modelfile", "adapter.gguf", "base.gguf", "peft/adapter_config.json",
+        "Modelfile", "README.md", "adapter.gguf", "base.gguf", "peft/adapter_config.json",
         "peft/adapter_model.safetensors",
     }  # fmt: skip
     assert (out.folder / "adapter.gguf").read_bytes() == b"GGUF adapter 10"
@@ -50,7 +51,7 @@ def test_the_newest_adapter_is_there_in_both_forms_beside_its_base(out):
 
 
 def test_no_text_of_it_names_this_machine(out, tmp_path):
-    texts = [(out.folder / n).read_text("utf-8") for n in ("Modelfile", "peft/adapter_config.json")]
+    texts = [(out.folder / n).read_text("utf-8") for n in NAMES]
     texts += [*out.commands.values(), repr(out), out._repr_html_()]
     assert not [text for text in texts if str(tmp_path) in text]
 
@@ -86,3 +87,28 @@ def test_a_job_that_is_not_finished_here_is_an_error(state, tmp_path):
     for job in (JOB, "ftjob-none"):
         with pytest.raises(DataError, match="no adapter of"):
             exporting.export(job, tmp_path / "none", name="support", state=state)
+
+
+def test_a_model_that_calls_tools_takes_templates_with_tools_along(state, tmp_path):
+    out = exporting.export(JOB, tmp_path / "out", name="desk", state=state, tools=True)
+    template = (out.folder / "chat_template.jinja").read_text(encoding="utf-8")
+    assert "<tool_call>" in template
+    assert "--jinja --chat-template-file chat_template.jinja" in out.commands["llama.cpp"]
+    assert "--tool-call-parser hermes --enable-auto-tool-choice" in out.commands["vLLM"]
+    text = (out.folder / "Modelfile").read_text(encoding="utf-8")
+    assert "{{- range .Tools }}" in text
+    assert text.count("{{ range .ToolCalls }}") == 1
+
+
+def test_the_card_names_data_licence_and_how_to_serve(state, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting.settings, "base_gguf", lambda: tmp_path / "weights.gguf")
+    out = exporting.export(JOB, tmp_path / "out", name="support", state=state)
+    card = (out.folder / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: peft\nbase_model: HuggingFaceTB/SmolLM2")
+    for word in ("not known", "Apache-2.0", "ollama create", "vllm serve", "No scores"):
+        assert word in card
+
+
+def test_a_base_that_came_as_gguf_is_not_merged(state, tmp_path):
+    with pytest.raises(DataError, match=r"came as GGUF.*models add"):
+        exporting.export(JOB, tmp_path / "out", name="desk", state=state, merged=True)

@@ -101,6 +101,21 @@ def test_export_sends_the_whole_file_and_reset_forgets(monkeypatch):
     view._handle_custom_msg({"do": "reset"}, [])
     assert progress.read() == LearnerProgress()
     assert "forgotten" in view.map["said"]
+    assert view.map["undo"]
+    view._handle_custom_msg({"do": "undo"}, [])
+    assert progress.read().exercises == {"02-mask": {"solved": True, "tries": 1}}
+
+
+def test_a_nickname_is_asked_once_and_names_the_file(monkeypatch):
+    view = course_map.show()
+    sent = []
+    monkeypatch.setattr(view, "send", lambda content, buffers=None: sent.append(content))
+    assert view.map["nickname"] == ""
+    view._handle_custom_msg({"do": "export", "nickname": "Ana"}, [])
+    assert view.map["nickname"] == "Ana"
+    view._handle_custom_msg({"do": "export"}, [])
+    assert [one["name"] for one in sent] == ["progress-ana.json"] * 2
+    assert json.loads(sent[1]["text"])["nickname"] == "Ana"
 
 
 def test_the_outputs_are_the_same_for_every_reader():

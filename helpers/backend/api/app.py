@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import json
 import re
 import threading
-import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio.to_thread
 import httpx2
@@ -24,13 +21,15 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from helpers.backend.api.door import AuthMiddleware
 from helpers.backend.api.routes import (
     batches,
     chat,
+    classroom,
     completions,
     embeddings,
     engines,
@@ -43,10 +42,13 @@ from helpers.backend.api.routes import (
 )
 from helpers.backend.batch.queue import Ask
 from helpers.backend.inference.engine import CLIENT_LEFT, ContextTooLong, Engine
+from helpers.backend.inference.engine_choice import resolved
 from helpers.backend.protocol.errors import ApiError
-from helpers.backend.protocol.schemas import new_id
 from helpers.backend.service import Service
+from helpers.backend.service.callers import CALLER, Caller, Callers
+from helpers.backend.service.hub import Hub
 from helpers.backend.service.limits import Limits
+from helpers.backend.storage.keys import Keys
 from helpers.backend.storage.store import Store
 from helpers.base.errors import CourseError, NoSpaceError
 from helpers.base.settings import Settings
@@ -56,7 +58,7 @@ THREADS = 128
 """Requests that may wait in a thread; the service sheds load before these run out."""
 
 TODAY = (models, files, uploads, fine_tuning, chat, responses, embeddings, batches)
-PARTS = (*TODAY, completions, engines, fine_tunes)
+PARTS = (*TODAY, completions, engines, fine_tunes, classroom)
 """The modules whose routes make the API."""
 HERE = (
     "models, files, uploads, fine-tuning jobs, chat and other completions, responses, embeddings "
@@ -79,68 +81,6 @@ FORM_BYTES = 64 * 1024
 
 TYPE_NAME = re.compile(r"literal\[|constrained-|list\[|dict\[|(?:int|float|str|bool)$")
 """What pydantic adds to the path of a field that may have several types."""
-
-
-def _host(address: str) -> str | None:
-    """The host name in an address; None where it is no address."""
-    try:
-        return urlsplit(address).hostname
-    except ValueError:
-        return None
-
-
-class AuthMiddleware:
-    """Who may come in: a local host name, no foreign page, and the right token."""
-
-    def __init__(self, app: ASGIApp, *, token: str, hosts: tuple[str, ...]) -> None:
-        self.app, self.hosts = app, hosts
-        self.expected = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started, request_id = time.monotonic(), new_id("req_")
-
-        async def send_stamped(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                headers["openai-processing-ms"] = str(round((time.monotonic() - started) * 1000))
-                headers["openai-version"] = "2020-10-01"
-            await send(message)
-
-        fault = self._fault(scope)
-        if fault:
-            answer = JSONResponse(fault.body, fault.status, headers=fault.headers)
-            await answer(scope, receive, send_stamped)
-            return
-        await self.app(scope, receive, send_stamped)
-
-    def _fault(self, scope: Scope) -> ApiError | None:
-        headers = Headers(scope=scope)
-        if _host(f"//{headers.get('host', '')}") not in self.hosts:
-            return ApiError(403, "This server answers on this machine only.", code="bad_host")
-        origin = headers.get("origin")
-        if origin and _host(origin) not in self.hosts:
-            return ApiError(403, "Pages of other sites may not use this server.", code="bad_origin")
-        if scope["path"] == "/health":
-            return None
-        given = headers.get("authorization", "").encode()
-        if not given:
-            return ApiError(
-                401,
-                "You didn't provide an API key. Connect with helpers.connection.connect(), or send "
-                "the text of .workbook/token as a bearer token.",
-            )
-        if not hmac.compare_digest(given, self.expected):
-            return ApiError(
-                401,
-                "Incorrect API key provided. The right one stands in .workbook/token.",
-                param=None,
-                code="invalid_api_key",
-            )
-        return None
 
 
 class BodyLimit:
@@ -233,17 +173,21 @@ def create_app(
     engine: Engine | None = None,
     limits: Limits | None = None,
     hosts: tuple[str, ...] = LOCAL_HOSTS,
+    hub: Hub | None = None,
+    prefix: str = "",
 ) -> FastAPI:
-    """The server for one state folder."""
+    """The server for one state folder. `prefix`: what a proxy leaves before each path."""
     store = Store(settings.state)
-    model_engine = engine or Engine(threads=settings.threads, cache=settings.state / "cache")
+    model_engine = engine or Engine(
+        threads=settings.threads, cache=settings.state / "cache", chosen=resolved(settings)
+    )
     bounds = limits or Limits()
     service = Service(settings, store, model_engine, bounds)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-        service.batches.start(through(app, token))
+        service.batch_queue.start(through(app))
         yield
         service.close()
 
@@ -261,17 +205,23 @@ def create_app(
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(ClientWatch)
     app.add_middleware(BodyLimit, upload=bounds.file_bytes)
-    app.add_middleware(AuthMiddleware, token=token, hosts=hosts)
+    callers = Callers(token, Keys(store), hub)
+    app.add_middleware(
+        AuthMiddleware, callers=callers, hosts=hosts, rates=service.rates, prefix=prefix
+    )
     return app
 
 
-def through(app: FastAPI, token: str) -> Ask:
-    """A way for the server to ask itself, so that a batch gets what single requests get."""
-    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+def through(app: FastAPI) -> Ask:
+    """A way for the server to ask itself, so that a batch gets what its owner's requests get."""
+    headers = {"content-type": "application/json"}
 
-    async def ask(path: str, body: Mapping[str, Any]) -> tuple[int, str, Any]:
+    async def ask(owner: str, path: str, body: Mapping[str, Any]) -> tuple[int, str, Any]:
+        async def as_owner(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, CALLER: Caller(owner, in_batch=True)}, receive, send)
+
         # An error that nobody expected is answered with 500 here too.
-        inside = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        inside = httpx2.ASGITransport(app=as_owner, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=inside, base_url="http://127.0.0.1") as client:
             answer = await client.post(
                 path, content=json.dumps(body), headers=headers, timeout=None

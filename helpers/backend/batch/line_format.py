@@ -15,12 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from helpers.backend.protocol.errors import ApiError
-from helpers.backend.protocol.response_format import chat_sampling
-from helpers.backend.protocol.sampling import Sampling
-from helpers.backend.protocol.schemas import ChatRequest, new_id
+from helpers.backend.protocol.schemas import new_id
 
 MOST_LINES = 50_000
 WINDOW_SECONDS = 24 * 3600
@@ -149,18 +144,6 @@ def _together(lines: list[BatchLine]) -> list[BatchProblem]:
         message = f"A batch is for one model; this has {', '.join(sorted(models)[:3])}. Split it."
         return [BatchProblem("model_mismatch", message, param="body.model")]
     return []
-
-
-def plain_chat(body: Mapping[str, Any]) -> ChatRequest | None:
-    """The chat, if it asks for one likeliest answer and nothing else; None if not."""
-    try:
-        chat = ChatRequest.model_validate(body)
-        how = chat_sampling(chat)
-    except (ValidationError, ApiError):
-        return None
-    only = Sampling(temperature=how.temperature, max_tokens=how.max_tokens, seed=how.seed)
-    plain = how == only and how.temperature == 0
-    return chat if plain and (chat.n or 1) == 1 and not chat.store else None
 
 
 def output(line: BatchLine, status: int, request_id: str, body: Any) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 For: many requests that can wait. They are answered one batch after the other, and never while
 a job trains; a job that waits gets its turn after some hundred of them. What was answered
-survives the death of server and process. Not for: the forms of the lines (`line_format`), nor
-the process that answers many at once (`worker`).
+survives the death of the server. Not for: the forms of the lines (`line_format`), nor how many
+are answered together (`inference.engine`).
 
-    batches.submit("/v1/chat/completions", "file-abc")
+    batches.submit("/v1/chat/completions", "file-abc", owner="key:anna")
     batches.cancel("batch_abc")
 """
 
@@ -20,24 +20,20 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
-from helpers.backend.batch import line_format, worker
+from helpers.backend.batch import line_format
 from helpers.backend.batch.line_format import Answers, BatchLine, tally, total_usage
-from helpers.backend.batch.prompts import BulkChats
-from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.errors import ApiError, not_found
 from helpers.backend.protocol.schemas import new_id
-from helpers.backend.storage.processes import start_bulk
-from helpers.backend.storage.store import Document, Store
+from helpers.backend.storage.store import OWNER, Document, Store
 from helpers.backend.storage.uploads import keep
 from helpers.backend.storage.work_queue import WorkQueue
 from helpers.base.files import own_copy
-from helpers.base.settings import Settings
 
-CHAT = "/v1/chat/completions"
 POLL = 0.15
-REQUESTS_AT_ONCE = 12
-"""Requests of a batch at the same time: a model works on sixteen, and people come first."""
+SHARE = 0.75
+"""Of what the engine answers at the same time: people come first."""
 CANCELLABLE = ("validating", "in_progress", "cancelling")
 UNDER_WAY = (*CANCELLABLE, "finalizing")
 ENDED = ("completed", "cancelled", "expired")
@@ -47,27 +43,21 @@ SLICE = 500
 MAX_FAULTS = 3
 """Times that the server itself stumbles over a batch, say at a full disk, before it fails."""
 
-Ask = Callable[[str, Mapping[str, Any]], Awaitable[tuple[int, str, Any]]]
-"""Sends a body to a path of this server; status, request id and body of the answer."""
+Ask = Callable[[str, str, Mapping[str, Any]], Awaitable[tuple[int, str, Any]]]
+"""Sends an owner's body to a path of this server; status, request id and body of the answer."""
 
 
 class Batches:
     """Answers batches one after the other in a background thread."""
 
     def __init__(
-        self,
-        settings: Settings,
-        store: Store,
-        *,
-        resolve: Callable[[str], ServedModel],
-        cores: threading.Lock,
-        share_cores: Callable[[bool], None] = lambda _: None,
+        self, store: Store, *, cores: threading.Lock, at_once: Callable[[str, str], int]
     ) -> None:
-        self._settings, self._store, self._resolve = settings, store, resolve
-        self._cores, self._share_cores = cores, share_cores
-        self._queue = WorkQueue(store, "batch", UNDER_WAY, work=self._run, broke=self._broke)
+        # It works for all owners. Who may ask for what is settled before, see `service.owned`.
+        self._store, self._cores = store.everyones(), cores
+        self._queue = WorkQueue(self._store, "batch", UNDER_WAY, work=self._run, broke=self._broke)
         self._set = self._queue.set
-        self._bulk_is_fit = True
+        self._engine_takes = at_once
         self._ask: Ask | None = None
 
     def start(self, ask: Ask) -> None:
@@ -89,6 +79,7 @@ class Batches:
         endpoint: str,
         input_file: str,
         *,
+        owner: str,
         metadata: Mapping[str, str] | None = None,
         output_seconds: int | None = None,
     ) -> Document:
@@ -100,7 +91,7 @@ class Batches:
         body = line_format.new_batch(
             key, endpoint, input_file, metadata=metadata, output_seconds=output_seconds
         )
-        self._store.put("batch", key, body)
+        self._store.put("batch", key, body | {OWNER: owner})
         self._queue.wake()
         return body
 
@@ -123,7 +114,7 @@ class Batches:
                 )
             self._set(key, status="cancelling", cancelling_at=int(time.time()))
             # One that waits for others ends at once.
-            if key != self._queue.current:
+            if key not in self._queue.current:
                 self._finish(key, Answers(self._store.job_dir(key)), self._read(key)[0])
             return self.get(key)
 
@@ -178,19 +169,11 @@ class Batches:
             while (left := answers.left(lines)) and not self._stopped(key):
                 with self._alone(key) as free:
                     if free:
-                        self._answer(key, answers, left[:SLICE])
+                        anyio.run(self._ask_all, key, answers, left[:SLICE])
                 # Whoever waits for the cores takes them now.
                 time.sleep(0.01)
         if not self._queue.closing.is_set():
             self._finish(key, answers, lines)
-
-    def _answer(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
-        endpoint = self.get(key)["endpoint"]
-        if endpoint == CHAT and self._bulk_is_fit:
-            # What it leaves, for whatever reason, is asked one by one.
-            with contextlib.suppress(OSError):
-                self._in_bulk(key, answers, lines)
-        anyio.run(self._one_by_one, key, answers, answers.left(lines), endpoint)
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[bool]:
@@ -216,18 +199,21 @@ class Batches:
             answers.add(rows)
             self._store.update("batch", key, count)
 
-    async def _one_by_one(
-        self, key: str, answers: Answers, lines: Sequence[BatchLine], endpoint: str
-    ) -> None:
+    async def _ask_all(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
         """Send each request to this server, some at a time."""
         assert self._ask
-        ask, at_once = self._ask, anyio.CapacityLimiter(REQUESTS_AT_ONCE)
+        ask, batch = self._ask, self.get(key)
+        owner, endpoint = batch[OWNER], batch["endpoint"]
+        most = max(1, int(SHARE * self._engine_takes(owner, lines[0].body["model"])))
+        at_once = anyio.CapacityLimiter(most)
+        # This loop is not the server's: its threads have a limit of their own, of forty.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = max(40, most + 8)
 
         async def one(line: BatchLine) -> None:
             async with at_once:
                 while not self._stopped(key):
                     try:
-                        status, request_id, body = await ask(endpoint, line.body)
+                        status, request_id, body = await ask(owner, endpoint, line.body)
                     except Exception as error:  # noqa: BLE001 - the other lines have to go on
                         refusal = ApiError(500, str(error), type="server_error")
                         status, request_id, body = 500, new_id("req_"), refusal.body
@@ -242,31 +228,6 @@ class Batches:
         async with anyio.create_task_group() as group:
             for line in lines:
                 group.start_soon(one, line)
-
-    def _in_bulk(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
-        """Answer the plain chats in a process of its own, if they are many and it is fit for it."""
-        chats = BulkChats(lines, self._resolve)
-        if not chats.worth_a_process:
-            return
-        folder = self._store.job_dir(key)
-        chats.task(threads=self._settings.threads).write(folder)
-        process = start_bulk(folder, self._settings.root)
-        self._share_cores(True)
-        try:
-            seen, ended = 0, False
-            while not ended:
-                ended = process.poll() is not None
-                done, seen = worker.read_answers(folder, seen)
-                if done:
-                    self._answered(key, answers, list(map(chats.output, done)))
-                if self._stopped(key):
-                    return
-                time.sleep(0 if ended else POLL)
-            self._bulk_is_fit = process.returncode != worker.UNFIT
-        finally:
-            process.kill()
-            process.wait()
-            self._share_cores(False)
 
     def _finish(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
         """Write the files of a batch that ran to its end, was cancelled or ran out of time."""
@@ -285,6 +246,7 @@ class Batches:
                 f"{key}_{kind}.jsonl",
                 "".join(json.dumps(row) + "\n" for row in rows).encode(),
                 purpose="batch_output",
+                parent=key,
                 seconds=batch["_output_seconds"],
             )
             for kind, rows in (("output", good), ("error", bad))

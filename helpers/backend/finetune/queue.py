@@ -1,7 +1,8 @@
 """The life of a fine-tuning job: queue, process, events, checkpoints, the end.
 
-For: one job at a time, in a process of its own, that survives the death of either
-side. Not for: training (`training.worker`) or checking the files (`service.training`).
+For: jobs, each in a process of its own, that survive the death of either side. Not for:
+training (`training.worker`), checking the files (`service.training`), or where a process runs
+(`executors`).
 
     jobs.submit(body, spec)     # queued
     jobs.cancel("ftjob-abc")
@@ -12,16 +13,15 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from helpers.backend.executors.interface import LOST, Executor, NotNow, Run
+from helpers.backend.executors.local import LocalExecutor
 from helpers.backend.protocol.errors import ApiError, not_found
 from helpers.backend.protocol.schemas import new_id
-from helpers.backend.storage.processes import start_trainer
-from helpers.backend.storage.store import Document, Store
+from helpers.backend.storage.store import OWNER, Document, Store
 from helpers.backend.storage.uploads import keep
 from helpers.backend.storage.work_queue import WorkQueue
 from helpers.backend.training.results import metrics_csv, step_event
@@ -38,29 +38,40 @@ from helpers.backend.training.spec import (
 from helpers.base.settings import Settings
 
 POLL = 0.15
+RETRY_SECONDS = 10
+"""Between two tries to start a job where a cluster does not answer."""
 KEPT_CHECKPOINTS = 3
 MAX_DEATHS = 3  # of a process without a reason; then the job is given up
+MAX_LOSSES = 20  # of the node under a process, for which the job can do nothing
+INTERRUPTED = "The trainer was interrupted; the job goes on"
 WAITING = ("validating_files", "queued")
+SETTLED = ("cancelled", "paused", "failed")
 OVER = ("succeeded", "failed", "cancelled")
 
 
 class Jobs:
-    """Runs queued jobs one after the other in a background thread."""
+    """Runs queued jobs in the background, as many at once as the executor has room for."""
 
     def __init__(
         self,
         settings: Settings,
         store: Store,
         *,
-        warm: Callable[[str], None] = lambda _: None,
-        cores: threading.Lock | None = None,
-        share_cores: Callable[[bool], None] = lambda _: None,
+        executor: Executor | None = None,
+        warm: Callable[[str, str], None] = lambda owner, model: None,
     ) -> None:
-        self._settings, self._store, self._warm = settings, store, warm
-        # Held while a job trains; whoever else computes long waits for it, and is waited for.
-        self._cores, self._share_cores = cores or threading.Lock(), share_cores
-        self._process: subprocess.Popen[bytes] | None = None
-        self._queue = WorkQueue(store, "job", ("queued",), work=self._work, broke=self._broke)
+        # It works for all owners. Who may ask for what is settled before, see `service.owned`.
+        self._store, self._warm = store.everyones(), warm
+        self._executor = executor or LocalExecutor(settings.root)
+        self._runs: dict[str, Run] = {}
+        self._queue = WorkQueue(
+            self._store,
+            "job",
+            ("queued",),
+            work=self._work,
+            broke=self._broke,
+            free=self._executor.free,
+        )
         self._set = self._queue.set
         self._requeue_interrupted()
         self._queue.start()
@@ -68,7 +79,7 @@ class Jobs:
     @property
     def busy(self) -> bool:
         """Whether a job runs or waits."""
-        return self._queue.current is not None or self.waiting > 0
+        return bool(self._queue.current) or self.waiting > 0
 
     @property
     def waiting(self) -> int:
@@ -76,7 +87,10 @@ class Jobs:
         return len(self._queue.waiting())
 
     def submit(self, body: Document, spec: TrainSpec, *, warnings: Sequence[str] = ()) -> Document:
-        """Store a new job whose files are good, and queue it; each warning becomes an event."""
+        """Store a new job whose files are good, and queue it; each warning becomes an event.
+
+        `body["_owner"]` says whose it is.
+        """
         job_id = body["id"]
         folder = self._store.job_dir(job_id)
         spec.with_own_files(folder).write(folder)
@@ -104,8 +118,8 @@ class Jobs:
             self._must(job_id, ("running", "paused", *WAITING), "cancelled")
             self.event(job_id, "The job has been cancelled", level="warn")
             done = self._set(job_id, status="cancelled", finished_at=int(time.time()))
-            if self._queue.current == job_id and self._process:
-                self._process.kill()
+            if run := self._runs.get(job_id):
+                run.kill()
         return done
 
     def pause(self, job_id: str) -> Document:
@@ -114,7 +128,7 @@ class Jobs:
             self._must(job_id, ("running", "queued"), "paused")
             done = self._set(job_id, status="paused")
             self.event(job_id, "The job has been paused")
-            if self._queue.current == job_id:
+            if job_id in self._queue.current:
                 (self._store.job_dir(job_id) / STOP).touch()
         return done
 
@@ -142,11 +156,10 @@ class Jobs:
         self._store.put("event", key, body, parent=job_id)
 
     def close(self) -> None:
-        """Stop the thread and the process; the job goes on at the next start."""
+        """Stop the threads, and what runs on this machine; jobs go on at the next start."""
         self._queue.stop()
         with self._queue.lock:
-            if self._process:
-                self._process.kill()
+            self._executor.close()
         self._queue.join()
 
     def _must(self, job_id: str, states: tuple[str, ...], done: str) -> None:
@@ -158,6 +171,8 @@ class Jobs:
 
     def _requeue_interrupted(self) -> None:
         """A job that ran, or was just created, when the server died waits again."""
+        for job in self._store.list("job", keep=lambda job: job["status"] in SETTLED)[0]:
+            self._executor.forget(self._store.job_dir(job["id"]))
         cut_off = ("running", "validating_files")
         found, _ = self._store.list("job", keep=lambda job: job["status"] in cut_off)
         for job in found:
@@ -165,13 +180,9 @@ class Jobs:
             self.event(job["id"], "The server was interrupted; the job goes on", level="warn")
 
     def _work(self, job_id: str) -> None:
-        # Not longer: it may be cancelled or paused while a batch has the cores.
-        if not self._cores.acquire(timeout=1):
-            return
-        try:
-            self._run(job_id)
-        finally:
-            self._cores.release()
+        with self._executor.room() as inside:
+            if inside:
+                self._run(job_id)
 
     def _run(self, job_id: str) -> None:
         folder = self._store.job_dir(job_id)
@@ -180,24 +191,38 @@ class Jobs:
                 return
             (folder / STOP).unlink(missing_ok=True)
             self._set(job_id, status="running")
-            self._process = process = start_trainer(folder, self._settings.root)
+        # Not under the lock: its files may have to travel first.
+        try:
+            run = self._executor.start(folder)
+        except NotNow as error:
+            self._wait(job_id, str(error))
+            return
+        with self._queue.lock:
+            self._runs[job_id] = run
+            if self.get(job_id)["status"] == "cancelled":
+                run.kill()
         if not self.get(job_id).get("_started"):
             self.event(job_id, "Fine-tuning job started")
             self._set(job_id, _started=True)
-        self._share_cores(True)
-        try:
-            place = ProgressPlace()
-            while process.poll() is None:
-                place = self._take(job_id, place)
-                time.sleep(POLL)
-            # Once more: what it wrote between the last look and its end.
-            self._take(job_id, place)
-        finally:
-            self._share_cores(False)
+        place = ProgressPlace()
+        while (code := run.poll()) is None and not self._queue.closing.is_set():
+            self._executor.sync(folder)
+            place = self._take(job_id, place)
+            time.sleep(POLL)
+        # Once more: what it wrote between the last look and its end.
+        self._take(job_id, place)
         with self._queue.lock:
-            self._process = None
-        if not self._queue.closing.is_set():
-            self._ended(job_id, process.returncode)
+            self._runs.pop(job_id, None)
+        if code is not None and not self._queue.closing.is_set():
+            self._ended(job_id, code)
+
+    def _wait(self, job_id: str, why: str) -> None:
+        """Put a job that could not be started back into the queue."""
+        with self._queue.lock:
+            if self.get(job_id)["status"] == "running":
+                self._set(job_id, status="queued")
+        self.event(job_id, f"The job could not be started and waits: {why}", level="warn")
+        self._queue.closing.wait(RETRY_SECONDS)
 
     def _take(self, job_id: str, place: ProgressPlace) -> ProgressPlace:
         """Turn new lines of the progress file into events and checkpoints."""
@@ -255,7 +280,7 @@ class Jobs:
             "_job": job["id"],
             "_checkpoint": checkpoint,
         }
-        self._store.put("model", name, body)
+        self._store.put("model", name, body, parent=job["id"])
 
     def _ended(self, job_id: str, code: int) -> None:
         """Decide what the end of the process means."""
@@ -277,16 +302,21 @@ class Jobs:
             self._died(job, code)
 
     def _died(self, job: Document, code: int) -> None:
-        deaths = job.get("_deaths", 0) + 1
-        if deaths > MAX_DEATHS:
-            self._fail(job["id"], "training_failed", f"The trainer ended {deaths} times ({code}).")
+        lost = code == LOST
+        count, most = ("_losses", MAX_LOSSES) if lost else ("_deaths", MAX_DEATHS)
+        times = job.get(count, 0) + 1
+        if times > most:
+            said = "Its node was lost" if lost else "The trainer ended"
+            why = "" if lost else f" ({code})"
+            self._fail(job["id"], "training_failed", f"{said} {times} times{why}.")
             return
         with self._queue.lock:
             # A job that was paused while its trainer died stays so.
             status = self.get(job["id"])["status"]
             again = "queued" if status == "running" else status
-            self._set(job["id"], status=again, _deaths=deaths)
-        self.event(job["id"], "The trainer was interrupted; the job goes on", level="warn")
+            self._set(job["id"], status=again, **{count: times})
+        text = "Its node was lost; the job goes on elsewhere" if lost else INTERRUPTED
+        self.event(job["id"], text, level="warn")
 
     def _succeed(self, job: Document, trained_tokens: int) -> None:
         newest, _ = self._store.list("checkpoint", parent=job["id"], limit=1)
@@ -297,7 +327,7 @@ class Jobs:
             self._keep(job["id"], "step_metrics.csv", metrics_csv(read_progress(folder))),
             self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
         ]
-        self._warm(name)
+        self._warm(job[OWNER], name)
         with self._queue.lock:
             if self.get(job["id"])["status"] == "cancelled":
                 return
@@ -316,9 +346,8 @@ class Jobs:
     def _broke(self, job_id: str, error: Exception) -> None:
         """The server itself stumbled over a job, say at a full disk; the others go on."""
         with self._queue.lock:
-            if self._process:
-                self._process.kill()
-            self._process = None
+            if run := self._runs.pop(job_id, None):
+                run.kill()
         with contextlib.suppress(OSError, sqlite3.Error):
             self._fail(job_id, "server_error", f"{type(error).__name__}: {error}")
 
@@ -328,4 +357,4 @@ class Jobs:
         self._set(job_id, status="failed", error=error, finished_at=int(time.time()))
 
     def _keep(self, job_id: str, name: str, data: bytes) -> str:
-        return keep(self._store, name, data, purpose="fine-tune-results", _job=job_id)
+        return keep(self._store, name, data, purpose="fine-tune-results", parent=job_id)

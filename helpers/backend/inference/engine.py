@@ -1,8 +1,9 @@
-"""Answer with llama.cpp: several requests at once, base and fine-tuned models.
+"""Answer with one of two engines: several requests at once, base and fine-tuned models.
 
 For: the server. A model is loaded at its first request; the least recently used one
 is unloaded when too many are held. PyTorch is not needed here. The same request gives
-the same answer at temperature 0 or with a seed, alone or beside others; see `pool` for why.
+the same answer at temperature 0 or with a seed, alone or beside others; `pool` and
+`openvino_engine` say why.
 
     engine = Engine(threads=2, cache=Path(".workbook/cache"))
     for delta in engine.generate(model, [{"role": "user", "content": "Hi"}], Sampling()):
@@ -12,28 +13,32 @@ the same answer at temperature 0 or with a seed, alone or beside others; see `po
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xllamacpp
 
-from helpers.backend.inference import embeddings, text_logprobs
+from helpers.backend.inference import embeddings
+from helpers.backend.inference.llama_cpp import LlamaCppEngine
 from helpers.backend.inference.models import Said, ServedModel
-from helpers.backend.inference.pool import BATCH, LOOK_SECONDS, GivenUp, Pool
-from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob, delta
-from helpers.base.chat_format import text_of
+from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob
+from helpers.base.chat_format import ChatPrompt, text_of
 from helpers.base.errors import BackendError
-from helpers.base.tokens import LocalTokenizer, local_tokenizer
+from helpers.base.local_tokenizer import LocalTokenizer
+from helpers.base.tokens import local_tokenizer
+from helpers.base.tool_format import Tool, tools_text
 
 __all__ = ["ContextTooLong", "Delta", "Engine", "Prompt", "Sampling", "TokenLogprob"]
 
-Prompt = Sequence[Mapping[str, Any]] | str | Sequence[int]
-Chunks = queue.SimpleQueue[dict[str, Any] | BaseException | None]
+Prompt = ChatPrompt | Sequence[Mapping[str, Any]] | str | Sequence[int]
+LLAMA_CPP, OPENVINO = "llama.cpp", "openvino"
+"""Names of the engines."""
+MAX_LOADED = 4
+"""Models in memory at the same time."""
 CLIENT_LEFT: ContextVar[threading.Event] = ContextVar("CLIENT_LEFT")
 """Set while a request is answered whose client does not wait any more. A variable of the context,
 and no argument: every way from a route to the engine would have to hand it on."""
@@ -53,7 +58,12 @@ class ContextTooLong(BackendError):
 
 def _messages(prompt: Prompt) -> list[Mapping[str, Any]]:
     """The messages of a chat; none if the prompt is a text or its tokens."""
-    return [part for part in prompt if not isinstance(part, int | str)]
+    parts = prompt.messages if isinstance(prompt, ChatPrompt) else prompt
+    return [part for part in parts if not isinstance(part, int | str)]
+
+
+def _tools(prompt: Prompt) -> Sequence[Tool]:
+    return prompt.tools if isinstance(prompt, ChatPrompt) else ()
 
 
 def refuse_by_length(model: ServedModel, tokenizer: LocalTokenizer, prompt: Prompt) -> None:
@@ -65,43 +75,94 @@ def refuse_by_length(model: ServedModel, tokenizer: LocalTokenizer, prompt: Prom
         letters = len(prompt)
     else:
         letters = sum(len(text_of(part)) for part in _messages(prompt))
+        letters += len(tools_text(_tools(prompt)))
     least = letters // tokenizer.longest
     if least > model.context:
         raise ContextTooLong(least, model.context, at_least=True)
 
 
-def _sound(chunk: dict[str, Any] | BaseException) -> dict[str, Any]:
-    if isinstance(chunk, BackendError):
-        raise chunk
-    if isinstance(chunk, BaseException):
-        raise BackendError(f"the model could not answer: {chunk}") from chunk
-    return chunk
+class TokenEngine(Protocol):
+    """What continues a prompt. There are two; all methods may be called from several threads."""
 
+    name: str
+    at_once: int
+    """Answers of a model that are continued at the same time."""
 
-def _next(chunks: Chunks, left: threading.Event) -> dict[str, Any] | BaseException | None:
-    """What comes next, or None once the client has left: nobody would read it."""
-    while not left.is_set():
-        with contextlib.suppress(queue.Empty):
-            return chunks.get(timeout=LOOK_SECONDS)
-    return None
+    def fits(self, model: ServedModel) -> bool:
+        """Whether it can answer for the model."""
+
+    def answer(
+        self,
+        model: ServedModel,
+        tokens: Sequence[int],
+        sampling: Sampling,
+        *,
+        stopped: Callable[[], bool],
+    ) -> Iterator[Delta | None]:
+        """The answer as it is made, None where there is nothing new; ends early if `stopped`."""
+
+    def score(
+        self,
+        model: ServedModel,
+        ids: Sequence[int],
+        *,
+        alternatives: int,
+        stopped: Callable[[], bool],
+    ) -> list[TokenLogprob]:
+        """One entry for each token but the first."""
+
+    @property
+    def models(self) -> list[ServedModel]:
+        """The models in memory, the one that was asked last at the end."""
+
+    def share_cores(self, threads: int) -> None:
+        """Leave cores to other processes."""
+
+    def rest(self, seconds: float) -> None:
+        """Free the memory of models that nobody asked for so long."""
+
+    def unload(self, model_id: str) -> None:
+        """Free the memory of a model; requests under way end first."""
+
+    def close(self) -> None:
+        """Unload everything."""
 
 
 class Engine:
-    """A pool of loaded models. All methods may be called from several threads."""
+    """Answers, probabilities and vectors. All methods may be called from several threads.
 
-    def __init__(self, *, threads: int, cache: Path, max_loaded: int = 3) -> None:
+    `chosen` names the engine that answers for the models that it fits.
+    """
+
+    def __init__(
+        self, *, threads: int, cache: Path, max_loaded: int = MAX_LOADED, chosen: str = LLAMA_CPP
+    ) -> None:
         self._threads, self._cache = threads, cache
-        self._pool = Pool(threads=threads, max_loaded=max_loaded)
+        self._llama = LlamaCppEngine(threads=threads, max_loaded=max_loaded)
+        self._engines: list[TokenEngine] = [self._llama]
+        if chosen == OPENVINO:
+            from helpers.backend.inference.openvino_engine import OpenVinoEngine
+
+            self._engines.insert(0, OpenVinoEngine(threads=threads, max_loaded=max_loaded))
         self._embedder: xllamacpp.Server | None = None
         self._embedding = threading.Lock()
         self._closed = threading.Event()
         self._sharing: frozenset[str] = frozenset()
 
+    @property
+    def at_once(self) -> int:
+        """How many requests for the base model are answered at the same time."""
+        return self._engines[0].at_once
+
+    def engine_of(self, model: ServedModel) -> TokenEngine:
+        """The one that answers for a model: always the same, or its answers would vary."""
+        return next(engine for engine in self._engines if engine.fits(model))
+
     def generate(self, model: ServedModel, prompt: Prompt, sampling: Sampling) -> Iterator[Delta]:
         """Yield the answer as it is made; closing the iterator cancels the request.
 
         A delta may be empty while a long prompt is read. Raises `ContextTooLong`, or
-        `BackendError` when llama.cpp refuses the request or the engine is closed.
+        `BackendError` when the engine refuses the request or is closed.
         """
         if model.method and (messages := _messages(prompt)):
             prepared = model.method.prepare(messages)
@@ -111,52 +172,18 @@ class Engine:
                 return
             prompt = prepared
         tokens = self._tokens(model, prompt)
-        used = len(tokens)
-        room = model.context - used
-        if room < 1:
-            raise ContextTooLong(used, model.context)
-        request = {
-            "prompt": tokens or "",
-            "stream": True,
-            "cache_prompt": True,
-            "return_progress": used > BATCH,
-            **sampling.request(room),
-        }
-        for chunk in self._chunks(model, request, used + sampling.limit(room)):
-            yield delta(chunk, sampling.logprobs)
+        if len(tokens) >= model.context:
+            raise ContextTooLong(len(tokens), model.context)
+        with self._asking() as stopped:
+            answer = self.engine_of(model).answer(model, tokens, sampling, stopped=stopped)
+            yield from (delta for delta in answer if delta is not None)
 
-    def _chunks(
-        self, model: ServedModel, request: dict[str, Any], tokens: int
-    ) -> Iterator[dict[str, Any]]:
-        """llama.cpp calls back until it is done; a thread turns that into an iterator.
-
-        The thread also waits in line and gives its place back, so closing takes no time.
-        """
-        chunks: Chunks = queue.SimpleQueue()
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[Callable[[], bool]]:
+        """Whether nobody waits for the answer any more; raises if it ended for that."""
         cancelled, left = threading.Event(), CLIENT_LEFT.get(threading.Event())
-
-        def stopped() -> bool:
-            return cancelled.is_set() or self._closed.is_set() or left.is_set()
-
-        def receive(chunk: dict[str, Any]) -> bool:
-            chunks.put(chunk)
-            return stopped()
-
-        def work() -> None:
-            try:
-                with self._pool.get(model).reserved(tokens, stopped) as server:
-                    if not stopped():
-                        server.handle_completions(request, receive)
-            except GivenUp:
-                pass
-            except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
-                chunks.put(error)
-            chunks.put(None)
-
-        threading.Thread(target=work, daemon=True, name="llama.cpp request").start()
         try:
-            while (chunk := _next(chunks, left)) is not None:
-                yield _sound(chunk)
+            yield lambda: cancelled.is_set() or self._closed.is_set() or left.is_set()
             if self._closed.is_set():
                 raise BackendError("the server is stopping")
             if left.is_set():
@@ -182,11 +209,10 @@ class Engine:
         if len(ids) > model.context:
             raise ContextTooLong(len(ids), model.context)
 
-        def ask(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-            tokens = len(request["prompt"]) + request["n_predict"]
-            return list(self._chunks(model, dict(request), tokens))
-
-        return text_logprobs.score(ask, local_tokenizer(model.gguf), ids, alternatives=alternatives)
+        with self._asking() as stopped:
+            return self.engine_of(model).score(
+                model, ids, alternatives=alternatives, stopped=stopped
+            )
 
     def count(self, model: ServedModel, prompt: Prompt) -> int:
         """Tokens of the prompt, chat template included."""
@@ -204,20 +230,24 @@ class Engine:
         Each reason is switched on and off for itself.
         """
         self._sharing = self._sharing | {why} if sharing else self._sharing - {why}
-        self._pool.threads = 1 if self._sharing else self._threads
+        for engine in self._engines:
+            engine.share_cores(1 if self._sharing else self._threads)
 
     def rest(self, seconds: float) -> None:
         """Free the memory of models that nobody asked for so long; a question loads them again."""
-        self._pool.rest(seconds)
+        for engine in self._engines:
+            engine.rest(seconds)
 
     def unload(self, model_id: str) -> None:
         """Free the memory of a model; requests under way end first."""
-        self._pool.drop(model_id)
+        for engine in self._engines:
+            engine.unload(model_id)
 
     def close(self) -> None:
         """Cancel what is under way, and unload everything."""
         self._closed.set()
-        self._pool.drop()
+        for engine in self._engines:
+            engine.close()
         with self._embedding:
             self._embedder = None
 
@@ -227,7 +257,7 @@ class Engine:
         refuse_by_length(model, tokenizer, prompt)
         if isinstance(prompt, str):
             return tokenizer.encode(prompt)
-        first = next(iter(prompt), None)
-        if isinstance(first, int):
-            return [token for token in prompt if isinstance(token, int)]
-        return tokenizer.encode_chat(_messages(prompt))
+        messages = _messages(prompt)
+        if messages or isinstance(prompt, ChatPrompt):
+            return tokenizer.encode_chat(messages, _tools(prompt))
+        return [token for token in prompt if isinstance(token, int)]

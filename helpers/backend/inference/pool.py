@@ -25,13 +25,17 @@ from pathlib import Path
 
 import xllamacpp
 
+from helpers.backend.bases.served import cache_bytes, served_gguf
 from helpers.backend.inference.models import ServedModel
 from helpers.base import settings
 from helpers.base.errors import BackendError
 
 SLOTS, SLOT_TOKENS = 16, 2048
 """Requests that one model works on at the same time, and the most tokens of one, answer included:
-a question of 1,024 without a limit of its own. Each token takes 23 KB in each slot."""
+a question of 1,024 without a limit of its own. Each token of the course's model takes 23 KB in each
+slot."""
+SLOT_BYTES = 1 << 30
+"""For the slots of another model, of either kind: llama.cpp takes all of it when it loads one."""
 LONG_SLOTS = 2
 """The same for longer requests, whose slots hold the model's whole context."""
 BATCH = 512
@@ -115,8 +119,10 @@ class Instance:
     def __init__(self, model: ServedModel, *, threads: int) -> None:
         self.threads = threads
         usual = min(SLOT_TOKENS, model.context)
-        self._usual = Lane(model, slots=SLOTS, tokens=usual, threads=threads)
-        self._long = Lane(model, slots=LONG_SLOTS, tokens=model.context, threads=threads)
+        few = slots_for(model.gguf, tokens=usual, most=SLOTS)
+        long = slots_for(model.gguf, tokens=model.context, most=LONG_SLOTS)
+        self._usual = Lane(model, slots=few, tokens=usual, threads=threads)
+        self._long = Lane(model, slots=long, tokens=model.context, threads=threads)
 
     def unused_for(self, seconds: float) -> bool:
         """Whether no request is under way or waits, and the last one ended so long ago."""
@@ -152,6 +158,12 @@ class Pool:
             while len(self._instances) > self._max_loaded:
                 self._instances.popitem(last=False)
             return instance
+
+    @property
+    def models(self) -> list[ServedModel]:
+        """The models in memory, the one that was asked last at the end."""
+        with self._lock:
+            return list(self._instances)
 
     def rest(self, seconds: float) -> None:
         """Forget the models that nobody has asked for so long: each holds about 1 GB."""
@@ -207,9 +219,19 @@ def _steady(adapter: Path, folder: Path, name: str) -> Path:
 
 
 def served_weights(gguf: Path) -> Path:
-    """The course's model as set-up prepared it for serving; any other as it is."""
+    """The course's model as set-up prepared it for serving; one of a folder as it is made of that
+    when it is first asked; any other as it is."""
     prepared = settings.served_gguf()
-    return prepared if gguf == settings.base_gguf() and prepared.is_file() else gguf
+    if gguf == settings.base_gguf():
+        return prepared if prepared.is_file() else gguf
+    return served_gguf(gguf)
+
+
+def slots_for(gguf: Path, *, tokens: int, most: int) -> int:
+    """How many slots a model gets: fewer where a token takes more memory than in the course's."""
+    if gguf == settings.base_gguf():
+        return most
+    return max(1, min(most, SLOT_BYTES // (cache_bytes(gguf) * tokens)))
 
 
 def common_params(gguf: Path, *, threads: int) -> xllamacpp.CommonParams:

@@ -14,7 +14,7 @@ from typing import Any
 
 from helpers.backend.protocol.sampling import TokenLogprob
 from helpers.base.errors import BackendError
-from helpers.base.tokens import LocalTokenizer
+from helpers.base.local_tokenizer import LocalTokenizer
 
 PIECE = 128
 """Tokens forced in one request: a longer grammar takes longer to read than it saves."""
@@ -32,7 +32,8 @@ def score(
     found: dict[int, dict[str, Any]] = {}
     place = 1
     while place < len(ids):
-        piece = ids[place : place + PIECE]
+        # With tokens for single bytes beside letters, llguidance holds to the first token only.
+        piece = ids[place : place + (PIECE if tokenizer.from_bytes else 1)]
         ends = [n for n, token in enumerate(piece, start=1) if token in tokenizer.end_ids]
         # After a token that ends a text, llama.cpp goes on in a new request only.
         piece = piece[: ends[0]] if ends else piece
@@ -98,7 +99,8 @@ def _looked_up(
 ) -> dict[str, Any]:
     """The entry of a token that is a part of a letter: found among all that could have come."""
     whole_word = tokenizer.encode("the")[:1]
-    items = _forced(ask, before, whole_word, tokenizer.core.get_vocab_size())
+    # Many models have more rows than tokens, and llama.cpp counts these too.
+    items = _forced(ask, before, whole_word, 2 * tokenizer.core.get_vocab_size())
     every = items[0]["top_logprobs"] if items else []
     own = next((item for item in every if item["id"] == token), None)
     if own is None:

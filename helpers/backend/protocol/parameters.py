@@ -18,13 +18,11 @@ from helpers.backend.protocol.errors import ApiError
 HINTS = frozenset(
     {
         "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-        "prompt_cache_options", "service_tier", "max_tool_calls", "parallel_tool_calls",
+        "prompt_cache_options", "service_tier", "max_tool_calls",
     }
 )  # fmt: skip
-"""They change no answer: who asks, how to cache, a tier that the answer names anyway, and bounds
-on calls that no model here makes."""
-NO_TOOLS = "The models of this server call no functions"
-USE_JSON = "Leave it out; a form that the answer must have can be asked for with a JSON schema"
+"""They change no answer: who asks, how to cache, a tier that the answer names anyway, and a bound
+on calls of OpenAI's own tools, of which there are none here."""
 LEAVE_OUT = "Leave it out"
 TEXT = "This server reads and writes text alone"
 PLAIN = "The models of this server answer at once, without reasoning or style settings"
@@ -37,10 +35,6 @@ LIMITED: dict[str, tuple[tuple[Any, ...], str, str]] = {
     "reasoning_effort": (("none",), PLAIN, LEAVE_OUT),
     "verbosity": (("medium",), PLAIN, "Say in the prompt how long the answer should be"),
     "web_search_options": ((), "This server searches no web", LEAVE_OUT),
-    "functions": (([],), NO_TOOLS, USE_JSON),
-    "function_call": (("none", "auto"), NO_TOOLS, USE_JSON),
-    "tools": (([],), NO_TOOLS, USE_JSON),
-    "tool_choice": (("none", "auto"), NO_TOOLS, USE_JSON),
     "personality": ((), PLAIN, "Say in the instructions how the model should speak"),
     "background": ((False,), "This server answers while the client waits", "Send a batch instead"),
     "conversation": (
@@ -68,10 +62,6 @@ def check(fields: Collection[str], limited: Collection[str], body: Mapping[str, 
     A parameter that is null is one that was not given.
     """
     given = {name: value for name, value in body.items() if value is not None}
-    if given.get("tool_choice") == "none" or given.get("function_call") == "none":
-        # The models call none, as was asked.
-        given.pop("tools", None)
-        given.pop("functions", None)
     for name, value in given.items():
         if name in limited:
             accepted, why, fix = LIMITED[name]

@@ -8,15 +8,18 @@ For: the routes, and batches, which answer the same requests. Not for: asking th
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.json_schema import enforceable
 from helpers.backend.protocol.sampling import Sampling, TokenLogprob
 from helpers.backend.protocol.schemas import ChatRequest, SamplingRequest, new_id
+from helpers.backend.protocol.tool_answers import AnswerReader, Call, chat_calls
+from helpers.backend.protocol.tools import ToolUse
 
 FINGERPRINT = "fp_workbook"
 
@@ -45,7 +48,7 @@ def chat_sampling(body: ChatRequest) -> Sampling:
             param="response_format",
             code="missing_required_parameter",
         )
-    return sampling(
+    how = sampling(
         body,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
@@ -54,6 +57,14 @@ def chat_sampling(body: ChatRequest) -> Sampling:
         if wanted and wanted.type == "json_schema" and wanted.json_schema
         else None,
     )
+    return with_tools(how, body.tool_use)
+
+
+def with_tools(how: Sampling, use: ToolUse | None) -> Sampling:
+    """The same for an answer that may, or must, call tools."""
+    if use is None:
+        return how
+    return replace(how, grammar=use.grammar(how.schema), json_schema=None, json_object=False)
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,29 @@ class Choice:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    calls: tuple[Call, ...] = ()
+
+    def read(self, reader: AnswerReader) -> Choice:
+        """The same with text and calls apart. The probabilities are those of the text's tokens."""
+        counts = itertools.accumulate(len(item.bytes) for item in self.logprobs)
+        room = len(self.text[: reader.letters].encode())
+        shown = tuple(item for item, n in zip(self.logprobs, counts, strict=True) if n <= room)
+        reason = reader.finish_reason(self.finish_reason)
+        return replace(
+            self,
+            text=reader.text,
+            calls=tuple(reader.calls),
+            finish_reason=reason,
+            logprobs=shown if reader.calls else self.logprobs,
+        )
+
+
+def read_choice(choice: Choice, use: ToolUse | None) -> Choice:
+    """A whole answer, with the calls that stand in its text."""
+    reader = AnswerReader(use)
+    reader.feed(choice.text)
+    reader.close()
+    return choice.read(reader)
 
 
 def usage(choices: Sequence[Choice], n: int = 1) -> dict[str, Any]:
@@ -129,9 +163,10 @@ def chat_answer(
                 "index": index,
                 "message": {
                     "role": "assistant",
-                    "content": choice.text,
+                    "content": choice.text if choice.text or not choice.calls else None,
                     "refusal": None,
                     "annotations": [],
+                    **chat_calls(choice.calls, older_form=bool(body.functions)),
                 },
                 "logprobs": chat_logprobs(choice.logprobs, how),
                 "finish_reason": choice.finish_reason,

@@ -15,6 +15,8 @@ from helpers.base.errors import BackendError
 
 COMPACT = {"whitespace_flexible": False}
 """Free white space between JSON's signs lets a small model write blanks until it is cut off."""
+START = "start: "
+"""How the first rule of a grammar begins."""
 UNLIMITED = 1024
 """Tokens of an answer when no limit is asked for: a small model may never stop by itself."""
 
@@ -33,6 +35,8 @@ class Sampling:
     """None: off. 0 to 20: how many alternatives to report for each token."""
     json_schema: Mapping[str, Any] | None = None
     json_object: bool = False
+    grammar: str | None = None
+    """What the answer may be, in llguidance's words, in place of a schema."""
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] | None = None
@@ -41,8 +45,17 @@ class Sampling:
         """The most tokens that the answer may have when the context has `room` left."""
         return min(UNLIMITED if self.max_tokens is None else self.max_tokens, room)
 
-    def request(self, room: int) -> dict[str, Any]:
-        """The same in llama.cpp's words. Its other samplers are switched off."""
+    @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """What an answer without calls must fit, compact; None if anything may be said."""
+        schema = {"type": "object"} if self.json_object else self.json_schema
+        return None if schema is None else {**schema, "x-guidance": COMPACT}
+
+    def request(self, room: int, *, end: int | None = None) -> dict[str, Any]:
+        """The same in llama.cpp's words. Its other samplers are switched off.
+
+        `end` is the token that ends a message, which a grammar must let through.
+        """
         asked: dict[str, Any] = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -61,10 +74,25 @@ class Sampling:
         if self.logprobs is not None:
             # llama.cpp reports nothing for 0, so one alternative is asked for and dropped.
             asked["n_probs"] = max(self.logprobs, 1)
-        schema = {"type": "object"} if self.json_object else self.json_schema
-        if schema is not None:
-            asked["json_schema"] = {**schema, "x-guidance": COMPACT}
+        if self.grammar is not None:
+            return asked | {"grammar": ending(self.grammar, end)}
+        if self.schema is not None:
+            asked["json_schema"] = self.schema
         return asked
+
+
+def ending(grammar: str, end: int | None) -> str:
+    """The grammar, with the end of a message where an answer may end.
+
+    llama.cpp tells llguidance one token that ends an answer, and may take another than the chat
+    template's: without this, a model that wants to stop is made to go on.
+    """
+    if end is None:
+        return grammar
+    rules = grammar.splitlines()
+    place = next(i for i, rule in enumerate(rules) if rule.startswith(START))
+    rules[place] = f"{START}({rules[place].removeprefix(START)}) <[{end}]>?"
+    return "\n".join(rules)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,15 @@ from pydantic import (
 
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.parameters import check, unsupported
+from helpers.backend.protocol.tool_schemas import (
+    ChatToolChoice,
+    ChatTools,
+    FunctionCall,
+    Functions,
+    ResponseToolChoice,
+    ResponseTools,
+)
+from helpers.backend.protocol.tools import ToolUse, tool_use
 from helpers.base.chat_format import role_of, text_of
 from helpers.base.settings import BASE_MODEL
 
@@ -90,11 +99,12 @@ class ChatMessage(Request):
     refusal: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     function_call: dict[str, Any] | None = None
+    tool_call_id: str | None = None
     audio: dict[str, Any] | None = None
     name: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """Role and text, as the chat template takes them. Raises `ApiError` for a picture."""
+        """Role, text and calls, as the template takes them. Raises `ApiError` for a picture."""
         if self.audio:
             raise unsupported("messages.audio", "This model reads text only")
         if self.name and self.role != "function":
@@ -108,10 +118,11 @@ class ChatMessage(Request):
                     param="messages",
                     code="unsupported_value",
                 )
-        said = self.model_dump(
-            include={"role", "content", "refusal", "tool_calls", "function_call"}
-        )
-        return {"role": role_of(said), "content": text_of(said)}
+        said = self.model_dump(include={"role", "content", "refusal"})
+        more = self.model_dump(include={"tool_calls", "function_call", "tool_call_id"})
+        plain = {"role": role_of(said), "content": text_of(said)}
+        # Calls stay apart from the text: each template writes them in its own way.
+        return plain | {key: value for key, value in more.items() if value}
 
     def stored(self) -> dict[str, Any]:
         """The message as it is read back: its text, and its parts if it came in parts."""
@@ -123,6 +134,23 @@ class ChatMessage(Request):
             "name": self.name,
             "content_parts": [{"type": "text", "text": part.text} for part in parts or ()] or None,
         }
+
+
+class FunctionCallItem(Request):
+    """A call of an earlier answer, as an input item of a response."""
+
+    type: Literal["function_call"]
+    call_id: str
+    name: str
+    arguments: str
+    id: str | None = None
+
+
+class FunctionResultItem(Request):
+    type: Literal["function_call_output"]
+    call_id: str
+    output: str | list[ContentPart]
+    id: str | None = None
 
 
 Metadata = Annotated[
@@ -195,7 +223,7 @@ class ChatRequest(SamplingRequest):
     limited = frozenset(
         {
             "audio", "modalities", "moderation", "prediction", "reasoning_effort", "verbosity",
-            "web_search_options", "functions", "function_call", "tools", "tool_choice",
+            "web_search_options",
         }
     )  # fmt: skip
 
@@ -204,6 +232,11 @@ class ChatRequest(SamplingRequest):
     logprobs: StrictBool | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
+    tools: ChatTools | None = None
+    tool_choice: ChatToolChoice | None = None
+    parallel_tool_calls: StrictBool | None = None
+    functions: Functions | None = None
+    function_call: FunctionCall | None = None
     store: StrictBool | None = None
     metadata: Metadata | None = None
 
@@ -225,6 +258,19 @@ class ChatRequest(SamplingRequest):
                 code="invalid_value",
             )
         return self
+
+    @property
+    def tool_use(self) -> ToolUse | None:
+        """What may be done with the tools. Raises `ApiError` for what does not fit together."""
+        if self.functions or self.function_call:
+            if self.tools or self.tool_choice:
+                raise unsupported("functions", "The request has tools too", "Write all as tools")
+            return tool_use(
+                self.functions or (), self.function_call, parallel=False, param="functions"
+            )
+        tools = [tool.function for tool in self.tools or ()]
+        parallel = self.parallel_tool_calls is not False
+        return tool_use(tools, self.tool_choice, parallel=parallel, param="tools")
 
 
 class CompletionRequest(SamplingRequest):
@@ -319,14 +365,22 @@ Included = Literal[
 class ResponseInput(Body):
     """What a response is made from."""
 
-    limited = frozenset({"conversation", "reasoning", "tools", "tool_choice", "truncation"})
+    limited = frozenset({"conversation", "reasoning", "truncation"})
 
     model: str
     input: str | list[dict[str, Any]]
     instructions: str | None = None
     previous_response_id: str | None = None
     text: TextOptions | None = None
+    tools: ResponseTools | None = None
+    tool_choice: ResponseToolChoice | None = None
     parallel_tool_calls: StrictBool | None = None
+
+    @property
+    def tool_use(self) -> ToolUse | None:
+        """What may be done with the tools. Raises `ApiError` for what does not fit together."""
+        parallel = self.parallel_tool_calls is not False
+        return tool_use(self.tools or (), self.tool_choice, parallel=parallel, param="tools")
 
 
 class InputTokensRequest(ResponseInput):

@@ -2,6 +2,7 @@
 
 For: the routes. Not for: the life of a job or batch, see `finetune.queue` and `batch.queue`.
 
+    service = Service(settings, store, engine).of("key:anna")
     service.models.resolve("ft:smollm2-135m-instruct:course::AbC123")
     service.files.add("train.jsonl", "fine-tune", stream)
 """
@@ -9,20 +10,25 @@ For: the routes. Not for: the life of a job or batch, see `finetune.queue` and `
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from helpers.backend.batch.queue import Batches
+from helpers.backend.executors.choice import choose_executor
 from helpers.backend.finetune.queue import Jobs
 from helpers.backend.inference.engine import Engine
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import BatchRequest
 from helpers.backend.service.answers import StoredAnswers
+from helpers.backend.service.classroom import Classroom, Presence
 from helpers.backend.service.files import Files
 from helpers.backend.service.limits import Limits
 from helpers.backend.service.models import Models
+from helpers.backend.service.owned import OwnedBatches, OwnedJobs
+from helpers.backend.service.rates import Meter, Rates
 from helpers.backend.service.training import Training
 from helpers.backend.service.uploads import Uploads
 from helpers.backend.storage.store import Document, Store
@@ -30,8 +36,18 @@ from helpers.base.settings import Settings
 
 
 @dataclass
+class Moment:
+    """When something happened last, shared by all views of a service."""
+
+    at: float = field(default_factory=time.monotonic)
+
+
+@dataclass
 class Service:
-    """Everything that a route needs."""
+    """Everything that a route needs, as one owner sees it; `of` is the view of another.
+
+    Engine, queues and limits are the server's, and the same in each view.
+    """
 
     settings: Settings
     store: Store
@@ -42,25 +58,63 @@ class Service:
         cores, share_cores = threading.Lock(), self.engine.share_cores
         self.models = Models(self.settings, self.store, self.engine)
         self.files = Files(self.store, self.limits)
-        self.uploads = Uploads(self.store, self.files, self.limits)
-        self.answers = StoredAnswers(self.store, self.limits)
-        self.jobs = Jobs(
-            self.settings, self.store, warm=self.models.warm, cores=cores, share_cores=share_cores
-        )
-        self.training = Training(self.settings, self.limits, self.models, self.files, self.jobs)
-        self.batches = Batches(
+        self.executor = choose_executor(self.settings, cores, share_cores)
+        self.job_queue = Jobs(
             self.settings,
             self.store,
-            resolve=self.models.resolve,
-            cores=cores,
-            share_cores=share_cores,
+            executor=self.executor,
+            warm=lambda owner, model: self.of(owner).models.warm(model),
         )
-        self.last_used = time.monotonic()
+        self.batch_queue = Batches(self.store, cores=cores, at_once=self._at_once)
+        self.rates, self.presence = Rates(self.limits), Presence()
+        self._used = Moment()
         self._waiting = threading.BoundedSemaphore(self.limits.waiting)
+        self._show()
+
+    def _at_once(self, owner: str, name: str) -> int:
+        """Requests for a model that are answered at the same time; half of all places at most."""
+        taken = self.engine.at_once
+        with contextlib.suppress(ApiError):
+            taken = self.engine.engine_of(self.of(owner).models.resolve(name)).at_once
+        return min(taken, max(1, self.limits.waiting // 2))
+
+    def _show(self) -> None:
+        """Make what follows from the store's owner."""
+        store = self.store
+        self.models, self.files = self.models.of(store), self.files.of(store)
+        self.meter = self.rates.of(store.owner)
+        self.classroom = Classroom(store, self.presence)
+        self.uploads = Uploads(store, self.files, self.limits)
+        self.answers = StoredAnswers(store, self.limits)
+        self.jobs = OwnedJobs(store, self.job_queue)
+        self.batches = OwnedBatches(store, self.batch_queue)
+        self.training = Training(self.settings, self.limits, self.models, self.files, self.jobs)
+
+    def of(self, owner: str, *, metered: bool = True) -> Service:
+        """The same server as an owner sees it: of others there is nothing.
+
+        `metered`: tokens and requests count for the owner's limits, as those of a batch do not.
+        """
+        view = copy.copy(self)
+        view.store = self.store.of(owner)
+        view._show()  # noqa: SLF001 - its own class
+        if not metered:
+            view.meter = Meter(None)
+        return view
+
+    @property
+    def last_used(self) -> float:
+        """When the server was last asked for something, by `time.monotonic`."""
+        return self._used.at
+
+    def used(self) -> None:
+        """Say that somebody needs the server now."""
+        self._used.at = time.monotonic()
 
     def submit_batch(self, body: BatchRequest) -> Document:
         """Queue a batch. Raises `ApiError` for a file that is not there or not for a batch."""
-        self.limits.room_for("batches", self.batches.waiting)
+        self.limits.room_for("batches", self.batch_queue.waiting)
+        self.limits.own_room_for("batches", self.batches.under_way, self.store.owner)
         try:
             file = self.files.get(body.input_file_id)
         except ApiError:
@@ -87,8 +141,16 @@ class Service:
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[None]:
-        """A place in the inference queue; 429 with retry-after when it is full."""
-        self.last_used = time.monotonic()
+        """A place in the inference queue; 429 with retry-after when it is full.
+
+        `meter.count` tells what was used while it was held.
+        """
+        self.used()
+        with self.meter.request(), self._place():
+            yield
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
         if not self._waiting.acquire(blocking=False):
             raise ApiError(
                 429,
@@ -103,8 +165,8 @@ class Service:
             self._waiting.release()
 
     def close(self) -> None:
-        self.batches.stop()
-        self.jobs.close()
+        self.batch_queue.stop()
+        self.job_queue.close()
         self.engine.close()
-        self.batches.join()
+        self.batch_queue.join()
         self.store.close()

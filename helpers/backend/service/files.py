@@ -9,26 +9,45 @@ For: the files API, and whoever names a file in a request. Not for: the bytes on
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
+from helpers.backend.bases.memory import shape_of
+from helpers.backend.bases.registry import MAX_CONTEXT
 from helpers.backend.protocol.errors import ApiError, not_found
 from helpers.backend.protocol.schemas import new_id
 from helpers.backend.service.limits import Limits
-from helpers.backend.storage.store import Document, Store, public
+from helpers.backend.storage.store import LOCAL, Document, Store, public
 from helpers.backend.storage.uploads import base_name, document
 from helpers.backend.training.prepared import PreparedFile, forget, prepare
+from helpers.base.files import sweep
+from helpers.base.template_tokenizer import folder_of
 from helpers.base.tokens import local_tokenizer
 from helpers.datasets.validation.codes import CODES
 
 MAX_TRAINING_TOKENS = 2048
-"""Longest example; beyond it a CPU would take minutes a step."""
+"""Longest example for the course's model; beyond it a CPU would take minutes a step."""
 PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")
+
+
+def longest_example(gguf: Path | None) -> int:
+    """Tokens of an example at most: of a base that came as a folder, what can be asked of it."""
+    if gguf is None or folder_of(gguf) is None:
+        return MAX_TRAINING_TOKENS
+    return min(shape_of(gguf).context, MAX_CONTEXT)
+
+
+class Arriving(NamedTuple):
+    """A file that is just being written."""
+
+    owner: str
+    size: int
 
 
 class Files:
@@ -36,12 +55,20 @@ class Files:
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store, self._limits = store, limits
-        self._arriving: dict[str, int] = {}
+        self._arriving: dict[str, Arriving] = {}
         self._lock = threading.Lock()
+        # What a server that was killed in the middle of an upload has left.
+        sweep(store.files)
         for folder in store.prepared.iterdir():
             # The server was killed between removing a file and what was built of it.
             if not (store.files / folder.name).exists():
                 forget(folder)
+
+    def of(self, store: Store) -> Files:
+        """What another owner has uploaded; what arrives is counted for all together."""
+        view = copy.copy(self)
+        view._store = store  # noqa: SLF001 - its own class
+        return view
 
     def add(
         self, name: str, purpose: str, stream: BinaryIO, *, seconds: int | None = None
@@ -66,27 +93,38 @@ class Files:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         with self._lock:
-            held, _ = self._store.list("file")
-            parts, _ = self._store.list("upload")
-            total = sum(item["bytes"] for item in held) + sum(self._arriving.values())
-            total += sum(size for upload in parts for size in upload["_parts"].values())
-            left = self._limits.total_bytes - total
-            if len(held) + len(self._arriving) >= self._limits.files or left <= 0:
+            owner, limits = self._store.owner, self._limits
+            files, own = self._held(owner)
+            _, total = self._held(None)
+            left = limits.total_bytes - total
+            if files >= limits.files or left <= 0:
                 raise ApiError(
                     400,
                     "The file storage is full. Delete files that you no longer need.",
                     param="file",
                     code="file_storage_full",
                 )
-            limit = min(self._limits.file_bytes, left)
+            if owner != LOCAL and own + size > limits.own_bytes:
+                raise _own_space_full(own, size, limits.own_bytes)
+            limit = min(limits.file_bytes, left)
             if size > limit:
                 raise too_large(size, limit)
-            self._arriving[key] = size
+            self._arriving[key] = Arriving(owner, size)
         try:
             yield
         finally:
             with self._lock:
                 del self._arriving[key]
+
+    def _held(self, owner: str | None) -> tuple[int, int]:
+        """How many files an owner has, or all have, with those that arrive, and their bytes."""
+        store = self._store.everyones() if owner is None else self._store
+        held, _ = store.list("file")
+        uploads, _ = store.list("upload")
+        arriving = [one.size for one in self._arriving.values() if owner in (None, one.owner)]
+        parts = sum(size for upload in uploads for size in upload["_parts"].values())
+        total = sum(item["bytes"] for item in held) + sum(arriving) + parts
+        return len(held) + len(arriving), total
 
     def _keep(self, key: str, name: str, purpose: str, size: int, seconds: int | None) -> Document:
         body = document(key, base_name(name), purpose, size, seconds=seconds)
@@ -96,7 +134,8 @@ class Files:
     def prepared(self, key: str, gguf: Path | None = None) -> PreparedFile:
         """A training file as it was read when it came; for another vocabulary it is read anew."""
         folder, tokenizer = self._store.prepared / key, local_tokenizer(gguf)
-        return prepare(self._store.files / key, folder, tokenizer, max_tokens=MAX_TRAINING_TOKENS)
+        longest = longest_example(gguf)
+        return prepare(self._store.files / key, folder, tokenizer, max_tokens=longest)
 
     def _check_jsonl(self, key: str) -> None:
         """What an upload is refused for; the rest is said when a job is created."""
@@ -134,6 +173,18 @@ class Files:
         """Where the bytes of a file lie. Raises `ApiError` 404 for one that is not there."""
         self.get(key)
         return self._store.files / key
+
+
+def _own_space_full(held: int, size: int, most: int) -> ApiError:
+    return ApiError(
+        429,
+        f"Your files have {held} bytes; {size} more would pass the {most} that one person may have "
+        "here. Delete files that you no longer need.",
+        type="insufficient_quota",
+        param="file",
+        code="insufficient_quota",
+        headers={"x-should-retry": "false"},
+    )
 
 
 def check_purpose(purpose: str) -> None:

@@ -7,11 +7,13 @@ For: every route with a model in it. Not for: loading one, see `helpers.backend.
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 
+from helpers.backend.bases.registry import ADDED, MAX_CONTEXT, Base, Bases, UnfitBase, find
 from helpers.backend.inference.engine import Engine
-from helpers.backend.inference.models import ServedModel, base_models
+from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.errors import ApiError, unknown_model
 from helpers.backend.storage.store import Document, Store, public
 from helpers.base.settings import EMBEDDING_MODEL, Settings
@@ -19,13 +21,48 @@ from helpers.base.settings import EMBEDDING_MODEL, Settings
 OWNER = "workbook"
 
 
+class KnownBases:
+    """The base models, looked for again when `models add` or `remove` has changed the list."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._changed, self._found = self._time(), find(settings)
+
+    def _time(self) -> int:
+        try:
+            return (self._settings.state / ADDED).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    @property
+    def found(self) -> Bases:
+        changed = self._time()
+        if changed != self._changed:
+            self._found, self._changed = find(self._settings), changed
+        return self._found
+
+
 class Models:
     """Base models, fine-tuned ones, and other names for them."""
 
     def __init__(self, settings: Settings, store: Store, engine: Engine) -> None:
         self._store, self._engine = store, engine
-        self._bases = base_models(settings)
+        self._known = KnownBases(settings)
         self._adopted: dict[str, ServedModel] = {}
+
+    @property
+    def _bases(self) -> dict[str, Base]:
+        return self._known.found.fit
+
+    @property
+    def _unfit(self) -> dict[str, UnfitBase]:
+        return self._known.found.unfit
+
+    def of(self, store: Store) -> Models:
+        """The same base models, and the tuned ones and names of another owner."""
+        view = copy.copy(self)
+        view._store = store  # noqa: SLF001 - its own class
+        return view
 
     def adopt(self, model: ServedModel) -> None:
         """Serve a model that lies outside the state folder, until the server ends."""
@@ -36,7 +73,7 @@ class Models:
         if name in self._adopted:
             return self._adopted[name]
         if name in self._bases:
-            return self._bases[name].served()
+            return ServedModel.of(self._bases[name])
         if alias := self._store.get("alias", name):
             return self.resolve(alias["model"])
         if name == EMBEDDING_MODEL:
@@ -49,8 +86,18 @@ class Models:
             )
         model = self._store.get("model", name)
         if model is None:
-            raise unknown_model(name)
-        return ServedModel(name, Path(model["_gguf"]), Path(model["_adapter"]) / "adapter.gguf")
+            raise self._unknown(name)
+        gguf = Path(model["_gguf"])
+        contexts = (base.context for base in self._bases.values() if base.gguf == gguf)
+        context = next(contexts, MAX_CONTEXT)
+        return ServedModel(name, gguf, Path(model["_adapter"]) / "adapter.gguf", context)
+
+    def _unknown(self, name: str) -> ApiError:
+        """404, with the reason for a base that is there but cannot be used."""
+        if unfit := self._unfit.get(name):
+            message = f"The model '{name}' cannot be used: {unfit.reason}"
+            return ApiError(404, message, param="model", code="model_not_found")
+        return unknown_model(name)
 
     def all(self) -> list[Document]:
         """Base models, the embedding model, and the fine-tuned ones."""
@@ -79,16 +126,16 @@ class Models:
             return public(tuned)
         if alias := self._store.get("alias", name):
             return self.find(alias["model"]) | {"id": name}
-        raise unknown_model(name)
+        raise self._unknown(name)
 
     def delete(self, name: str) -> Document:
         """Remove a fine-tuned model; its job and files stay."""
         if name in self._bases or name in self._adopted or name == EMBEDDING_MODEL:
             raise ApiError(403, f"The model {name!r} is built in and cannot be deleted.")
-        removed = self._store.delete("model", name) or self._store.delete("alias", name)
-        if not removed:
-            raise unknown_model(name)
-        self._engine.unload(name)
+        if self._store.delete("model", name):
+            self._engine.unload(name)
+        elif not self._store.delete("alias", name):
+            raise self._unknown(name)
         return {"id": name, "object": "model", "deleted": True}
 
     def set_alias(self, name: str, model: str) -> Document:
@@ -112,5 +159,5 @@ class Models:
             return self._bases[name].gguf, None
         model = self._store.get("model", name)
         if model is None:
-            raise unknown_model(name)
+            raise self._unknown(name)
         return Path(model["_gguf"]), Path(model["_adapter"])

@@ -8,16 +8,20 @@ For: today's route and the retired one, which create the same jobs. Not for: run
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from helpers.backend.finetune.queue import Jobs
+import psutil
+
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import JobRequest, new_id
-from helpers.backend.service.files import MAX_TRAINING_TOKENS, Files, invalid_file
+from helpers.backend.service import job_memory
+from helpers.backend.service.files import Files, invalid_file, longest_example
 from helpers.backend.service.limits import Limits
 from helpers.backend.service.models import Models
+from helpers.backend.service.owned import OwnedJobs
 from helpers.backend.storage.store import Document
 from helpers.backend.training.hyperparameters import (
     NEFTUNE_ALPHA,
@@ -28,6 +32,7 @@ from helpers.backend.training.hyperparameters import (
 from helpers.backend.training.prepared import PreparedFile
 from helpers.backend.training.spec import TrainSpec
 from helpers.base.settings import Settings
+from helpers.base.template_tokenizer import folder_of
 from helpers.datasets.validation.codes import CODES
 from helpers.datasets.validation.file import MINIMUM, too_few
 
@@ -93,7 +98,7 @@ class Training:
     """Checks what a job is to be made of, and queues it."""
 
     def __init__(
-        self, settings: Settings, limits: Limits, models: Models, files: Files, jobs: Jobs
+        self, settings: Settings, limits: Limits, models: Models, files: Files, jobs: OwnedJobs
     ) -> None:
         self._settings, self._limits = settings, limits
         self._models, self._files, self._jobs = models, files, jobs
@@ -109,11 +114,40 @@ class Training:
                 code="unsupported_value",
             )
         self._limits.room_for("jobs", self._jobs.waiting)
+        self._limits.own_room_for("jobs", self._jobs.under_way, self._jobs.owner)
         gguf, parent = self._models.trainable(body.model)
+        if self._settings.executor and folder_of(gguf):
+            raise ApiError(
+                400,
+                f"{body.model!r} came as a folder, which does not travel to a cluster's nodes. "
+                "Remedy: start the server without WORKBOOK_EXECUTOR.",
+                param="model",
+                code="unsupported_value",
+            )
         data = self._data(body, kind, gguf)
         settings = JobSettings.of(body, kind, data.training.report.examples)
         spec = self._spec(settings, data, gguf, parent)
-        return self._jobs.submit(_document(body, settings), spec, warnings=data.warnings())
+        spec, notes = self._fitted(spec, data)
+        warnings = [*data.warnings(), *notes]
+        return self._jobs.submit(_document(body, settings), spec, warnings=warnings)
+
+    def _fitted(self, spec: TrainSpec, data: JobData) -> tuple[TrainSpec, list[str]]:
+        """The job as it fits into memory. Raises `ApiError` for one that does not."""
+        if self._settings.executor or spec.four_bit:
+            return spec, []  # not this machine's memory
+        free = self._settings.job_memory or psutil.virtual_memory().available + self._held()
+        found = job_memory.fit(spec, data.training.report.tokens, free=free)
+        return found, [job_memory.RECOMPUTED] if found.recompute else []
+
+    def _held(self) -> int:
+        """Bytes of the trainer that will be over before another job begins."""
+        if (self._settings.jobs_at_once or 1) > 1:
+            return 0
+        held = 0
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                held += child.memory_info().rss
+        return held
 
     def _data(self, body: JobRequest, kind: str, gguf: Path) -> JobData:
         """What there is to train on, when both files are good."""
@@ -166,8 +200,10 @@ class Training:
             neftune_alpha=NEFTUNE_ALPHA,
             beta=settings.beta,
             seed=settings.seed,
-            threads=self._settings.threads,
-            max_tokens=MAX_TRAINING_TOKENS,
+            threads=self._settings.job_threads,
+            max_tokens=longest_example(gguf),
+            four_bit=self._settings.four_bit and folder_of(gguf) is not None,
+            training_sha256=data.training.sha256,
         )
 
 

@@ -1,45 +1,45 @@
-"""What the server remembers: SQLite in WAL mode, and files written atomically.
+"""What the server remembers, by owner: documents in a table, and files written atomically.
 
 For: everything that must survive a restart or a kill. Not for: what it means.
 
-    store = Store(settings.load().state)
+A store is the view of one owner: nothing of another is found, listed, changed, counted or
+deleted through it. The server's own queues work for all owners, through `everyones`.
+
+    store = Store(settings.load().state)            # what the one user of this machine has
     store.put("file", "file-abc", {"id": "file-abc", "bytes": 6})
-    store.list("file", limit=20)
+    store.of("key:anna").get("file", "file-abc")    # None
 """
 
 from __future__ import annotations
 
+import builtins
+import copy
 import json
 import shutil
-import sqlite3
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from helpers.base.files import atomic, sweep, write_bytes
+from helpers.backend.storage.database import FIRST_OWNER, Sqlite
+from helpers.base.files import atomic, write_bytes
 
 Kind = Literal[
-    "file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch", "upload"
-]
+    "file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch", "upload",
+    "key", "place", "notice",
+]  # fmt: skip
 Document = dict[str, Any]
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS documents (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL,
-    id TEXT NOT NULL,
-    parent TEXT,
-    body TEXT NOT NULL,
-    UNIQUE (kind, id)
-);
-CREATE INDEX IF NOT EXISTS by_parent ON documents (kind, parent, seq);
-"""
+LOCAL = FIRST_OWNER
+"""The owner whom the token of the state folder stands for: the one user, or a class's leader."""
+SERVER = "server"
+"""Owns what is no client's, such as keys. No client is ever known by this name."""
+OWNER = "_owner"
+"""The field of a document that says whose it is, where a view shows those of all owners."""
 CHUNK = 1 << 20
 
 
 class Store:
-    """Documents by kind and id, in the order in which they were made."""
+    """An owner's documents by kind and id, in the order in which they were made."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -48,34 +48,64 @@ class Store:
         self.prepared = root / "prepared"
         for folder in (root, self.files, self.jobs, self.prepared):
             folder.mkdir(parents=True, exist_ok=True)
-        # What a server that was killed in the middle of an upload has left.
-        sweep(self.files)
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(root / "workbook.db", check_same_thread=False)
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
-        self._db.executescript(SCHEMA)
+        self._db = Sqlite(root / "workbook.db")
+        self._owner: str | None = LOCAL
+
+    @property
+    def owner(self) -> str:
+        """Whose view this is. Raises `ValueError` for that of the server."""
+        if self._owner is None:
+            raise ValueError("this view shows all owners")
+        return self._owner
+
+    def of(self, owner: str) -> Store:
+        """The same store as another owner sees it."""
+        return self._seen_by(owner)
+
+    def everyones(self) -> Store:
+        """The view of the server itself: documents of all owners, which `_owner` names.
+
+        A new document there needs an `_owner`, or a `parent` whose owner it then has.
+        """
+        return self._seen_by(None)
+
+    def _seen_by(self, owner: str | None) -> Store:
+        # A shallow copy: all views share one connection, whose lock they take turns on.
+        view = copy.copy(self)
+        view._owner = owner  # noqa: SLF001 - its own class
+        return view
 
     def put(self, kind: Kind, key: str, body: Mapping[str, Any], parent: str | None = None) -> None:
         """Insert or replace a document; it keeps its place in the order."""
-        text = json.dumps(body)
-        with self._lock, self._db:
-            self._db.execute(
-                "INSERT INTO documents (kind, id, parent, body) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body",
-                (kind, key, parent, text),
+        text = json.dumps({name: value for name, value in body.items() if name != OWNER})
+        with self._db.transaction():
+            owner = self._owner or body.get(OWNER) or self._owner_of(kind, key, parent)
+            # Not INSERT OR REPLACE, which deletes the row and would give it a new place.
+            self._db.change(
+                "INSERT INTO documents (owner, kind, id, parent, body) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (kind, id, owner) DO UPDATE SET body = excluded.body",
+                (owner, kind, key, parent, text),
             )
+
+    def _owner_of(self, kind: Kind, key: str, parent: str | None) -> str:
+        """Who has a document, or will have one that is new."""
+        here = self._db.rows("SELECT owner FROM documents WHERE kind = ? AND id = ?", (kind, key))
+        found = here or self._db.rows(
+            "SELECT owner FROM documents WHERE kind IN ('job', 'batch') AND id = ?", (parent,)
+        )
+        if not found:
+            raise ValueError(f"the {kind} {key} belongs to nobody")
+        return str(found[0][0])
 
     def get(self, kind: Kind, key: str) -> Document | None:
         """The document, or None."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT body FROM documents WHERE kind = ? AND id = ?", (kind, key)
-            ).fetchone()
-        return json.loads(row[0]) if row else None
+        where, values = self._mine("kind = ? AND id = ?", kind, key)
+        rows = self._db.rows(f"SELECT owner, body FROM documents WHERE {where}", values)
+        return self._document(*rows[0]) if rows else None
 
     def update(self, kind: Kind, key: str, change: Callable[[Document], None]) -> Document:
         """Read, change and write as one step. Raises `KeyError` for an unknown id."""
-        with self._lock:
+        with self._db.transaction():
             body = self.get(kind, key)
             if body is None:
                 raise KeyError(key)
@@ -85,18 +115,17 @@ class Store:
 
     def delete(self, kind: Kind, key: str) -> bool:
         """Remove a document; False if there was none."""
-        with self._lock, self._db:
-            done = self._db.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, key))
-            return done.rowcount > 0
+        where, values = self._mine("kind = ? AND id = ?", kind, key)
+        return self._db.change(f"DELETE FROM documents WHERE {where}", values) > 0
 
     def keep_newest(self, kind: Kind, most: int) -> None:
-        """Remove the oldest documents of a kind until `most` are left."""
-        with self._lock, self._db:
-            self._db.execute(
-                "DELETE FROM documents WHERE kind = ? AND seq NOT IN "
-                "(SELECT seq FROM documents WHERE kind = ? ORDER BY seq DESC LIMIT ?)",
-                (kind, kind, most),
-            )
+        """Remove the owner's oldest documents of a kind until `most` are left."""
+        where, values = self._mine("kind = ?", kind)
+        self._db.change(
+            f"DELETE FROM documents WHERE {where} AND seq NOT IN "
+            f"(SELECT seq FROM documents WHERE {where} ORDER BY seq DESC LIMIT ?)",
+            (*values, *values, most),
+        )
 
     def list(
         self,
@@ -110,18 +139,31 @@ class Store:
     ) -> tuple[list[Document], bool]:
         """A page of documents after the one with id `after`, and whether more follow."""
         order, side = ("DESC", "<") if newest_first else ("ASC", ">")
-        query = "SELECT body FROM documents WHERE kind = ?"
-        values: list[Any] = [kind]
+        where, values = self._mine("kind = ?", kind)
+        query = f"SELECT owner, body FROM documents WHERE {where}"
         if parent is not None:
             query += " AND parent = ?"
             values.append(parent)
         if after is not None:
-            query += f" AND seq {side} (SELECT seq FROM documents WHERE kind = ? AND id = ?)"
-            values += [kind, after]
-        with self._lock:
-            rows = self._db.execute(f"{query} ORDER BY seq {order}", values).fetchall()
-        kept = [body for (text,) in rows if keep(body := json.loads(text))]
+            # Within the view too: an id of another owner is no place in this list.
+            there, place = self._mine("kind = ? AND id = ?", kind, after)
+            query += f" AND seq {side} (SELECT seq FROM documents WHERE {there})"
+            values += place
+        # By number and not by time: two that were made in one second keep their order, and a
+        # page that is asked for later begins where the last one ended, whatever came meanwhile.
+        rows = self._db.rows(f"{query} ORDER BY seq {order}", values)
+        kept = [body for row in rows if keep(body := self._document(*row))]
         return kept[:limit], len(kept) > limit
+
+    def _mine(self, condition: str, *values: Any) -> tuple[str, builtins.list[Any]]:
+        """A condition that holds for this view's documents alone, and its values."""
+        if self._owner is None:
+            return condition, [*values]
+        return f"{condition} AND owner = ?", [*values, self._owner]
+
+    def _document(self, owner: str, text: str) -> Document:
+        body: Document = json.loads(text)
+        return body | {OWNER: owner} if self._owner is None else body
 
     def save_file(self, key: str, source: BinaryIO) -> int:
         """Copy an upload to disk; returns its bytes."""
@@ -141,8 +183,7 @@ class Store:
         shutil.rmtree(self.job_dir(job_id), ignore_errors=True)
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
 
 def public(body: Document) -> Document:

@@ -2,7 +2,7 @@
 
 For: the service, jobs and batches. Not for: the bytes on disk alone, see `storage.store`.
 
-    keep(store, "step_metrics.csv", data, purpose="fine-tune-results")      # "file-a81Kd…"
+    keep(store, "losses.csv", data, purpose="fine-tune-results", parent=job["id"])  # "file-a81Kd…"
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ def document(
     return body | ({} if seconds is None else {"expires_at": now + seconds}) | own
 
 
-def keep(store: Store, name: str, data: bytes, *, purpose: str, **more: Any) -> str:
-    """Store what the server made itself; returns the file's id. `more` as for `document`."""
+def keep(store: Store, name: str, data: bytes, *, purpose: str, parent: str, **more: Any) -> str:
+    """Store what the server made itself for the owner of `parent`, a job or a batch.
+
+    Returns the file's id. `more` as for `document`.
+    """
     key = new_id("file-")
     store.write_file(key, data)
-    store.put("file", key, document(key, name, purpose, len(data), **more))
+    store.put("file", key, document(key, name, purpose, len(data), **more), parent=parent)
     return key

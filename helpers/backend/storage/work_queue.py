@@ -1,7 +1,7 @@
-"""One queue for what computes long: jobs and batches, each kind one after the other.
+"""One queue for what computes long: jobs and batches, as many at once as there is room for.
 
 For: documents of one kind in the store, of which some states mean "to be worked on". Not for:
-what the work is, see `finetune.queue` and `batch.queue`.
+what the work is, see `finetune.queue` and `batch.queue`; nor where it runs, see `executors`.
 
     queue = WorkQueue(store, "job", ("queued",), work=train, broke=say)
     queue.start()
@@ -9,7 +9,12 @@ what the work is, see `finetune.queue` and `batch.queue`.
 What always holds, and why:
 - The store is the queue. There is no list beside it that a crash could lose or that could
   disagree: after a restart, what waits is what the store says waits, the oldest first.
-- One thread per queue works; a document is `current` from before `work` until after it.
+- Nothing begins that has no room: what waits, waits here, where it can be cancelled and counted,
+  and not in the queue of a cluster, which gives up what it cannot start soon.
+- Owners take turns: next is the oldest of the owner who has the fewest at work, and among those
+  of the one who has waited longest since the last. Forty jobs of one delay nobody's first.
+- One thread chooses and each piece of work has its own; a document is in `current` from before
+  `work` until after it, so none is worked on twice at a time.
 - A change that depends on what was read before (may it be cancelled? is it still queued?) is
   made under `lock`, by the worker too; so a document cannot be both cancelled and begun.
 - `work` leaves the document in a state that is no longer waited for, or it is worked on again:
@@ -21,10 +26,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-from helpers.backend.storage.store import Document, Kind, Store
+from helpers.backend.storage.store import OWNER, Document, Kind, Store
 
 REST = 1.0
 """Seconds after a fault before the next try; and between two looks that nothing asked for."""
@@ -34,7 +40,10 @@ log = logging.getLogger(__name__)
 
 
 class WorkQueue:
-    """The documents of a kind in some states, and the thread that works on them."""
+    """The documents of a kind in some states, and the threads that work on them.
+
+    `free` says how many more may begin beside those under way; by default one is worked on.
+    """
 
     def __init__(
         self,
@@ -44,20 +53,24 @@ class WorkQueue:
         *,
         work: Callable[[str], None],
         broke: Callable[[str, Exception], None],
+        free: Callable[[int], int] = lambda busy: 1 - busy,
     ) -> None:
         self._store, self._kind, self._states = store, kind, states
         self._work_on, self._broke = work, broke
+        self._free = free
         # Reentrant: what is decided under it calls what decides under it.
         self.lock = threading.RLock()
         self.closing = threading.Event()
-        self.current: str | None = None
+        self.current: dict[str, str] = {}
+        """Owner of each document that is worked on, by its id."""
+        self._turns: dict[str, float] = {}
+        """When each owner's last piece of work began."""
         self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin to work, also on what an earlier server left undone."""
-        self._thread = threading.Thread(target=self._work, name=f"{self._kind} queue", daemon=True)
-        self._thread.start()
+        self._spawn(self._choose)
 
     def waiting(self) -> list[Document]:
         """What is to be worked on, the oldest first; the current one may be among it."""
@@ -80,27 +93,47 @@ class WorkQueue:
         self.wake()
 
     def join(self) -> None:
-        """Wait for the thread's end, some seconds at most."""
-        if self._thread:
-            self._thread.join(JOIN_SECONDS)
+        """Wait for the threads' end, some seconds at most."""
+        deadline = time.monotonic() + JOIN_SECONDS
+        for thread in list(self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _work(self) -> None:
+    def _spawn(self, target: Callable[..., None], *args: str) -> None:
+        thread = threading.Thread(target=target, args=args, name=f"{self._kind} queue", daemon=True)
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+        thread.start()
+
+    def _choose(self) -> None:
         while not self.closing.is_set():
-            waiting = self.waiting()
-            if not waiting:
-                # The look each second is for documents that came without a call of `wake`.
+            if not self._begin():
+                # The look each second is for documents that came without a call of `wake`,
+                # and for room that others gave back.
                 self._wake.wait(REST)
-                self._wake.clear()
-                continue
-            self._one(waiting[0]["id"])
+            self._wake.clear()
 
-    def _one(self, key: str) -> None:
+    def _begin(self) -> bool:
+        """Start to work on what is next; False if nothing waits or there is no room."""
+        left = [body for body in self.waiting() if body["id"] not in self.current]
+        if not left or self._free(len(self.current)) < 1:
+            return False
+        # The oldest among equals: `min` takes the first, and they are sorted so.
+        key = min(left, key=self._turn)["id"]
         with self.lock:
             # It may have been cancelled between the look and now.
             body = self._store.get(self._kind, key)
             if body is None or body["status"] not in self._states:
-                return
-            self.current = key
+                return True
+            owner = _owner(body)
+            self.current[key], self._turns[owner] = owner, time.monotonic()
+        self._spawn(self._one, key)
+        return True
+
+    def _turn(self, body: Document) -> tuple[int, float]:
+        owner = _owner(body)
+        busy = sum(other == owner for other in list(self.current.values()))
+        return busy, self._turns.get(owner, 0.0)
+
+    def _one(self, key: str) -> None:
         try:
             self._work_on(key)
         except Exception as error:
@@ -111,4 +144,9 @@ class WorkQueue:
                 # A full disk is not emptier a moment later.
                 self.closing.wait(REST)
         finally:
-            self.current = None
+            del self.current[key]
+            self.wake()
+
+
+def _owner(body: Document) -> str:
+    return str(body.get(OWNER) or "")

@@ -10,12 +10,14 @@ from seed and epoch, the noise from seed and step.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel
 
 from helpers.base.files import atomic
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 def trainable(model: PeftModel) -> dict[str, torch.nn.Parameter]:
@@ -48,9 +50,11 @@ def restore(
     """Load a state into model and optimizer; returns its step and extra. (0, {}) without one."""
     if not path.is_file():
         return 0, {}
+    # Tensors and plain values alone: a pickle could hold code.
     state = torch.load(path, weights_only=True)
     with torch.no_grad():
         for name, parameter in trainable(model).items():
+            # In place: optimizer and network hold these very tensors.
             parameter.copy_(state["weights"][name])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"]), dict(state["extra"])

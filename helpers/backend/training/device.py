@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 
 from helpers.backend.training.kernels import FrozenLinear
+from helpers.backend.training.spec import PRECISION
 from helpers.base.files import write_text
 
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -28,7 +29,6 @@ LAYER = (640, 576, 1536)
 """Rows, inputs and outputs of a product as training makes them."""
 GAIN = 1.25
 """How much faster bfloat16 must be, so that noise does not decide."""
-PRECISION = "precision.txt"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 MMAP_BYTES, KEPT_BYTES = 32 << 20, 1 << 30
 """glibc takes no larger threshold for mapped blocks than 32 MB."""

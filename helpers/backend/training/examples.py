@@ -16,8 +16,9 @@ from typing import Any
 
 from helpers.base.chat_format import text_of
 from helpers.base.files import Readable
-from helpers.base.tokens import LocalTokenizer, TokenTurn
-from helpers.datasets.example import Kind, chats_of
+from helpers.base.local_tokenizer import LocalTokenizer, TokenTurn
+from helpers.base.tool_format import Tool
+from helpers.datasets.example import Kind, chats_of, tools_of
 from helpers.datasets.token_counts import Part, is_learnt, token_part
 from helpers.datasets.validation.codes import Problem, problem
 from helpers.datasets.validation.file import look_through
@@ -64,10 +65,13 @@ Item = Example | Pair
 
 
 def chat_example(
-    line: int, messages: Sequence[Mapping[str, Any]], tokenizer: LocalTokenizer
+    line: int,
+    messages: Sequence[Mapping[str, Any]],
+    tokenizer: LocalTokenizer,
+    tools: Sequence[Tool] = (),
 ) -> Example:
     """An example from chat messages; a `weight` of 0 keeps an answer out of the targets."""
-    return _joined(line, tokenizer.training_turns(messages))
+    return _joined(line, tokenizer.training_turns(messages, tools))
 
 
 def _joined(line: int, turns: Iterable[TokenTurn]) -> Example:
@@ -76,7 +80,9 @@ def _joined(line: int, turns: Iterable[TokenTurn]) -> Example:
     prompt: list[bool] = []
     for turn in turns:
         start, end = turn.text_at, turn.end_at
-        learnt, asked = is_learnt(turn.turn.message), turn.turn.role == "user"
+        # What a tool answered stands in a turn of the user, who did not write it.
+        message = turn.turn.message
+        learnt, asked = is_learnt(message), message.get("role") == "user"
         ids += turn.ids
         # The mark that ends an answer is learnt with it: it says when to stop.
         targets += [learnt and start <= place <= end for place in range(len(turn.ids))]
@@ -103,29 +109,19 @@ def cut(example: Example, max_tokens: int) -> Example:
 
 
 def untrainable(line: int, kind: Kind, example: Mapping[str, Any]) -> Iterator[Problem]:
-    """Why a sound example could only be learnt wrongly here: tools, pictures, empty answers."""
+    """Why a sound example could only be learnt wrongly here: pictures, empty answers, names."""
     if kind == "completion":
         if not example["completion"].strip():
             yield problem("nothing_to_learn", line, f"Line {line} has an empty completion")
         return
     chats = chats_of(kind, example)
     said = [message for chat in chats for message in chat]
-    offers = example if kind == "chat" else example["input"]
-    if offers.get("tools") or offers.get("functions"):
-        yield problem("tools_unsupported", line, f"Line {line} offers tools")
-    elif any(_is_call(message) for message in said):
-        yield problem("tools_unsupported", line, f"Line {line} calls a tool")
     if any(_has_picture(message) for message in said):
         yield problem("image_unsupported", line, f"Line {line} holds a picture")
     if any(is_learnt(message) and not text_of(message).strip() for message in chats[0]):
         yield problem("nothing_to_learn", line, f"Line {line} teaches an empty answer")
-    if any(message.get("name") for message in said):
+    if any(message.get("name") and message["role"] != "function" for message in said):
         yield problem("name_ignored", line, f"Line {line} names a speaker")
-
-
-def _is_call(message: Mapping[str, Any]) -> bool:
-    called = message.get("tool_calls") or message.get("function_call")
-    return bool(called) or message["role"] in ("tool", "function")
 
 
 def _has_picture(message: Mapping[str, Any]) -> bool:
@@ -147,6 +143,8 @@ class ExampleBuilder:
     ) -> None:
         self._tokenizer, self._keep, self._limit = tokenizer, keep, max_tokens
         self.lengths = LengthCheck(None, max_tokens=max_tokens)
+        self._with_tools: list[int] = []
+        """Lines that offer tools."""
 
     def look(self, line: int, kind: Kind, example: dict[str, Any]) -> Iterator[Problem]:
         """Build one sound example, or say why not."""
@@ -166,14 +164,18 @@ class ExampleBuilder:
             asked = Part("prompt", prompt, len(whole.ids) - said, 0, learnt=False)
             answer = Part("completion", completion, said, 0, learnt=True)
             return cut(whole, self._limit), [[asked, answer]]
-        chats = [self._tokenizer.training_turns(chat) for chat in chats_of(kind, example)]
+        if tools := tools_of(kind, example):
+            self._with_tools.append(line)
+        chats = [self._tokenizer.training_turns(chat, tools) for chat in chats_of(kind, example)]
         built = [cut(_joined(line, turns), self._limit) for turns in chats]
         item = built[0] if kind == "chat" else Pair(line, *built)
         return item, [[token_part(turn) for turn in turns] for turns in chats]
 
     def finish(self) -> Iterator[Problem]:
-        """Nothing more to say."""
-        return iter(())
+        """Say once that the file teaches calls, which the base model may not know."""
+        if lines := self._with_tools:
+            text = f"Line {lines[0]} is the first of {len(lines)} that offer tools"
+            yield problem("tools_offered", lines[0], text)
 
 
 def read_examples(

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from peft import PeftModel
 from torch import Tensor
 
 from helpers.backend.training.kernels import (
@@ -30,6 +29,9 @@ from helpers.backend.training.kernels import (
     target_losses,
 )
 from helpers.backend.training.packing import PackedBatch
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,46 @@ class Noise:
         noise = torch.rand(embedded.shape, generator=self.draw).mul_(2).sub_(1)
         size = self.alpha / (longest * embedded.shape[1]) ** 0.5
         return embedded.add(noise.to(embedded.device), alpha=size)
+
+
+class AdaptedNetwork(Protocol):
+    """What a reference needs of a network."""
+
+    def parameters(self) -> list[Tensor]: ...
+    def token_losses(self, batch: PackedBatch, *, adapted: bool = True) -> Tensor: ...
+
+
+class Reference:
+    """What preferences are measured against: the base, or a parent as it was when it was kept."""
+
+    def __init__(self, network: AdaptedNetwork) -> None:
+        self._network = network
+        self._kept: list[Tensor] = []
+
+    def keep(self) -> None:
+        """Remember the present matrices: training goes on from a parent."""
+        self._kept = self._present()
+
+    @torch.no_grad()
+    def losses(self, batch: PackedBatch) -> Tensor:
+        """Cross-entropy of each target in nats, shape (T,)."""
+        if not self._kept:
+            # Without its matrices the network is the base, so no second model is held for it.
+            return self._network.token_losses(batch, adapted=False)
+        present = self._present()
+        self._load(self._kept)
+        try:
+            return self._network.token_losses(batch)
+        finally:
+            self._load(present)
+
+    def _present(self) -> list[Tensor]:
+        return [matrix.detach().clone() for matrix in self._network.parameters()]
+
+    def _load(self, values: Sequence[Tensor]) -> None:
+        # Into the same tensors: the optimiser and the peft model hold these, not copies.
+        for matrix, value in zip(self._network.parameters(), values, strict=True):
+            matrix.data.copy_(value)
 
 
 @dataclass(frozen=True)
@@ -107,19 +149,22 @@ class Network:
         precision: torch.dtype = torch.float32,
         release: bool = False,
     ) -> None:
-        base = model.get_base_model()
+        base: Any = model.get_base_model()
         self.config: Any = base.config
         self.dtype = precision
         inner: Any = base.model
         self.device: torch.device = inner.embed_tokens.weight.device
         self.embedding = inner.embed_tokens.weight.data.to(precision)
-        self.output = FrozenLinear(self.embedding)
+        tied = base.lm_head.weight is inner.embed_tokens.weight
+        self.output = FrozenLinear(self.embedding if tied else base.lm_head.weight.to(precision))
         if release:
             inner.embed_tokens.weight.data = self.embedding
+            if not tied:
+                base.lm_head.weight.data = torch.empty(0)
         self.norm = inner.norm.weight.data
         self.frequencies = inner.rotary_emb.inv_freq
         self.blocks = [self._block(layer, release) for layer in inner.layers]
-        self._start: list[Tensor] | None = None
+        self.reference = Reference(self)
 
     def parameters(self) -> list[Tensor]:
         """All LoRA matrices, in one fixed order."""
@@ -130,25 +175,6 @@ class Network:
             for a, b in group.pairs
             for matrix in (a, b)
         ]
-
-    def keep_start(self) -> None:
-        """Remember the present matrices as the reference, for preferences after a parent."""
-        self._start = [matrix.detach().clone() for matrix in self.parameters()]
-
-    @torch.no_grad()
-    def reference_losses(self, batch: PackedBatch) -> Tensor:
-        """Losses of the model that training started from: the base, or what was kept."""
-        if self._start is None:
-            return self.token_losses(batch, adapted=False)
-        present = [matrix.detach().clone() for matrix in self.parameters()]
-        self._load(self._start)
-        losses = self.token_losses(batch)
-        self._load(present)
-        return losses
-
-    def _load(self, values: Sequence[Tensor]) -> None:
-        for matrix, value in zip(self.parameters(), values, strict=True):
-            matrix.data.copy_(value)
 
     def _block(self, layer: Any, release: bool) -> Block:
         attention, mlp = layer.self_attn, layer.mlp
@@ -179,6 +205,7 @@ class Network:
 
     def _hidden(self, batch: PackedBatch, adapted: bool, noise: Noise | None) -> Tensor:
         """Final hidden states of the rows that predict a target, shape (T, width)."""
+        # A sum over all layers: in bfloat16 it would lose what the later ones add.
         stream = F.embedding(batch.ids, self.embedding).float()
         angles = self._angles(batch.positions)
         own = len(batch.spread) // batch.examples
@@ -215,10 +242,12 @@ class Network:
         laid = spread(own, batch.spread, batch.back).unflatten(0, (batch.examples, -1))
         q, k, v = laid.split([heads, groups, groups], dim=2)
         first_q, first_k, first_v = shared[None].split([heads, groups, groups], dim=2)
+        # An example's rows look at the shared ones and at their own, and at no other example's.
         mixed = grouped_attention(q, _behind(first_k, k), _behind(first_v, v), bias)
         result = mixed.flatten(0, 1).index_select(0, batch.back)
         if not batch.prefix:
             return result
+        # The shared rows look at themselves alone, so their result holds for every example.
         first = grouped_attention(first_q, first_k, first_v, causal_bias(batch.prefix, 0, bias))
         return torch.cat([first[0], result])
 
@@ -244,5 +273,6 @@ def grouped_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
 
 def causal_bias(own: int, prefix: int, like: Tensor) -> Tensor:
     """0 where a row may look, -inf at what comes after it; (own, prefix + own)."""
+    # All of the shared part comes before a row's own, so nothing of it is hidden.
     hidden = like.new_full((own, own), float("-inf")).triu(1)
     return torch.cat([like.new_zeros((own, prefix)), hidden], dim=1)

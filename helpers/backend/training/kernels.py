@@ -66,11 +66,14 @@ class _LoraLinear(Function):
     def forward(
         ctx: Any, x: Tensor, layer: FrozenLinear, scale: float, *matrices: Tensor
     ) -> Tensor:
+        # The matrices stay in float32 for the optimizer, which adds small steps to them.
         low = [matrix.to(x.dtype) for matrix in matrices]
         joined, ups = torch.cat(low[::2]), low[1::2]
         y = layer.forward(x)
+        # All A at once: x is read once for every layer that it feeds.
         down = F.linear(x, joined)
         for part, inner, up in _split(y, down, ups):
+            # Into a view of y: the low-rank part never gets a tensor of its own.
             part.addmm_(inner, up.t(), alpha=scale)
         ctx.save_for_backward(x, down, joined, *ups)
         ctx.layer, ctx.scale, ctx.kept = layer, scale, matrices[0].dtype
@@ -89,6 +92,7 @@ class _LoraLinear(Function):
             up_grads.append((inner.t() @ part).t().mul(ctx.scale).to(ctx.kept))
         down_grads = (inner_grad.t() @ x).to(ctx.kept).chunk(len(ups))
         x_grad = None
+        # Below the first block are frozen embeddings, which nobody asks about.
         if ctx.needs_input_grad[0]:
             x_grad = ctx.layer.backward(grad).addmm_(inner_grad, joined)
         return (
@@ -128,6 +132,7 @@ class _SwiGlu(Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         both, active = ctx.saved_tensors
         gate, up = both.chunk(2, dim=-1)
+        # Written into its two halves: joining them afterwards would copy both.
         result = torch.empty_like(both)
         to_gate, to_up = result.chunk(2, dim=-1)
         torch.mul(grad, active, out=to_up)
@@ -152,6 +157,7 @@ class _RmsNorm(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         x, weight, inverse = ctx.saved_tensors
+        # With r = (mean x² + eps)^-1/2 and dr/dx = -r³ x / n. The weight is frozen: no gradient.
         weighted = grad * weight
         along = (weighted * x).sum(-1, keepdim=True).mul_(inverse.pow(3)).div_(x.shape[-1])
         return weighted.mul_(inverse).addcmul_(x, along, value=-1), None, None, None
@@ -173,6 +179,7 @@ class _Rotate(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         cosine, sine = ctx.saved_tensors
+        # The transpose of a rotation turns back by the same angle.
         return _rotated(grad, cosine, -sine, ctx.heads), None, None, None
 
 
@@ -182,6 +189,7 @@ def _rotated(x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
     to_left, to_right = result[:, :heads].chunk(2, dim=-1)
     torch.mul(left, cosine, out=to_left).addcmul_(right, sine, value=-1)
     torch.mul(right, cosine, out=to_right).addcmul_(left, sine)
+    # Behind the queries and keys stand the values, which have no place to tell.
     result[:, heads:] = x[:, heads:]
     return result
 
@@ -211,6 +219,7 @@ class _Attention(Function):
         score_grad = torch.ops.aten._softmax_backward_data(  # noqa: SLF001
             score_grad, probs, -1, probs.dtype
         )
+        # Scaled once here instead of in both products below.
         score_grad.mul_(q.shape[-1] ** -0.5)
         return torch.bmm(score_grad, k), torch.bmm(score_grad.transpose(1, 2), q), to_v, None
 
@@ -239,6 +248,7 @@ class _Spread(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (back,) = ctx.saved_tensors
+        # Each row stands in one place that counts, so no sum over its copies is needed.
         return grad.index_select(0, back), None, None
 
 
@@ -260,11 +270,13 @@ class _TargetLosses(Function):
         hidden_grad = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for start in range(0, len(labels), TARGETS_AT_ONCE):
             part = slice(start, start + TARGETS_AT_ONCE)
+            # In float32: among tens of thousands of summands, bfloat16 would lose the small ones.
             probs = output.forward(hidden[part]).log_softmax(-1, dtype=torch.float32)
             wanted = labels[part, None]
             hits[part] = probs.argmax(-1) == labels[part]
             losses[part] = -probs.gather(1, wanted)[:, 0]
             if hidden_grad is not None:
+                # d loss / d logits is softmax minus one-hot; made in place of the logarithms.
                 probs.exp_().scatter_add_(1, wanted, probs.new_full(wanted.shape, -1.0))
                 hidden_grad[part] = output.backward(probs.to(hidden.dtype))
         ctx.save_for_backward(*([hidden_grad] if hidden_grad is not None else []))
@@ -275,6 +287,7 @@ class _TargetLosses(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
         (hidden_grad,) = ctx.saved_tensors
+        # A loss hangs on its own row alone, so the chain rule is one factor for each row.
         return hidden_grad * grad[:, None].to(hidden_grad.dtype), None, None
 
 

@@ -28,7 +28,8 @@ from helpers.backend.training.device import (
     repeatable,
 )
 from helpers.backend.training.examples import Item, Pair
-from helpers.backend.training.forward import Network, Noise
+from helpers.backend.training.forward import Noise
+from helpers.backend.training.networks import network
 from helpers.backend.training.objectives import Stats, dpo, supervised
 from helpers.backend.training.prepared import examples_of
 from helpers.backend.training.spec import LOSSES, RESUME, TrainSpec
@@ -87,21 +88,27 @@ class Trainer:
         self.steps = self.steps_per_epoch * spec.n_epochs
         parent = Path(spec.parent_adapter) if spec.parent_adapter else None
         self.model = with_adapter(
-            load_base(Path(spec.base_gguf)),
+            load_base(Path(spec.base_gguf), four_bit=spec.four_bit),
             rank=spec.rank,
             alpha=spec.alpha,
             seed=spec.seed,
             parent=parent,
-        ).to(device)
-        self.net = Network(
-            self.model, precision=job_precision(job_dir, spec.precision, device), release=True
+        )
+        if not spec.four_bit:  # it is there already, and cannot be moved
+            self.model = self.model.to(device)
+        self.net = network(
+            self.model,
+            precision=job_precision(job_dir, spec.precision, device),
+            release=True,
+            recompute=spec.recompute,
         )
         if parent and spec.method == "dpo":
-            self.net.keep_start()
+            self.net.reference.keep()
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(),
             lr=spec.learning_rate,
             weight_decay=0.0,
+            # A job has some hundred steps: the usual 0.999 would average over more than that.
             betas=(0.9, 0.99),
             fused=True,
         )
@@ -127,6 +134,7 @@ class Trainer:
         done = self.restore()
         self._report_start(done)
         saved = started = time.monotonic()
+        # The seconds of earlier starts count too: a resumed curve goes on where it was.
         before = self.seconds
         for step in range(done, self.steps):
             stats = self._step(step)
@@ -137,6 +145,7 @@ class Trainer:
             if epoch_ended or time.monotonic() - saved > SAVE_EVERY:
                 self.save(step + 1)
                 saved = time.monotonic()
+            # After the last step a stop saves nothing: the run is over in a moment.
             if self.should_stop() and step + 1 < self.steps:
                 self.save(step + 1)
                 raise Stopped
@@ -156,6 +165,7 @@ class Trainer:
 
     def _step(self, step: int) -> Stats:
         epoch, place = divmod(step, self.steps_per_epoch)
+        # Made anew from the seed at each step, so that a resumed run needs no saved order.
         order = epoch_order(len(self.train), seed=self.spec.seed, epoch=epoch)
         size = self.spec.batch_size
         batch = [self.train[i] for i in order[place * size : (place + 1) * size]]
@@ -163,6 +173,7 @@ class Trainer:
             group["lr"] = learning_rate(step, self.steps, self.spec.learning_rate)
         self.optimizer.zero_grad()
         stats = self._learn(step, batch)
+        # One odd example in a small batch must not undo what many steps have learnt.
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         return stats
@@ -236,6 +247,7 @@ class Trainer:
                 "full_valid_mean_token_accuracy": seen.accuracy,
             }
         else:
+            # Others each time, in turn: a curve over the same few would be theirs alone.
             few = min(VALID_PART, len(self.valid))
             n = len(self.valid)
             seen = self.measure([self.valid[(step * VALID_PART + i) % n] for i in range(few)])
@@ -248,6 +260,7 @@ class Trainer:
 
     def _checkpoint(self, step: int, row: dict[str, Any]) -> None:
         name = f"checkpoints/step-{step}"
+        # Before it is told of: who reads that there is a checkpoint finds it whole.
         save_adapter(self.model, self.job_dir / name)
         metrics = {k: v for k, v in row.items() if "loss" in k or "accuracy" in k or k == "step"}
         self.emit(

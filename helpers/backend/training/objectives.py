@@ -15,11 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from helpers.backend.training.examples import Example, Pair
-from helpers.backend.training.forward import Network, Noise
+from helpers.backend.training.forward import Noise
+from helpers.backend.training.networks import AnyNetwork
 from helpers.backend.training.packing import pack, split_by_rows
-
-MAX_ROWS = 1024
-"""Tokens in one forward pass; more are done in parts, which bounds the memory."""
+from helpers.backend.training.spec import MAX_ROWS
 
 
 @dataclass
@@ -51,7 +50,7 @@ Backward = Callable[[torch.Tensor], None]
 
 
 def supervised(
-    net: Network,
+    net: AnyNetwork,
     examples: Sequence[Example],
     backward: Backward | None,
     *,
@@ -72,6 +71,7 @@ def supervised(
         losses, hits = net.losses_and_hits(batch, noise=noise)
         if backward:
             weighted = losses.where(batch.answers, losses * prompt_loss_weight)
+            # By the whole batch's number, not the part's: gradients of parts add up to its mean.
             backward(weighted.sum() / total)
         losses = losses.detach().where(batch.answers, 0.0)
         stats.loss += float(losses.sum())
@@ -83,7 +83,7 @@ def supervised(
     return stats
 
 
-def dpo(net: Network, pairs: Sequence[Pair], backward: Backward | None, *, beta: float) -> Stats:
+def dpo(net: AnyNetwork, pairs: Sequence[Pair], backward: Backward | None, *, beta: float) -> Stats:
     """Direct preference optimisation (Rafailov et al. 2023); accuracy: the better answer wins.
 
     The reference is the model without the new matrices, or the parent it started from,
@@ -91,9 +91,9 @@ def dpo(net: Network, pairs: Sequence[Pair], backward: Backward | None, *, beta:
     """
     stats = Stats(count=len(pairs))
     for pair in pairs:
+        # Both answers in one pack: the question before them is computed once.
         batch = pack([pair.preferred, pair.other]).to(net.device)
-        with torch.no_grad():
-            anchor = _log_likelihoods(net.reference_losses(batch), batch.owner)
+        anchor = _log_likelihoods(net.reference.losses(batch), batch.owner)
         now = _log_likelihoods(net.token_losses(batch), batch.owner)
         margin = beta * ((now - anchor)[0] - (now - anchor)[1])
         loss = -F.logsigmoid(margin)

@@ -27,7 +27,7 @@ class PackedBatch:
     positions: torch.Tensor
     """Place of each token in its own example, shape (N,)."""
     prefix: int
-    """P: how many first tokens all examples share; at least 1."""
+    """P: how many first tokens all examples share."""
     examples: int
     """How many examples there are, n."""
     spread: torch.Tensor
@@ -60,6 +60,7 @@ def shared_prefix(examples: Sequence[Example], *, prompts: bool = False) -> int:
     Targets are never shared: a token to predict belongs to one example.
     """
     first = examples[0]
+    # Less one: the token before the first target predicts it, and must be the example's own too.
     limit = min(min(len(e.ids), e.learnt(prompts=prompts).index(True)) for e in examples) - 1
     same = 0
     while same < limit and all(e.ids[same] == first.ids[same] for e in examples):
@@ -85,16 +86,15 @@ def pack(examples: Sequence[Example], *, share: bool = True, prompts: bool = Fal
     for place, example in enumerate(examples):
         start, own = len(ids), len(example.ids) - prefix
         spread[place, :own] = torch.arange(start - prefix, start - prefix + own)
+        # The way back is kept too, so that the gradient is gathered and never scattered.
         back.append(torch.arange(place * longest, place * longest + own))
         ids += example.ids[prefix:]
         positions += range(prefix, len(example.ids))
         learnt = example.learnt(prompts=prompts)
         for index in range(1, len(example.ids)):
             if learnt[index]:
-                # The token before a target predicts it; it stands in the shared part
-                # only for the first own token.
-                before = index - 1
-                predict.append(before if before < prefix else start + before - prefix)
+                # The token before a target predicts it; `shared_prefix` left it to the example.
+                predict.append(start + index - 1 - prefix)
                 labels.append(example.ids[index])
                 owner.append(place)
                 answers.append(example.targets[index])
@@ -117,10 +117,12 @@ def split_by_rows(examples: Sequence[Example], limit: int) -> list[list[Example]
     the memory. An example longer than the limit makes a part of its own.
     """
     total = sum(len(example.ids) for example in examples)
+    # As many parts as the limit asks for, but of one size: a small rest would waste a pass.
     share = total / -(-total // limit)
     parts: list[list[Example]] = []
     held = 0
     for example in examples:
+        # Cut at the end that is nearer: an example goes on to the next part by its larger half.
         if not parts or held + len(example.ids) / 2 > share * len(parts):
             parts.append([])
         parts[-1].append(example)

@@ -25,13 +25,14 @@ import msgspec
 from helpers.backend.training.examples import Example, Item, Pair, read_examples
 from helpers.base.errors import DataError
 from helpers.base.files import atomic, write_text
-from helpers.base.tokens import LocalTokenizer, local_tokenizer
+from helpers.base.local_tokenizer import LocalTokenizer
+from helpers.base.tokens import local_tokenizer
 from helpers.datasets.validation.codes import Problem
 from helpers.datasets.validation.report import TokenLengths, ValidationReport
 
 EXAMPLES, REPORT = "training.examples", "report.json"
 SUFFIX = Path(EXAMPLES).suffix
-FORM = 1
+FORM = 2
 """Raised whenever the same file would be built in another way."""
 TARGET, PROMPT = 1, 2
 """Bits of a token's mark: it is learnt, it is a word of the asker."""

@@ -19,8 +19,12 @@ from helpers.base.files import own_copy, write_text
 
 SPEC, PROGRESS, STOP, RESUME = "spec.json", "progress.jsonl", "stop", "resume.pt"
 LOSSES = "example_losses.csv"
+PRECISION = "precision.txt"
+"""What was chosen at a job's first start; it goes with the job to any other machine."""
 RATE = "training_rate.json"
 """In the state folder: `{"trained_tokens": …, "seconds": …}` of the job that finished last."""
+MAX_ROWS = 1024
+"""Tokens in one forward pass; more are done in parts, which bounds the memory."""
 PAUSED = 75
 """Exit code of a process that saved its state and stopped as asked (EX_TEMPFAIL)."""
 
@@ -53,6 +57,12 @@ class TrainSpec:
     """Longer examples are cut at the end."""
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
     """"auto" is bfloat16 where the processor multiplies it natively."""
+    recompute: bool = False
+    """Work activations out twice: slower, and far less memory."""
+    four_bit: bool = False
+    """Hold the frozen matrices in 4 bits (QLoRA, Dettmers et al. 2023), which needs CUDA."""
+    training_sha256: str = ""
+    """Of the training file as it was uploaded; what was made of it says nothing of that."""
 
     def write(self, job_dir: Path) -> None:
         """Store it in the job's folder."""

@@ -20,7 +20,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from helpers.backend.storage.processes import watch_parent
+from helpers.backend.storage.parent import watch_parent
 from helpers.backend.training.spec import PAUSED, PROGRESS, STOP, TrainSpec, read_progress
 from helpers.base.files import write_text
 
@@ -70,7 +70,6 @@ def error_row(error: Exception) -> dict[str, Any]:
 
 def main(job_dir: Path) -> int:
     """Train the job in `job_dir`; returns the exit code."""
-    (job_dir / STOP).unlink(missing_ok=True)
     stop = stop_requested(job_dir)
     watch_parent()
     spec = TrainSpec.read(job_dir)

@@ -80,9 +80,12 @@ def number(
         fault = no_number(answer, what)
         if fault:
             return fault
-        if close(answer, wanted):
-            return None
-        return next((why for value, why in known.items() if close(answer, value)), otherwise)
+        near = [value for value in (wanted, *known) if close(answer, value)]
+        if not near:
+            return otherwise
+        # A rounded right answer may come close to a known mistake too: the nearer one counts.
+        nearest = min(near, key=lambda value: abs(float(answer) - value))
+        return None if nearest == wanted else known[nearest]
 
     return check
 
@@ -133,5 +136,16 @@ def function(
             if fault:
                 return f"For {label} {fault}"
         return None
+
+    return check
+
+
+def any_function(arguments: str) -> Checker:
+    """For a function that is measured and not compared: whether it is one at all."""
+
+    def check(answer: Any) -> str | None:
+        if callable(answer):
+            return None
+        return f"Assign a function with {arguments}: its name, without calling it."
 
     return check

@@ -20,6 +20,7 @@ from helpers.base.errors import CourseError, DataError
 from helpers.base.markup import html_text, markdown_text
 from helpers.course import progress
 from helpers.course.exercises.checkers import Checker, said
+from helpers.course.exercises.contests import Contest
 
 State = Literal["not done yet", "not yet", "correct"]
 MARKS: dict[State, str] = {"not done yet": "○", "not yet": "✗", "correct": "✓"}
@@ -36,6 +37,13 @@ class Verdict:
 
     state: State
     message: str
+    hints: tuple[str, ...] = ()
+    """What opens with a click beside the verdict, the weakest first."""
+    solution: str = ""
+    value: float | None = None
+    """What was measured, where the task has something to beat."""
+    board: tuple[tuple[str, float], ...] = ()
+    """Names and values, best first."""
 
     def __repr__(self) -> str:
         return f"{MARKS[self.state]} {self.state}: {self.message}"
@@ -44,8 +52,37 @@ class Verdict:
         return (
             f'<div role="status" style="border-left:4px solid var({COLOURS[self.state]});'
             f'padding:4px 12px"><b>{MARKS[self.state]} {self.state.capitalize()}.</b> '
-            f"{html_text(self.message)}</div>"
+            f"{html_text(self.message)}{self._ranks()}{self._help()}</div>"
         )
+
+    def _ranks(self) -> str:
+        """The leaderboard as a table."""
+        if not self.board:
+            return ""
+        rows = "".join(
+            f"<tr><td>{place}</td><td>{html_text(name)}</td><td>{value:.3f}</td></tr>"
+            for place, (name, value) in enumerate(self.board, start=1)
+        )
+        return f"<table><caption>Leaderboard</caption>{rows}</table>"
+
+    def _help(self) -> str:
+        """Hints and solution, each behind a click; they need no kernel."""
+        count = len(self.hints)
+        parts = [
+            (f"Hint {place} of {count}", _marked(hint))
+            for place, hint in enumerate(self.hints, start=1)
+        ]
+        if self.solution:
+            parts.append(("Solution", f"<pre><code>{html_text(self.solution)}</code></pre>"))
+        return "".join(
+            f"<details><summary>{title}</summary>{text}</details>" for title, text in parts
+        )
+
+
+def _marked(text: str) -> str:
+    """Escaped, with `backticks` as code."""
+    parts = html_text(text).split("`")
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
 class HelpText(str):
@@ -72,6 +109,22 @@ class ExerciseTask:
     hints: tuple[str, ...]
     solution: str
     """Python code that assigns `answer`."""
+    contest: Contest | None = None
+    """What a usable answer is measured by; without one, an answer is right or not."""
+
+
+def _measured(task: ExerciseTask, contest: Contest, answer: Any) -> Verdict:
+    """The verdict on an answer that was measured."""
+    value = contest.measure(answer)
+    if isinstance(value, str):
+        return Verdict("not yet", value)
+    said = f"Measured: {value:.3f} {contest.what}"
+    if contest.beaten(value):
+        return Verdict(
+            "correct", f"{task.praise} {said}; to beat was {contest.to_beat}.", value=value
+        )
+    way = "below" if contest.lower else "above"
+    return Verdict("not yet", f"{said}. Come {way} {contest.to_beat}.", value=value)
 
 
 class Exercise:
@@ -88,8 +141,11 @@ class Exercise:
         if verdict.state != "not done yet":
             self.tries += 1
             verdict = replace(verdict, message=verdict.message + self._record(verdict))
+            verdict = replace(verdict, board=self._board(verdict))
         if verdict.state == "not yet" and settings.load().strict:
             raise AssertionError(verdict.message)
+        if verdict.state != "correct":
+            verdict = replace(verdict, hints=self.task.hints, solution=self.task.solution)
         return verdict
 
     def _judge(self, answer: Any) -> Verdict:
@@ -103,6 +159,8 @@ class Exercise:
             )
         try:
             fault = self.task.check(answer)
+            if fault is None and self.task.contest:
+                return _measured(self.task, self.task.contest, answer)
         except (Exception, SystemExit) as error:  # noqa: BLE001
             # Whatever a learner's own object raises is an answer, not a crash of the page.
             fault = f"This answer could not be compared with the right one: {said(error)}."
@@ -111,10 +169,21 @@ class Exercise:
     def _record(self, verdict: Verdict) -> str:
         """Keep the try; returns what to add to the verdict if it cannot be kept."""
         try:
-            progress.record_exercise(self.task.id, solved=verdict.state == "correct")
+            solved = verdict.state == "correct"
+            progress.record_exercise(self.task.id, solved=solved, score=verdict.value)
         except (OSError, CourseError) as error:
             return f" (Your progress cannot be kept: {said(error)}.)"
         return ""
+
+    def _board(self, verdict: Verdict) -> tuple[tuple[str, float], ...]:
+        """The learner's best tries among the value to beat and the course's own."""
+        if verdict.value is None or self.task.contest is None:
+            return ()
+        try:
+            mine = list(progress.read().exercises.get(self.task.id, {}).get("scores", []))
+        except (OSError, CourseError):
+            mine = []
+        return tuple(self.task.contest.board(mine or [verdict.value]))
 
     def _tried_before(self) -> bool:
         """Whether there was a try in an earlier kernel."""

@@ -16,8 +16,9 @@ def _messages(answer: Any) -> str | None:
         return "Both roles are there; the system message comes first."
     if roles != ["system", "user"]:
         return f"The roles are {shown(roles)}; wanted are system and user, in this order."
-    if not all(str(message.get("content") or "").strip() for message in answer):
-        return "Each message needs a content that is not empty."
+    texts = [message.get("content") for message in answer]
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        return "Each message needs a content that is not empty: a text."
     return None
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
-from helpers.course.exercises.checkers import function, number, shown
+from helpers.course.exercises.checkers import any_function, function, number, shown
+from helpers.course.exercises.contests import (
+    Contest,
+    labelled_tickets,
+    measured,
+    truth,
+)
 from helpers.course.exercises.core import ExerciseTask
 from helpers.datasets.validation.file import validate_file
 
@@ -24,10 +31,14 @@ def _example(answer: Any) -> str | None:
     if report.errors:
         return f"{report.errors[0].message}: {report.errors[0].fix}."
     roles = [message.get("role") for message in answer["messages"]]
-    if roles != ["system", "user", "assistant"]:
-        return f"The roles are {shown(roles)}; here they should be system, user, assistant."
-    said = str(answer["messages"][2].get("content"))
-    if "6th" not in said or "14" not in said:
+    if roles not in (["system", "user", "assistant"], ["user", "assistant"]):
+        return (
+            f"The roles are {shown(roles)}; they are user, assistant, with a system first or not."
+        )
+    said = str(answer["messages"][-1].get("content")).lower()
+    if not (
+        re.search(r"\b(6th|sixth|6)\b", said) and re.search(r"\b14\b|fourteen|two weeks", said)
+    ):
         return "The answer should state both facts: the 6th of each month, and 14 days."
     return None
 
@@ -47,6 +58,10 @@ _redact = function(
             "Where is LW12345678?": "Where is [order]?",
             "LW00000001 and LW99999999": "[order] and [order]",
             "Plan LWX is new": "Plan LWX is new",
+            "LW1234 is too short, LW123456789 too long": (
+                "LW1234 is too short, LW123456789 too long"
+            ),
+            "Part XLW12345678 is no order": "Part XLW12345678 is no order",
             "no order here": "no order here",
         }.items()
     ],
@@ -70,11 +85,11 @@ TASKS = (
     ExerciseTask(
         "01-example",
         "🟢",
-        "Three roles in order, and the answer ends the example: that is a whole line of JSONL.",
+        "The roles in order, and the answer ends the example: that is a whole line of JSONL.",
         _example,
         (
             "An example is `{'messages': [...]}`; each message has a role and a content.",
-            "The order of roles is system, user, assistant; what is learnt stands last.",
+            "The order of roles: system (if any), user, assistant; what is learnt stands last.",
             "The answer: Your bill is made on the 6th of each month, and you have 14 days to pay.",
         ),
         """answer = {
@@ -88,7 +103,7 @@ TASKS = (
     ExerciseTask(
         "01-redact",
         "🔵",
-        "An order number is LW and exactly eight digits, so words that begin with LW stay.",
+        "An order number is LW and exactly eight digits; longer numbers and other words stay.",
         _redact,
         (
             "`re.sub(pattern, replacement, text)` replaces every place that matches.",
@@ -112,5 +127,33 @@ def answer(text):
             "93,000 tokens x $25 / 1,000,000.",
         ),
         "answer = 31_000 * 3 * 25 / 1_000_000",
+    ),
+    ExerciseTask(
+        "01-inspect",
+        "⚫",
+        "What is cheap to see in a row should never reach the training file.",
+        any_function("the arguments message and reply"),
+        (
+            "Begin with what no clean row has: `<` of a tag, `â` of a wrong encoding, no text.",
+            "Then personal data and signatures: an `@`, `-- ` on a line, long numbers.",
+            "Then the reply: with fewer than eight words it hardly answers anything.",
+        ),
+        """import re
+
+SIGNS = r"<|â|Ã|\\S+@\\S+|\\b\\d{3}[- ]\\d{3,}|^-- ?$|^>|wrote:|\\b\\d{4} \\d{4} \\d{4}"
+OTHER = r"\\b(que|os|und|der|ich|les|mon|por|el|la|wie|mein|het|een|di|il)\\b"
+
+
+def answer(message, reply):
+    if re.search(SIGNS, message, re.M) or re.search("<|â|Ã", reply):
+        return True
+    foreign = len(re.findall(OTHER, message.lower())) >= 2
+    return not message.strip() or len(reply.split()) < 8 or foreign""",
+        Contest(
+            "of the rows judged rightly",
+            lambda answer: measured(answer, labelled_tickets(), truth),
+            to_beat=0.81,
+            ours=0.943,
+        ),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from helpers.course.exercises.checkers import number
+from helpers.course.exercises.contests import Contest, no_settings, validation_loss
 from helpers.course.exercises.core import ExerciseTask
 
 
@@ -82,5 +83,20 @@ TASKS = (
             "48 steps an epoch, three epochs.",
         ),
         "answer = 48 * 3",
+    ),
+    ExerciseTask(
+        "02-settings",
+        "⚫",
+        "With so few steps, each has to go further: the rate and the batch decide how far.",
+        no_settings,
+        (
+            "The automatic settings take three epochs. How many steps are allowed?",
+            "Smaller batches give more steps; a higher rate goes further in each.",
+            "Try a learning_rate_multiplier between 2 and 6.",
+        ),
+        """from helpers.finetuning import Hyperparameters
+
+answer = Hyperparameters(n_epochs=3, batch_size=4, learning_rate_multiplier=4.0)""",
+        Contest("of validation loss", validation_loss, to_beat=1.36, ours=0.444, lower=True),
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from helpers.course.exercises.checkers import choice, function, number, shown
+from helpers.course.exercises.checkers import any_function, choice, function, number, shown
+from helpers.course.exercises.contests import Contest, hand_verdicts, measured, truth
 from helpers.course.exercises.core import ExerciseTask
 from helpers.evaluation.scorers import Sample, Score
 
@@ -52,6 +53,8 @@ _scorer = function(
             "You wait 5 minutes!": 0.0,
             "Wait for 5 minutes.": 1.0,
             "Please! Now!": 0.0,
+            "Stop! Then wait for 5 minutes.": 0.0,
+            "shouts": 1.0,
             "": 1.0,
         }.items()
     ],
@@ -106,5 +109,27 @@ def answer(output, sample):
             "Subtract question by question first.",
         ),
         'answer = "paired"',
+    ),
+    ExerciseTask(
+        "03-agree",
+        "⚫",
+        "A scorer is itself measured, against people, before it measures a model.",
+        any_function("the arguments reference and output"),
+        (
+            "Compare the numbers of both texts first.",
+            "Numbers are written in words too: twelve seconds are 12 seconds.",
+            "`datasets.facts` finds numbers with their units: are those of one in the other?",
+        ),
+        """from helpers.datasets import facts
+
+
+def answer(reference, output):
+    return facts(reference) <= facts(output)""",
+        Contest(
+            "of the verdicts as a person gave them",
+            lambda answer: measured(answer, hand_verdicts(), truth),
+            to_beat=0.8,
+            ours=0.95,
+        ),
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from helpers.course.exercises.checkers import function, number, shown
+from helpers.course.exercises.checkers import any_function, function, number, shown
+from helpers.course.exercises.contests import Contest, chosen_to_show
 from helpers.course.exercises.core import ExerciseTask
 
 _cost = number(
@@ -98,5 +99,38 @@ TASKS = (
             "7992 // 80",
         ),
         "answer = (8192 - 20 - 30 - 150) // 80",
+    ),
+    ExerciseTask(
+        "05-show",
+        "⚫",
+        "A rare word that two questions share says more than three common ones.",
+        any_function("the arguments question and known"),
+        (
+            "Sort the places of `known` by how many words they share with `question`.",
+            "Divide by the words of both, or long questions win always.",
+            "Count each shared word with log(len(known) / number of questions that have it).",
+        ),
+        """import math
+import re
+from collections import Counter
+
+
+def words(text):
+    return {word[:5] for word in re.findall(r"[a-z0-9']+", text.lower())}
+
+
+def answer(question, known):
+    held = [words(text) for text in known]
+    often = Counter(word for one in held for word in one)
+
+    def near(place):
+        shared = words(question) & held[place]
+        weight = sum(math.log(len(known) / often[word]) for word in shared)
+        return weight / math.sqrt(1 + len(held[place]))
+
+    return sorted(range(len(known)), key=near)[-2:]""",
+        Contest(
+            "of the prompts with the right answer in them", chosen_to_show, to_beat=0.36, ours=0.554
+        ),
     ),
 )

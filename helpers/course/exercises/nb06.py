@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from helpers.course.exercises.checkers import choice, number
+from helpers.course.exercises.checkers import any_function, choice, number
+from helpers.course.exercises.contests import (
+    Contest,
+    articles_and_facts,
+    kept_facts,
+    measured,
+)
 from helpers.course.exercises.core import ExerciseTask
 
 _recall = number(
@@ -28,6 +34,7 @@ _rrf = number(
         1 / 63: "That is the share of one of the two lists; both count.",
         1 / 1 + 1 / 3: "The constant 60 is added to each rank before it is inverted.",
         1 / 60 + 1 / 62: "Ranks count from 1: the first place gives 1 / (60 + 1).",
+        2 / 62: "The ranks are not averaged first: each list gives its own share.",
         1 / 124: "Invert each list's rank by itself, then add the two.",
     },
     "Each list gives 1 / (60 + rank); add the two.",
@@ -76,5 +83,36 @@ TASKS = (
             "What is not in the prompt cannot be used.",
         ),
         'answer = "retrieval"',
+    ),
+    ExerciseTask(
+        "06-note",
+        "⚫",
+        "The first words of an article introduce it; what is asked for are numbers and places.",
+        any_function("one argument, the text of an article"),
+        (
+            "The first 60 words reach 0.49. Which sentences are asked about?",
+            "Cut into sentences, and take those with a digit first.",
+            "Keep the order of the article, and stop before 60 words.",
+        ),
+        """import re
+
+
+def answer(text):
+    parts = re.split(r"(?<=[.!?])\\s+|\\n+", text)
+    signs = [len(re.findall(r"[0-9$]|@|[.]example|twelve|once|free|app", one)) for one in parts]
+    kept, room = set(), 60
+    for place in sorted(range(len(parts)), key=lambda place: -signs[place]):
+        if len(parts[place].split()) <= room:
+            kept.add(place)
+            room -= len(parts[place].split())
+    return " ".join(parts[place] for place in sorted(kept))""",
+        Contest(
+            "of the facts kept",
+            lambda answer: measured(
+                answer, [((text,), facts) for text, facts in articles_and_facts()], kept_facts
+            ),
+            to_beat=0.49,
+            ours=0.885,
+        ),
     ),
 )

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from helpers.course.exercises.checkers import any_function, choice, number
+from helpers.course.exercises.contests import Contest, cheap_choices
 from helpers.course.exercises.core import ExerciseTask
 
 PAID_BACK = 100_000
 
 
-def _method(answer: Any) -> str | None:
-    if answer == "retrieval":
-        return None
-    if answer in ("tuned", "tuned + retrieval"):
-        return "Thirty examples are few to train on, and the tone is no problem here."
-    if answer == "few-shot":
-        return "Examples show how to answer. Next week's opening hours are in none of them."
-    return 'Answer with "few-shot", "retrieval", "tuned" or "tuned + retrieval".'
+_FEW = "Thirty examples are few to train on, and the tone is no problem here."
+_method = choice(
+    "retrieval",
+    {
+        "tuned": _FEW,
+        "tuned + retrieval": _FEW,
+        "few-shot": "Examples show how to answer. Next week's opening hours are in none of them.",
+    },
+)
 
 
-def _breakeven(answer: Any) -> str | None:
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return "The answer is a number of questions."
-    if abs(answer - PAID_BACK) < 1:
-        return None
-    if abs(answer - 0.04) < 1e-9 or abs(answer - 8 / 200) < 1e-9:
-        return "The price is for a million tokens, and a question saves 200 of them."
-    if answer < PAID_BACK:
-        return "A question saves 200 tokens at $0.40 a million: far less than a cent."
-    return "Divide what the job costs by what one question saves."
+_breakeven = number(
+    PAID_BACK,
+    "a number of questions",
+    {
+        8 / 200: "The price is for a million tokens, and a question saves 200 of them.",
+        0: "A question saves 200 tokens at $0.40 a million: far less than a cent.",
+        8 / 0.40: "So many million tokens have to be saved. How many questions save them?",
+        8 / 0.40 * 1e6: "So many tokens have to be saved; one question saves 200 of them.",
+    },
+    "Divide what the job costs by what one question saves: 200 tokens at $0.40 a million.",
+    within=1e-6,
+)
 
 
-def _export(answer: Any) -> str | None:
-    if answer == "peft":
-        return None
-    if answer in ("gguf", "adapter.gguf", "base.gguf"):
-        return "GGUF is llama.cpp's form. vLLM's --lora-modules wants the other one."
-    return 'Answer with the name of a part of the folder: "base.gguf", "adapter.gguf" or "peft".'
+_GGUF = "GGUF is llama.cpp's form. vLLM's --lora-modules wants the other one."
+_export = choice("peft", {"base.gguf": _GGUF, "adapter.gguf": _GGUF, "gguf": _GGUF})
 
 
 TASKS = (
@@ -75,5 +74,27 @@ TASKS = (
             "The folder with adapter_config.json and adapter_model.safetensors.",
         ),
         'answer = "peft"',
+    ),
+    ExerciseTask(
+        "07-bill",
+        "⚫",
+        "The job is paid anew with each update, the longer prompt with each question.",
+        any_function("the arguments questions and updates"),
+        (
+            "Which of the two bills grows with the questions, and which with the updates?",
+            "Compare what one question saves with what the jobs of a month cost.",
+            "`monthly.hosted(method, load, MODEL, KNOWN).total(questions)` is the bill.",
+        ),
+        """from helpers.costs import catalog, monthly
+
+
+def answer(questions, updates):
+    load = monthly.Workload(questions=questions, updates=updates)
+    offers = {
+        method: monthly.hosted(method, load, "gpt-4.1-mini", catalog.load()).total(questions)
+        for method in ("few-shot", "tuned")
+    }
+    return min(offers, key=offers.get)""",
+        Contest("of the loads with about the lowest bill", cheap_choices, to_beat=0.75, ours=1.0),
     ),
 )

@@ -10,7 +10,7 @@ A file of data/quiz/ is a JSON list. Each question is an object with these field
 
     id           unique, never reused: a learner's progress is kept under it
     topic        what the score is counted by
-    notebook     two digits, "00" to "09"
+    notebook     two digits, "00" to "10"
     source       heading of the section to read again, as it stands in that notebook
     level        🟢 to remember, 🔵 to understand, ⚫ to apply
     kind         one, several, number, order or gap

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helpers.datasets.checkable_facts import contradict, facts
+from helpers.datasets.checkable_facts import facts, lacking
 from helpers.datasets.dedup import normalise
 from helpers.datasets.frame import ANSWER, QUESTION, asked_texts
 from helpers.datasets.same_question import same_questions
@@ -56,17 +56,19 @@ def contradicting_rows(
     them apart; else the newest by the column `newest`; else what most answers say. With the
     task "labels" any other label is a contradiction.
     """
-    read = facts if task == "answers" else lambda text: frozenset({normalise(text)})
+    labels = task == "labels"
+    read = (lambda text: frozenset({normalise(text)})) if labels else facts
+    less = frozenset.difference if labels else lacking
     found = []
     for places in same_question_groups(table):
         group = table.iloc[places]
         stated = {row: read(str(answer)) for row, answer in group[ANSWER].items()}
         if len(set(stated.values())) == 1:
             continue
-        right = _right_row(group, stated, article, newest)
+        right = _right_row(group, stated, less, article, newest)
         for row in group.index:
-            if contradict(stated[row], stated[right]):
-                here, there = stated[row] - stated[right], stated[right] - stated[row]
+            here, there = less(stated[row], stated[right]), less(stated[right], stated[row])
+            if here and there:
                 found.append(Contradiction(row, right, tuple(sorted(here)), tuple(sorted(there))))
     return found
 
@@ -74,6 +76,7 @@ def contradicting_rows(
 def _right_row(
     group: pd.DataFrame,
     stated: Mapping[Any, Facts],
+    less: Callable[[Facts, Facts], Facts],
     article: Callable[[str], str] | None,
     newest: str | None,
 ) -> Any:
@@ -86,7 +89,11 @@ def _right_row(
         return max(rows, key=lambda row: (str(group.at[row, newest]), -rows.index(row)))
     counts = Counter(stated[row] for row in rows)
     agree = {
-        one: sum(number for other, number in counts.items() if not contradict(one, other))
+        one: sum(
+            number
+            for other, number in counts.items()
+            if not (less(one, other) and less(other, one))
+        )
         for one in counts
     }
     return max(rows, key=lambda row: (bool(stated[row]), agree[stated[row]], -rows.index(row)))

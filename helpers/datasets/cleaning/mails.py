@@ -80,7 +80,8 @@ class Mail:
 def split_mail(text: str) -> Mail:
     """The newest mail of a thread in its parts; a text of one line is body alone.
 
-    The body is never empty: what would leave nothing is no signature.
+    The body is never empty: what would leave nothing is no signature, nor is what a line
+    with a colon announces.
     """
     if "\n" not in text:
         return Mail(text)
@@ -90,8 +91,8 @@ def split_mail(text: str) -> Mail:
     for place in filled[max(1, len(filled) - _MOST_LINES - 1) :]:
         tail = [line for line in lines[place:] if line.strip()]
         delimited = bool(_DELIMITER.fullmatch(lines[place].strip())) and place - 1 not in filled
-        if _is_signature(tail, delimited=delimited):
-            body = "\n".join(lines[:place]).rstrip()
+        body = "\n".join(lines[:place]).rstrip()
+        if not body.endswith(":") and _is_signature(tail, delimited=delimited):
             return Mail(body, "\n".join(lines[place:]), quoted)
     return Mail(newest, "", quoted) if quoted else Mail(text)
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import html
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,9 +37,17 @@ _INLINE_NAMES = (
 )
 _INLINE = _INLINE_NAMES.split()
 _ELEMENTS = frozenset([*_BLOCK, *_VOID, *_INLINE])
-_OPEN_NAMES = "p li dt dd tr td th option body html thead tbody"
-_MAY_STAY_OPEN = frozenset([*_OPEN_NAMES.split(), *_VOID])
-"""Elements that HTML lets stand without an end: alone, they are markup all the same."""
+_ALONE = frozenset(["br", "hr", "wbr"])
+"""Elements that are markup wherever they stand. Others that have no end, such as `<link>` and
+`<input>`, are nothing without an attribute."""
+_MAY_STAY_OPEN = frozenset(["p", "li", "dt", "dd"])
+"""Elements that HTML lets stand without an end: inside a sentence, as in "the <p> element",
+they are named."""
+_PARTS = frozenset(["tr", "td", "th", "option", "thead", "tbody"])
+"""Elements that may stand open too, but only inside others."""
+_IN_A_SENTENCE = re.compile(r"[^\W\d_]['’)\]]?,? \(?$|[(\"“„«]$")
+_LONGEST_BEFORE = 8
+"""More signs than that pattern takes."""
 _HIDDEN = ["script", "style", "head"]
 _TAG = re.compile(
     r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*|(?:o|w|v|st1):[a-z]+)"
@@ -86,7 +96,8 @@ def _as_text(tag: Tag, places: Counter[int]) -> None:
             listed = tag.find_parent(["ol", "ul"])
             places[id(listed)] += 1
             ordered = listed is not None and listed.name == "ol"
-            tag.insert(0, f"{places[id(listed)]}. " if ordered else "- ")
+            indent = "  " * (len(tag.find_parents(["ol", "ul"])) - 1)
+            tag.insert(0, indent + (f"{places[id(listed)]}. " if ordered else "- "))
 
 
 def _show_address(link: Tag) -> None:
@@ -100,9 +111,12 @@ def _show_address(link: Tag) -> None:
 
 def without_tags(text: str) -> str:
     """The text with its markup cut out, and nothing else done: for counting its letters."""
-    for start, end in reversed(list(_markup(text))):
-        text = f"{text[:start]} {text[end:]}"
-    return text
+    parts, done = [], 0
+    for start, end in sorted(_markup(text)):
+        if start >= done:
+            parts.append(text[done:start])
+            done = end
+    return " ".join([*parts, text[done:]])
 
 
 def _markup(text: str) -> Iterator[tuple[int, int]]:
@@ -111,17 +125,38 @@ def _markup(text: str) -> Iterator[tuple[int, int]]:
         return
     code = [match.span() for match in _CODE.finditer(text)]
     tags = [tag for tag in _TAG.finditer(text) if tag["name"].lower() in _ELEMENTS or ":" in tag[0]]
-    tags = [tag for tag in tags if not any(s <= tag.start() < e for s, e in code)]
+    tags = [tag for tag in tags if not _is_inside(code, tag.start())]
     opened = Counter(tag["name"].lower() for tag in tags if not tag["end"])
     closed = Counter(tag["name"].lower() for tag in tags if tag["end"])
     for comment in _COMMENT.finditer(text):
-        if not any(s <= comment.start() < e for s, e in code):
+        if not _is_inside(code, comment.start()):
             yield comment.span()
+    sure = {tag.start() for tag in tags if _is_sure(tag, opened, closed)}
     for tag in tags:
-        name = tag["name"].lower()
-        paired = opened[name] > 0 and closed[name] > 0
-        if paired or name in _MAY_STAY_OPEN or ":" in name or "=" in tag["attributes"]:
+        name, at = tag["name"].lower(), tag.start()
+        beside = bool(sure) and name in _MAY_STAY_OPEN | _PARTS
+        if at in sure or beside or (name in _MAY_STAY_OPEN and not _in_a_sentence(text, at)):
             yield tag.span()
+
+
+def _is_inside(spans: list[tuple[int, int]], at: int) -> bool:
+    """Whether a place lies in one of the spans, which stand in order and apart."""
+    before = bisect_right(spans, at, key=itemgetter(0))
+    return before > 0 and at < spans[before - 1][1]
+
+
+def _in_a_sentence(text: str, at: int) -> bool:
+    # The few signs before a place tell it: a search from the start takes as long for each tag
+    # as the text before it.
+    return _IN_A_SENTENCE.search(text, max(0, at - _LONGEST_BEFORE), at) is not None
+
+
+def _is_sure(tag: re.Match[str], opened: Counter[str], closed: Counter[str]) -> bool:
+    """Whether a tag is markup whatever stands around it."""
+    name = tag["name"].lower()
+    paired = opened[name] > 0 and closed[name] > 0
+    within = name in _PARTS and len(_PARTS & opened.keys()) > 1
+    return paired or within or name in _ALONE or ":" in name or "=" in tag["attributes"]
 
 
 def _only_markup(text: str, marked: list[tuple[int, int]]) -> str:

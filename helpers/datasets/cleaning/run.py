@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from helpers.base.errors import DataError
@@ -182,7 +183,8 @@ def _changes(
     for row, later in zip(after.index, texts_of(after), strict=True):
         if later == earlier[row]:
             continue
-        pairs = [pair for pair in zip(earlier[row], later, strict=False) if pair[0] != pair[1]]
+        both = zip_longest(earlier[row], later, fillvalue="")
+        pairs = [pair for pair in both if pair[0] != pair[1]]
         kinds = tuple(dict.fromkeys(kind for pair in pairs for kind in _kinds(step, *pair)))
         changes[row] = kinds
         lost += sum(max(0, _letters(without_tags(one)) - _letters(two)) for one, two in pairs)

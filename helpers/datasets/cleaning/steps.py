@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from helpers.base.errors import DataError
-from helpers.datasets import dedup
+from helpers.base.errors import Candidate, ChoiceNeeded, DataError
+from helpers.base.remedies import argument
+from helpers.datasets import dedup, personal_data
 from helpers.datasets.checkable_facts import facts
-from helpers.datasets.cleaning import personal_data
-from helpers.datasets.cleaning.contradicting import contradicting_rows, same_question_groups
+from helpers.datasets.cleaning.contradicting import contradicting_rows
 from helpers.datasets.cleaning.languages import (
     MANY_WORDS,
     SURER,
@@ -29,14 +29,21 @@ from helpers.datasets.cleaning.languages import (
 from helpers.datasets.cleaning.mails import split_mail, strip_signature
 from helpers.datasets.cleaning.markup import strip_markup, without_tags
 from helpers.datasets.cleaning.run import Kinds, Step, StepOutcome
-from helpers.datasets.frame import ANSWER, QUESTION, full_texts, map_texts, texts_of
+from helpers.datasets.frame import (
+    ANSWER,
+    QUESTION,
+    TURNS,
+    asked_texts,
+    full_texts,
+    map_texts,
+    texts_of,
+)
+from helpers.datasets.same_question import QuestionTexts, same_questions
 from helpers.datasets.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NEAR = 0.8
-"""Similarity from which two answers to one question count as nearly equal."""
 _USELESS = re.compile(
     r"(?:ok(?:ay)?|done|fixed|resolved|closed|solved|n/?a|none|see (?:above|below|attached"
     r"(?: file)?|my (?:last|previous) (?:mail|message))|as discussed(?: on the phone)?|thanks?"
@@ -233,34 +240,67 @@ def _kept_note(found: Mapping[str, int], keep: Collection[str]) -> tuple[str, ..
         return ()
     more = f" and {len(named) - 10} more" if len(named) > 10 else ""
     said = f"taken for the desk's own and kept: {', '.join(named[:10])}{more}"
-    return (f"{said}; what is a customer's goes with redaction(own=False, keep=[...])",)
+    less = f"{argument('own', False)} redacts them too, {argument('keep', ['CONTACT'])} keeps one"
+    return (f"{said}; {less}",)
 
 
 def useless(*, words: int = 0, task: Task = "answers") -> Step:
-    """Take out rows without a question, and answers that say nothing.
+    """Take out rows without a question, and answers that say nothing; a chat ends before them.
 
     Short answers are no fault: "Yes", "7%". `words` asks for a least number of them, which
     only languages with blanks have. Of labels, any may be the name of a class.
     """
 
-    def judge(row: pd.Series[Any]) -> str:
-        if not row[QUESTION].strip():
+    def judge(question: str, answer: str) -> str:
+        if not question.strip():
             return "no question"
-        answer = row[ANSWER].strip()
-        if not answer:
+        if not answer.strip():
             return "no answer"
-        if task == "answers" and _USELESS.fullmatch(answer):
+        if task == "answers" and _USELESS.fullmatch(answer.strip()):
             return "the answer says nothing"
         return "" if len(answer.split()) >= words else f"an answer of fewer than {words} words"
 
-    return reject_step("useless", "The model would learn to say nothing.", judge)
+    def function(table: pd.DataFrame) -> StepOutcome:
+        judged = map(judge, table[QUESTION], table[ANSWER])
+        reasons = {row: why for row, why in zip(table.index, judged, strict=True) if why}
+        ends = {row: end for row in reasons if (end := _earlier_end(table.loc[row], judge))}
+        shorter = _ended_earlier(table, ends) if ends else table
+        return _without(shorter, {row: why for row, why in reasons.items() if row not in ends})
+
+    def kinds(before: str, after: str) -> list[str]:
+        return ["the end of a chat whose last answer says nothing"]
+
+    return Step("useless", "The model would learn to say nothing.", function, kinds)
+
+
+_End = tuple[list[dict[str, Any]], str, str]
+"""Turns, question and answer of a chat."""
+
+
+def _earlier_end(row: pd.Series[Any], judge: Callable[[str, str], str]) -> _End | None:
+    """The chat up to its last answer that says something; None if no answer does."""
+    turns: Any = row.get(TURNS)
+    for place in range(len(turns) - 1, 0, -1) if isinstance(turns, list) else ():
+        asked, said = turns[place - 1], turns[place]
+        pair = (asked["role"], said["role"]) == ("user", "assistant")
+        if pair and not judge(asked["content"], said["content"]):
+            return turns[: place - 1], asked["content"], said["content"]
+    return None
+
+
+def _ended_earlier(table: pd.DataFrame, ends: Mapping[Any, _End]) -> pd.DataFrame:
+    shorter = table.copy()
+    for row, end in ends.items():
+        for column, value in zip((TURNS, QUESTION, ANSWER), end, strict=True):
+            shorter.at[row, column] = value  # type: ignore[assignment]
+    return shorter
 
 
 def language(wanted: str | None = None, *, task: Task = "answers") -> Step:
     """Keep one language: take out rows whose question or answer is surely in another one.
 
     Without `wanted` it is the language that most of the table is in, and a note names it. A
-    table that is in two languages to a good part raises `DataError`: which of them a model
+    table that is in two languages to a good part raises `ChoiceNeeded`: which of them a model
     should answer in is not for a program to decide. "any" keeps all. (py3langid)
     """
     columns = (QUESTION, ANSWER) if task == "answers" else (QUESTION,)
@@ -286,30 +326,32 @@ def _main_language(table: pd.DataFrame, columns: Iterable[str]) -> tuple[str, tu
     counted = ", ".join(f"{code} in {rows}" for code, rows in found.rows.most_common())
     if found.others:
         both = [found.main, *found.others]
-        raise DataError(
+        ways = [Candidate(code, f"{found.rows[code]} rows") for code in both]
+        raise ChoiceNeeded(
             f"the table is in {len(both)} languages (rows that are surely in one: {counted})",
-            fix=f"say which to keep: language={both[0]!r}, one of the others, or "
-            'language="any" for all of them',
+            argument="language",
+            candidates=[*ways, Candidate("any", "all of them")],
         )
     ground = f"rows that are surely in one: {counted}" if counted else "of all texts together"
     note = f"the language is taken to be {found.main} ({ground})"
-    return found.main, (f'{note}; language="any" keeps all',) if found.main else ()
+    return found.main, (f"{note}; {argument('language', 'any')} keeps all",) if found.main else ()
 
 
-def duplicates(*, near: bool = True, threshold: float = NEAR) -> Step:
+def duplicates(*, near: bool = True) -> Step:
     """Keep the first of each group of examples with the same question and the same answer.
 
-    With `near`, a slip of the pen, politeness and punctuation make no other question, and
-    answers may differ in a few letters, but in no number and no "not".
+    With `near`, a slip of the pen, politeness, articles and punctuation make no other
+    question and no other answer. Any other word does: "Gold", "Silver" and "or Single" are
+    what a row was written for.
     """
 
     def function(table: pd.DataFrame) -> StepOutcome:
         plain = [dedup.normalise(text) for text in full_texts(table)]
+        answers = [str(answer) for answer in table[ANSWER]]
+        said = QuestionTexts(answers, strictly=True)
         reasons = {}
-        for group in same_question_groups(table):
-            answers = [str(table[ANSWER].iloc[place]) for place in group]
-            for place, first in zip(group, _same_answers(answers, threshold), strict=True):
-                kept = group[first]
+        for group in same_questions(asked_texts(table), strictly=True).members():
+            for place, kept in zip(group, _same_answers(group, answers, said), strict=True):
                 if place != kept and (near or plain[place] == plain[kept]):
                     kind = "duplicate" if plain[place] == plain[kept] else "near duplicate"
                     reasons[table.index[place]] = f"{kind} of row {table.index[kept]}"
@@ -319,29 +361,25 @@ def duplicates(*, near: bool = True, threshold: float = NEAR) -> Step:
     return Step("duplicates", why, function)
 
 
-def _same_answers(answers: list[str], threshold: float) -> list[int]:
-    """For each answer the place of the first that says the same."""
+def _same_answers(group: list[int], answers: list[str], said: QuestionTexts) -> list[int]:
+    """For each row of a group the first one whose answer says the same."""
     first: list[int] = []
-    known: dict[tuple[frozenset[str], int], list[tuple[int, str, frozenset[str]]]] = {}
+    known: dict[tuple[frozenset[str], int], list[int]] = {}
     exact: dict[tuple[str, frozenset[str]], int] = {}
-    for place, answer in enumerate(answers):
-        plain, stated = dedup.normalise(answer), facts(answer)
-        if (plain, stated) in exact:
-            first.append(exact[plain, stated])
-            continue
-        pieces = dedup.shingles(plain)
-        alike = known.setdefault((stated, len(_NEGATIONS.findall(answer))), [])
-        there = (at for at, _, other in alike if dedup.jaccard(pieces, other) >= threshold)
-        found = next(there, place)
-        if found == place and len(alike) < MOST_COMPARED:
-            alike.append((place, plain, pieces))
-        exact[plain, stated] = found
-        first.append(found)
+    for place in group:
+        stated = facts(answers[place])
+        if (said.keys[place], stated) not in exact:
+            alike = known.setdefault((stated, len(_NEGATIONS.findall(answers[place]))), [])
+            found = next((other for other in alike if said.same(other, place)), place)
+            if found == place and len(alike) < MOST_COMPARED:
+                alike.append(place)
+            exact[said.keys[place], stated] = found
+        first.append(exact[said.keys[place], stated])
     return first
 
 
 MOST_COMPARED = 50
-"""Answers to one question that a further one is compared with, letter by letter."""
+"""Answers to one question that a further one is compared with, word by word."""
 
 
 def contradictions(
@@ -369,20 +407,23 @@ def contradictions(
 def default_steps(
     *,
     keep: Collection[str] = (),
+    own: bool = True,
     wanted: str | None = None,
     task: Task = "answers",
     without: Collection[str] = (),
+    majority: bool = False,
 ) -> list[Step]:
     """The usual order: repair texts first, then judge rows, then compare them.
 
-    `without` leaves out steps by name, and so undoes what they would do.
+    `keep` and `own` are those of `redaction`. `without` leaves out steps by name, and so undoes
+    what they would do; with `majority` the step `contradictions` comes last.
     """
     steps = [
         encoding(),
         markup(),
         signatures(),
         whitespace(),
-        redaction(keep=keep),
+        redaction(keep=keep, own=own),
         useless(task=task),
         language(wanted, task=task),
         duplicates(),
@@ -391,4 +432,5 @@ def default_steps(
     unknown = sorted(set(without) - set(names))
     if unknown:
         raise DataError(f"no step {unknown[0]!r}", fix=f"choose from: {', '.join(names)}")
+    steps += [contradictions(task=task)] if majority else []
     return [step for step in steps if step.name not in without]

@@ -21,7 +21,7 @@ _DAY = r"\d{1,4}[./\-年년] ?\d{1,2}[./\-月월] ?\d{1,4}[日일]?\.?"
 _CLOCK = rf"(?:(?:{_HALVES}) ?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?: ?(?:{_HALVES}))?"
 _DATED = re.compile(
     rf"\[?(?P<time>{_DAY},? (?:um |à |a las |klo |kl\. )?{_CLOCK})(?: Uhr)?"
-    r"(?:\]|(?: [-–])|,(?= [^:]{1,40}:)| (?=<))"
+    r"(?:\]|(?: [-–])|[,:](?= [^:]{1,40}:)| (?=<))"
     r" ?(?P<rest>.*)",
     re.IGNORECASE,
 )
@@ -39,11 +39,18 @@ _TRANSCRIPT = re.compile(r"(?P<name>[A-ZÀ-ÞА-Я@][^:\n.?!,]{0,30}):(?:\s+|$)(
 _LINE = re.compile(r"\s*(?:[-=*_]{3,}\s*)?$")
 _MARKS = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _SPACES = re.compile(r"[\u00a0\u202f\u2009]")
-_MEDIA = re.compile(r"<[^<>]{3,40}>|\S+\.\w{3,4} \([^()]{4,40}\)|.{0,40}\b(?:omitted|weggelassen)")
+_MEDIA = re.compile(
+    r"<[^<>]{3,40}>|\S+\.\w{3,4} \([^()]{4,40}\)"
+    r"|.{0,40}\b(?:omitted|weggelassen|omitid[oa]|omis[e]?|absente?|omess[oa]|weggelaten|ocultad[oa])"
+)
 _OF_THE_PROGRAM = re.compile(
     r"end-to-end encrypted|Ende-zu-Ende-verschl|cifrad[oa]s de extremo|chiffrés de bout en bout"
     r"|this message was deleted|you deleted this message|diese nachricht wurde gelöscht"
-    r"|missed (?:voice|video) call|se eliminó este mensaje|ce message a été supprimé",
+    r"|missed (?:voice|video) call|se eliminó este mensaje|ce message a été supprimé"
+    r"|criptografia de ponta a ponta|esta mensagem foi apagada|crittografia end-to-end"
+    r"|questo messaggio è stato eliminato|end-to-end versleuteld|dit bericht (?:is|werd) verwijderd"
+    r"|w pełni szyfrowane|ta wiadomość została usunięta|uçtan uca şifreli|bu mesaj silindi"
+    r"|сквозн\w+ шифрован|(?:это )?сообщение (?:было )?удалено|エンドツーエンド|端到端加密",
     re.IGNORECASE,
 )
 _EDITED = re.compile(r"\s*<(?:this message was edited|diese nachricht wurde bearbeitet)>\s*$", re.I)

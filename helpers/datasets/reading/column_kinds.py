@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from helpers.datasets.reading.source import Row, words
+from helpers.datasets.reading.speakers import role_of
 
 Kind = Literal[
     "empty", "text", "label", "status", "flag", "number", "time", "duration", "name", "id", "list"
@@ -40,7 +41,8 @@ _STATUS = frozenset(
         "active inactive cancelled canceled completed escalated offen geschlossen erledigt "
         "gelöst hoch mittel niedrig abierto cannot reproduce wont do wontdo declined "
         "rejected approved unresolvable by design cerrado resuelto pendiente ouvert fermé "
-        "résolu email phone portal chat web"
+        "résolu email phone portal chat web fix works workaround provided known error moved "
+        "later not a bug no longer as designed timed out self solved withdrawn"
     )
 )
 _FLAGS = frozenset(words("true false yes no 0 1 y n ja nein t f oui non si sí"))
@@ -51,6 +53,8 @@ _QUESTION = re.compile(
     r"cómo|qué|cuándo|dónde|come|quando|dove|como)\b",
     re.IGNORECASE,
 )
+_MOST_SPEAKERS = 6
+_NOTED = frozenset(words("note notes internal private comment internal_note private_note event"))
 _LABEL_WORDS, _LABEL_LENGTH = 5, 50
 _FEW = 0.35
 """With fewer distinct values in a value they are labels."""
@@ -70,6 +74,8 @@ class ColumnKind:
     """Share of values that read as a question."""
     length: float
     """Mean letters."""
+    speaks: bool = False
+    """Whether its few values tell who asks and who answers, and nothing but notes beside."""
 
 
 def kinds_of(columns: Sequence[str], rows: Sequence[tuple[int, Row]]) -> Mapping[str, ColumnKind]:
@@ -111,7 +117,14 @@ def kind_of_values(values: Sequence[Any]) -> ColumnKind:
         repeated=len(counts) < len(texts),
         asking=_share(texts, lambda text: bool(_QUESTION.search(text))),
         length=sum(map(len, texts)) / len(texts) if texts else 0.0,
+        speaks=_speaks(counts),
     )
+
+
+def _speaks(counts: Counter[str]) -> bool:
+    roles = {role_of(value) for value in counts} if len(counts) <= _MOST_SPEAKERS else set()
+    noted = [value for value in counts if role_of(value) is None]
+    return {"user", "assistant"} <= roles and all(value.lower() in _NOTED for value in noted)
 
 
 def _share(texts: Sequence[str], test: Any) -> float:
@@ -123,7 +136,7 @@ def _kind(texts: Sequence[str], counts: Counter[str]) -> Kind:
         return "empty"
     tests: tuple[tuple[Kind, Any], ...] = (
         ("flag", lambda text: text.lower() in _FLAGS),
-        ("time", _is_time),
+        ("time", is_time),
         ("duration", lambda text: bool(_DURATION.fullmatch(text))),
         ("number", lambda text: bool(_NUMBER.fullmatch(text))),
         ("status", lambda text: all(word in _STATUS for word in _letters(text))),
@@ -151,7 +164,8 @@ def _kind_of_words(texts: Sequence[str], counts: Counter[str]) -> Kind:
     return "text"
 
 
-def _is_time(text: str) -> bool:
+def is_time(text: str) -> bool:
+    """Whether a text has the form of a date or a moment."""
     if len(text) > 40 or not any(letter.isdigit() for letter in text):
         return False
     dated = _CLOCK_TIME.fullmatch(text) or _NAMED_DATE.fullmatch(text)

@@ -16,34 +16,56 @@ from helpers.datasets.reading.source import words
 
 NAMES = {
     "question": "question|questions|q|query|prompt|instruction|customer question|customer message|"
-    "user message|request|ask|frage|fragen|anfrage|kundenfrage|pregunta|preguntas|domanda|pergunta|"
-    "вопрос|質問|问题|問題|question text|input|user input|utterance|problem|issue|inquiry|enquiry|"
-    "user|customer",
+    "user message|request|ask|frage|fragen|anfrage|kundenfrage|pregunta|preguntas|domanda|"
+    "pergunta|"
+    "вопрос|質問|问题|問題|vraag|vragen|pytanie|fråga|spørgsmål|spørsmål|kysymys|otázka|kérdés|"
+    "soru|întrebare|питання|ερώτηση|سؤال|שאלה|질문|câu hỏi|pertanyaan|प्रश्न|question text|input|"
+    "user input|utterance|problem|issue|inquiry|enquiry|"
+    "user|customer|kundenanfrage|vraagstelling|zapytanie|запрос|consulta",
     "body": "body|description|question body|ticket description|message|details|text|content|"
     "beschreibung|nachricht|descripción|descripcion|descrizione|sentence|anliegen|mensaje|email",
     "subject": "subject|title|ticket subject|question title|betreff|titel|asunto|oggetto|titre|"
     "objet|summary|ticket name|headline|überschrift",
     "context": "input|context|kontext",
     "answer": "answer|answers|a|response|responses|completion|output|reply|replies|antwort|"
-    "antworten|respuesta|respuestas|réponse|reponse|risposta|resposta|ответ|回答|答案|accepted "
-    "answer|agent reply|agent answer|agent message|answer body|answer text|solution|lösung|"
+    "antworten|respuesta|respuestas|réponse|reponse|risposta|resposta|ответ|回答|答案|antwoord|"
+    "antwoorden|odpowiedź|svar|vastaus|odpověď|odpoveď|válasz|yanıt|cevap|răspuns|відповідь|"
+    "απάντηση|إجابة|الجواب|תשובה|답변|대답|答え|答复|câu trả lời|jawaban|उत्तर|accepted answer|"
+    "agent reply|agent answer|agent message|answer body|answer text|solution|lösung|"
     "solución|soluzione|resolution|target|assistant|agent",
     "intent": "intent|label|category|class|topic|tag|kategorie|thema|queue|type|labels|sentiment|"
     "kategorien|categoría|categoria|catégorie",
     "thread": "thread|thread id|ticket|ticket id|ticket number|conversation|conversation id|convo "
     "id|case|case id|case number|dialogue id|dialog id|chat id|session id|issue key|thread ts|"
-    "vorgang|ticketnummer|dialogue|element id",
+    "vorgang|vorgangsnummer|ticketnummer|ticket nr|dialogue|element id|parent id|rid|issue id|"
+    "request id|n ticket|numéro ticket|número de ticket|caso|zaak|zaaknummer|gesprek|zgłoszenie|"
+    "numer zgłoszenia|sprawa|ärende|ärendenummer|sag|sagsnummer|sak|saksnummer|tapaus|"
+    "tikettinumero|požadavek|tiket|jegy|hibajegy|talep|talep no|заявка|номер заявки|обращение|"
+    "номер обращения|тикет|диалог|чат|звернення|αίτημα|チケットid|チケット番号|チケット|会話id|"
+    "工单|工单号|工单编号|工單|会话id|티켓|티켓번호|문의번호|phiếu",
     "role": "role|author role|author type|sender type|user type|direction|inbound|incoming|"
     "is inbound|from customer|is customer|is agent|outbound|speaker|author|sender|from|who|nick|"
     "nickname|rolle|rol|rôle|papel|verfasser|autor|auteur|expéditeur|remitente|username|"
     "user name|author name|sender name|user|name|absender|author id|sender id|"
-    "from id|user id|created by|sys created by",
+    "from id|user id|created by|sys created by|creator|poster|commenter|is requester|is staff|"
+    "afzender|schrijver|autore|mittente|nadawca|författare|avsändare|forfatter|afsender|avsender|"
+    "kirjoittaja|lähettäjä|odesílatel|szerző|feladó|yazan|gönderen|автор|отправитель|відправник|"
+    "συντάκτης|αποστολέας|投稿者|送信者|発言者|作成者|发送者|发送人|角色|作者|발신자|작성자|"
+    "người gửi",
     "text": "text|message|body|content|message body|comment|utterance|msg|body text|plain body|"
     "nachricht|mensaje|mensagem|inhalt|contenu|contenido|texte|texto|comment body|reply|"
-    "description|value",
+    "text body|html body|bericht|inhoud|messaggio|testo|wiadomość|treść|meddelande|besked|melding|"
+    "beskjed|viesti|zpráva|správa|üzenet|mesaj|сообщение|текст|повідомлення|μήνυμα|メッセージ|"
+    "本文|"
+    "内容|消息|內容|메시지|내용|tin nhắn|pesan|description|value",
     "time": "time|timestamp|date|created|created at|created time|sent|sent at|datetime|ts|datum|"
     "erstellt|erstellt am|zeit|fecha|hora|data|message time|create time|updated at|turn|turn id|"
-    "sys created on|turn number|utterance index|sequence|seq|position",
+    "sys created on|turn number|utterance index|sequence|seq|position|message date|date created|"
+    "createddate|created date|sent date|tijd|aangemaakt|fecha y hora|data e hora|heure|"
+    "data utworzenia|"
+    "data wysłania|tid|tidpunkt|dato|oprettet|opprettet|päivämäärä|aika|päiväys|čas|dátum|időpont|"
+    "tarih|zaman|дата|время|дата создания|час|ημερομηνία|ώρα|日時|日付|送信日時|時刻|时间|日期|"
+    "發送時間|创建时间|발송시간|날짜|시간|작성일|ngày|waktu|tanggal",
     "system": "system|system prompt",
 }
 """Usual names for each meaning, without case and punctuation."""

@@ -11,11 +11,13 @@ is named with its ground; what can be read in two ways is asked. Not for: readin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from helpers.base.errors import Candidate, ChoiceNeeded, DataError
+from helpers.base.remedies import argument
 from helpers.datasets.reading.column_kinds import ColumnKind, kinds_of
 from helpers.datasets.reading.column_names import (
     ASKERS,
@@ -35,6 +37,8 @@ _SPEAKERS = 0.7
 _TELLING = 4
 """Different values from which on they speak against the names."""
 Part = str | tuple[str, ...]
+_PAIR = {"question": "NAME", "answer": "NAME"}
+"""What a remedy shows."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def decide(source: SourceTable, **told: Part | None) -> ColumnChoice:
     _check_told(present, told)
     kinds = kinds_of(present, source.rows) if source.rows else {}
     free = [name for name in present if name not in told.values() and not names_notes(name)]
-    found = _Finder(free, kinds)
+    found = _Finder(free, kinds, told)
     mapping = Columns(**{**found.threads_or_pairs(), **told})
     if mapping.messages is not None or mapping.threaded:
         return ColumnChoice(mapping)
@@ -125,9 +129,23 @@ def decide(source: SourceTable, **told: Part | None) -> ColumnChoice:
         raise DataError(
             "cannot tell which columns hold question and answer, or thread, role and text"
             + (lacking or found.why_not()),
-            fix=f"name them, as in columns=Columns(question=..., answer=...); {listed(present)}",
+            fix=f"name them, as in {argument('columns', _PAIR)}; {listed(present)}",
         )
     return ColumnChoice(mapping, _notes(mapping, source, found.grounds, kinds))
+
+
+_PREFERENCES = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
+
+
+def refuse_preferences(present: Sequence[str]) -> None:
+    """Raise `DataError` for a better and a worse answer: the worse one must not be learnt."""
+    for better, worse in _PREFERENCES:
+        if {better, worse} <= set(present):
+            raise DataError(
+                f"{better!r} and {worse!r} are preferences, which are learnt by DPO",
+                fix="check the file with validate_file and train it with method dpo; to learn the "
+                f"better answers alone: {argument('columns', {**_PAIR, 'answer': better})}",
+            )
 
 
 def told_columns(told: Mapping[str, Any]) -> Columns:
@@ -199,8 +217,13 @@ def _notes(
 class _Finder:
     """Looks for the meanings among some columns, and remembers on what ground."""
 
-    def __init__(self, present: Sequence[str], kinds: Mapping[str, ColumnKind]) -> None:
-        self.present, self.kinds = present, kinds
+    def __init__(
+        self,
+        present: Sequence[str],
+        kinds: Mapping[str, ColumnKind],
+        told: Mapping[str, Part | None],
+    ) -> None:
+        self.present, self.kinds, self.told = present, kinds, told
         self.grounds: list[str] = []
         self.refused: dict[str, str] = {}
 
@@ -208,10 +231,12 @@ class _Finder:
         return self.kinds[name].kind if name in self.kinds else "text"
 
     def best(self, meaning: str, *, without: Sequence[str] = ()) -> str | None:
+        choices = {"b", "c"} <= set(map(plain_name, self.present))
         ranked = [
             (sureness, place, name)
             for place, name in enumerate(self.present)
             if name not in without
+            and not (choices and plain_name(name) == "a")
             and (sureness := rank(meaning, name)) is not None
             and self._fits(meaning, name)
         ]
@@ -234,7 +259,7 @@ class _Finder:
         if meaning == "role":
             return kind not in ("text", "time", "list") or self._few_names(name)
         if meaning == "time":
-            return kind in ("time", "number", "text", "id") if self.kinds else True
+            return kind in ("time", "number", "text", "id", "duration") if self.kinds else True
         return kind != "list"
 
     def _few_names(self, name: str) -> bool:
@@ -286,9 +311,12 @@ class _Finder:
         if {"thread", "role", "text"} <= set(self.present):
             own = ("thread", "role", "text", "time")
             return {name: name for name in own if name in self.present}
-        thread = self.best("thread")
+        told = self.told.get("thread")
+        thread = told if isinstance(told, str) else self.best("thread")
         text = self.best("text", without=[thread or ""])
         role = self.best("role", without=[thread or "", text or ""])
+        speaking = [name for name in self.present if name in self.kinds and self.kinds[name].speaks]
+        role = role or next(iter(speaking), None)
         if not text or not role or not (thread or self._chats(role, text)):
             return {}
         answers = pair.get("answer")
@@ -377,6 +405,8 @@ class _Finder:
         parts, answer = question_parts(mapping), mapping.answer
         if told.get("question") or told.get("answer"):
             return []
+        if answer is not None and (ways := self._as_good(mapping)):
+            return ways
         if answer is not None and len(parts) == 1:
             return self._swapped(parts[0], answer, mapping)
         if answer is not None or not parts:
@@ -390,6 +420,25 @@ class _Finder:
         if subject and body and self._stands_alone(subject, body):
             return self._titled(subject, body)
         return []
+
+    def _as_good(self, mapping: Columns) -> list[tuple[Columns, str]]:
+        """The mapping and those in which a column of as good a name has the place of another."""
+        for meaning, name in (("answer", mapping.answer), ("question", mapping.question)):
+            if not isinstance(name, str):
+                continue
+            rivals = [other for other in self.present if self._rivals(meaning, name, other)]
+            if rivals:
+                ways = [replace(mapping, **{meaning: one}) for one in (name, *rivals)]
+                return [(way, f"{meaning}s may stand in it") for way in ways]
+        return []
+
+    def _rivals(self, meaning: str, name: str, other: str) -> bool:
+        """Whether another column of texts is named as well as the one that was found."""
+        if other == name or self.kind(other) != "text" or self.kind(name) != "text":
+            return False
+        again = re.fullmatch(rf"{re.escape(name)} \(\d+\)", other) is not None
+        sure = rank(meaning, other)
+        return bool(self.kinds) and (again or (sure is not None and sure == rank(meaning, name)))
 
     def _stands_alone(self, subject: str, body: str) -> bool:
         """Whether a title and a text can be a question and its answer: no ticket has them."""

@@ -12,19 +12,27 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helpers.base.errors import DataError
+from helpers.base.remedies import argument
+from helpers.datasets.reading.column_names import rank
 from helpers.datasets.reading.columns import Columns
-from helpers.datasets.reading.exports import CHAT
-from helpers.datasets.reading.internal_notes import names_public, note_in
+from helpers.datasets.reading.exports import CHAT, OPENER
+from helpers.datasets.reading.internal_notes import (
+    find_marks,
+    names_public,
+    note_in,
+    values_of_customers,
+)
 from helpers.datasets.reading.source import Reject, Row
 from helpers.datasets.reading.speakers import SpeakerRoles, find_roles, role_of
-from helpers.datasets.reading.times import TimeColumn, read_times, runs_one_way
+from helpers.datasets.reading.times import CLOCK, TimeColumn, read_times, runs_one_way
 
 SILENCE = 8 * 3600
 """Seconds without a word after which a chat without threads begins a new conversation."""
+DAY = 24 * 3600
 LONGEST = 60
 """Messages of one conversation, where neither a thread nor a time divides them."""
 _COUNTED = re.compile(r"\d{1,8}|[2-9]\d{4}\.\d+")
@@ -70,7 +78,7 @@ def group(
     read in two ways.
     """
     rejected: list[Reject] = []
-    used = _public(rows, columns, rejected)
+    used, doubts = _public(rows, columns, rejected)
     threads, notes = _ordered(used, columns, date_format, rejected)
     found_roles = _roles(threads, columns, roles)
     conversations = []
@@ -80,16 +88,26 @@ def group(
         if built is not None:
             conversations.append(built)
     ordered = sorted(rejected, key=lambda reject: reject.row)
-    return ConversationGroups(conversations, ordered, (*notes, *found_roles.notes))
+    return ConversationGroups(conversations, ordered, (*doubts, *notes, *found_roles.notes))
 
 
-def _public(rows: Sequence[Numbered], columns: Columns, rejected: list[Reject]) -> list[Numbered]:
-    """Rows that belong to a conversation and were written for the customer."""
+def _public(
+    rows: Sequence[Numbered], columns: Columns, rejected: list[Reject]
+) -> tuple[list[Numbered], tuple[str, ...]]:
+    """Rows that belong to a conversation and were written for the customer, and doubts."""
     used = []
+    marks = find_marks(
+        [row for _, row in rows],
+        [_key(row, columns) for _, row in rows],
+        [_known(row, columns) for _, row in rows],
+        without=(columns.thread, columns.role, columns.text, columns.time),
+    )
+    openly = values_of_customers([row for _, row in rows if _known(row, columns) == "user"])
     flags = [name for name in (rows[0][1] if rows else ()) if names_public(name)]
     flags = [name for name in flags if any(_filled(row.get(name)) for _, row in rows)]
     for number, row in rows:
-        note = note_in(row, text=columns.text, role=columns.role)
+        note = note_in(row, text=columns.text, role=columns.role, openly=openly)
+        note = note or marks.found_in(row)
         unsaid = [name for name in flags if not _filled(row.get(name))]
         if not note and unsaid and _known(row, columns) != "user":
             note = f"{unsaid[0]} says nothing"
@@ -99,7 +117,7 @@ def _public(rows: Sequence[Numbered], columns: Columns, rejected: list[Reject]) 
             rejected.append(Reject(number, "no thread", row))
         else:
             used.append((number, row))
-    return used
+    return used, marks.notes
 
 
 def _filled(value: Any) -> bool:
@@ -125,18 +143,22 @@ def _ordered(
     """Each thread in order, and notes on how it was found."""
     threads = _by_thread(used, columns)
     times = _times(used, columns, date_format)
-    if times is None:
+    if times is None or _tells_no_order(times, threads, used):
         if columns.thread is None and len(used) > LONGEST:
             raise DataError(
                 f"{len(used):,} messages without a thread or a time that can be read",
-                fix="name the column that tells conversations apart, as in columns=...",
+                fix="name the column that tells conversations apart, as in "
+                + argument("columns", {"thread": "NAME"}),
             )
         return _in_file_order(used, threads, columns)
     keys = [_key(row, columns) for _, row in used]
     way = runs_one_way(times.stamps, keys)
+    times = _with_openers(times, threads, used)
     ordered, notes = [], [] if not times.ground else [f"times are read {_why(times)}"]
     for places in threads:
         reason = _unordered(places, times, way, used, columns)
+        if times.form == CLOCK and not reason:
+            reason = _without_days(places, times, way)
         if reason:
             rejected += [Reject(used[place][0], reason, used[place][1]) for place in places]
             continue
@@ -149,10 +171,33 @@ def _ordered(
     if any(len(part) > 1 for part in parts):
         notes.append(
             f"a guess: {sum(map(len, parts))} conversations, a new one after "
-            f"{SILENCE // 3600} hours without a message; decide with columns= and a thread"
+            f"{SILENCE // 3600} hours without a message; decide with "
+            + argument("columns", {"thread": "NAME"})
         )
     ordered = [part for split in parts for part in split]
     return [[used[place] for place in thread] for thread in ordered], notes
+
+
+def _tells_no_order(
+    times: TimeColumn, threads: Sequence[Sequence[int]], used: Sequence[Numbered]
+) -> bool:
+    """Whether every message of each conversation has the same time: days without a clock."""
+    long = [thread for thread in threads if len(thread) > 1]
+    held = [{times.stamps[p] for p in thread if OPENER not in used[p][1]} for thread in long]
+    return bool(long) and all(len(stamps) < 2 and None not in stamps for stamps in held)
+
+
+def _with_openers(
+    times: TimeColumn, threads: Sequence[Sequence[int]], used: Sequence[Numbered]
+) -> TimeColumn:
+    """The times with a ticket's own text, which has none, before all that answers it."""
+    stamps = list(times.stamps)
+    for thread in threads:
+        known = [stamp for place in thread if (stamp := stamps[place]) is not None]
+        for place in thread:
+            if stamps[place] is None and used[place][1].get(OPENER) is True and known:
+                stamps[place] = min(known) - 1.0
+    return replace(times, stamps=tuple(stamps))
 
 
 def _endless(thread: Sequence[int], keys: Sequence[str]) -> bool:
@@ -180,14 +225,36 @@ def _times(
         # Running numbers, and days as a spreadsheet counts them, rank as a clock does.
         stamps = [float(str(v)) if v is not None and str(v).strip() else None for v in values]
         return TimeColumn(tuple(stamps), "running numbers")
-    times = read_times(values, [_key(row, columns) for _, row in used], date_format)
+    keys = [_key(row, columns) for _, row in used]
+    times = read_times(values, keys, date_format)
+    if times.form == CLOCK:
+        times = _with_days(times, used, keys, columns.time, date_format)
     read = sum(stamp is not None for stamp in times.stamps)
     if read < _UNREAD * len(filled):
         raise DataError(
             f"{len(filled) - read} of {len(filled)} times in {columns.time!r} cannot be read, "
             f"such as {str(filled[0])[:40]!r}",
-            fix="tell their form with date_format='%d/%m/%Y %H:%M', or columns= without a time",
+            fix=f"tell their form, as in {argument('date_format', '%d/%m/%Y %H:%M')}",
         )
+    return times
+
+
+def _with_days(
+    times: TimeColumn,
+    used: Sequence[Numbered],
+    keys: Sequence[str],
+    clock: str,
+    date_format: str | None,
+) -> TimeColumn:
+    """Times of day with the days of another column, if there is one."""
+    for name in used[0][1]:
+        if name == clock or rank("time", name) is None:
+            continue
+        days = read_times([row.get(name) for _, row in used], keys, date_format)
+        both = list(zip(days.stamps, times.stamps, strict=True))
+        if days.form != CLOCK and all(day is not None and day % DAY == 0 for day, _ in both):
+            stamps = tuple(None if at is None else (day or 0.0) + at for day, at in both)
+            return TimeColumn(stamps, days.form, f"their days stand in {name!r}")
     return times
 
 
@@ -214,6 +281,19 @@ def _unordered(
         if len(speakers) > 1:
             return "the order of its thread is unknown: several messages of one time"
     return ""
+
+
+def _without_days(places: Sequence[int], times: TimeColumn, way: str) -> str:
+    """Why times without days do not tell the order of a thread, or ""."""
+    if len(places) < 2 or way or runs_one_way(times.stamps, _one_thread(places, times)):
+        return ""
+    return "the order of its thread is unknown: its times have no day, and go up and down"
+
+
+def _one_thread(places: Sequence[int], times: TimeColumn) -> list[int]:
+    """Threads for `runs_one_way` in which these places are one and every other is alone."""
+    inside = set(places)
+    return [0 if place in inside else place + 1 for place in range(len(times.stamps))]
 
 
 def _split(thread: Sequence[int], times: TimeColumn) -> list[list[int]]:

@@ -14,51 +14,67 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from helpers.base.chat_format import SYSTEM_ROLES
+from helpers.datasets.reading.column_kinds import is_time
 from helpers.datasets.reading.columns import Columns
+from helpers.datasets.reading.internal_notes import names_internal, names_notes, names_public
+from helpers.datasets.reading.message_objects import (
+    FLAGS,
+    IDS,
+    PEOPLE,
+    SPEAKER_KEYS,
+    TEXTS,
+    TIMES,
+    has_key,
+    keyed,
+    of_the_program,
+    plain_key,
+    plain_text,
+    speaker_of,
+    text_of,
+    time_of,
+)
+from helpers.datasets.reading.message_trees import MESSAGES, linked
 from helpers.datasets.reading.source import Reject, Row, SourceTable, words
 from helpers.datasets.reading.speakers import role_of
 
 CHAT = "(a chat without threads)"
 """The thread of messages that only silence divides."""
-MESSAGES = "messages"
-_TEXTS = words(
-    "body_text plain_body text_body plaintext description_text text content body message value "
-    "html_body comment note rendered_body"
-)
-_PEOPLE = words("author sender from createdBy created_by user creator updateAuthor owner")
-_TIMES = words(
-    "created_at createdAt created create_time date timestamp ts sent_at sentAt time published "
-    "date_unixtime created_time createdTime"
-)
-_FLAGS = words("is_inbound inbound incoming is_incoming from_customer is_agent from_agent outbound")
-_SPEAKER_KEYS = words(
-    "role from sender author_type authorType sender_type senderType direction author_role "
-    "senderRole speaker"
-)
-_IDS = words("author_id user_id sender_id from_id")
 _REQUESTERS = re.compile(
     r"(^|\.)(requester_id|requesterId|customer_id|contact_id|reporter\.(accountId|name|displayName)"
     r"|requester\.id|customer\.id|submitter_id)$"
 )
+_OPENED_BY = re.compile(
+    r"(^|\.)(author|user|creator|submitter\w*|reporter|requester|contact|from|person)"
+    r"\.(id|userid|login|username)$",
+    re.IGNORECASE,
+)
 _OPENERS = words(
     "description_text description source.body fields.description body_text body question "
-    "fields.description.content"
+    "fields.description.content message"
 )
 _CONVERSATIONS = words("conversation_id conversationsThreadId ticket_id conversationId thread_id")
+_CONVERSATION_KEYS = frozenset(map(plain_key, _CONVERSATIONS))
 _SUBJECTS = words("subject summary ticket_subject")
 _THREAD_IDS = words(
     "id ticket_id conversation_id number key display_id uuid issue_key conversationId name"
 )
-_REPLY = re.compile(
-    r"in_?(?:reply|response)_?to(?:_\w*)?|reply_?to(?:_\w*)?id|reply_to_message_id|parent_?id"
-    r"|reference\.messageid|parent_message_id",
-    re.IGNORECASE,
-)
 _JIRA_COMMENT = re.compile(r"([^;\n]{6,40});([^;\n]{1,80});(.*)", re.DOTALL)
-_SPOKEN_SUBTYPES = frozenset(words("thread_broadcast bot_message file_share me_message"))
 _SKIPPED = "skipped"
+_TELLING = words("weight tool_calls function_call name refusal loss train training image images")
+"""Keys of a message that say how it is learnt, or hold more than its text."""
+_LOGGED = frozenset([*TIMES, *words("author public private attachments fromid uuid id parentid")])
+"""Keys of a message in a log, which training data has none of."""
+_OWN_NAMES = frozenset(["id", "uuid"])
+_LEARNT = words("tool_calls tool_call_id function_call weight loss train training")
+"""Keys that only training data has: beside them the name of a message makes no log of it, and
+read as a log it would lose them."""
+_SPEAKING = frozenset([*PEOPLE, *FLAGS, *SPEAKER_KEYS, *IDS, "actor", "authorassociation"])
+OPENER = "opener"
+"""Marks the text of a ticket that stands before its first comment, and has no time."""
 _LOOKED_AT = 2_000
 """Rows that tell the shape of a file."""
 
@@ -77,7 +93,7 @@ def recognised(source: SourceTable) -> RecognisedExport | None:
     if source.form != "table":
         here = {name: name for name in ("thread", "role", "text", "time") if name in source.columns}
         return RecognisedExport(source, Columns(**here))
-    chats = [name for name in source.columns if _share(source, name, _is_chat) > 0.5]
+    chats = [name for name in source.columns if _holds_chats(source, name)]
     if chats:
         name = MESSAGES if MESSAGES in chats else chats[0]
         return RecognisedExport(source, Columns(messages=name, system=_system(source)))
@@ -90,29 +106,45 @@ def recognised(source: SourceTable) -> RecognisedExport | None:
     jira = [name for name in source.columns if _share(source, name, _is_jira) > 0.8]
     if jira:
         return _jira(source, jira)
-    return _slack(source) or _linked(source)
+    if (slack := _slack(source)) is not None:
+        return slack
+    chained = linked(source)
+    return None if chained is None else RecognisedExport(chained, None)
 
 
 def chat_messages(value: Any) -> Any:
-    """Messages of ShareGPT's and related kinds with `role` and `content`; others as they are."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return value
-    if not _is_chat(value):
+    """Messages of ShareGPT's and related kinds with `role` and `content`, without names of their
+    own; others as they are."""
+    value = _listed(value)
+    if not _is_chat(value, named=True):
         return value
     return [_chat_message(item) for item in value]
 
 
+def _listed(value: Any) -> Any:
+    """A list that a cell holds as JSON; other values as they are."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
 def _chat_message(item: Mapping[str, Any]) -> dict[str, Any]:
     if "role" in item and "content" in item:
-        made = dict(item)
-        made["role"] = role_of(item["role"]) or item["role"]
+        made = {k: v for k, v in item.items() if plain_key(k) not in _OWN_NAMES}
+        if item["role"] not in SYSTEM_ROLES:
+            made["role"] = role_of(item["role"]) or item["role"]
         return made
     speaker = next(item[key] for key in ("from", "role", "sender") if key in item)
-    said = next(item[key] for key in ("value", "content", "text") if key in item)
-    rest = {k: v for k, v in item.items() if k in ("weight", "tool_calls", "name")}
+    said = next((item[key] for key in ("value", "content", "text") if key in item), None)
+    if isinstance(parts := item.get("parts"), list):
+        # Gemini's: parts that are no texts are left, for the check of the example to name.
+        texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
+        plain = [text for text in texts if isinstance(text, str)]
+        said = "\n".join(plain) if len(plain) == len(texts) else parts
+    rest = {k: v for k, v in item.items() if k in _TELLING}
     return {"role": role_of(speaker) or speaker, "content": said, **rest}
 
 
@@ -125,18 +157,29 @@ def _share(source: SourceTable, name: str, test: Any) -> float:
     return sum(map(bool, map(test, held))) / len(held) if held else 0.0
 
 
-def _is_chat(value: Any) -> bool:
-    """Turns of speaker and text and little else: training data, not a log."""
-    if isinstance(value, str) and value.lstrip().startswith("[{"):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return False
+def _holds_chats(source: SourceTable, name: str) -> bool:
+    """Whether most cells are training data; one that tells what is learnt speaks for all."""
+    told = any(_tells_learning(row.get(name)) for _, row in source.rows[:_LOOKED_AT])
+    return _share(source, name, partial(_is_chat, named=told)) > 0.5
+
+
+def _tells_learning(value: Any) -> bool:
+    value = _listed(value)
+    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return any(item.get(key) not in (None, []) for item in items for key in _LEARNT)
+
+
+def _is_chat(value: Any, *, named: bool) -> bool:
+    """Turns of speaker and text and little else: training data, not a log.
+
+    `named` allows each message a name of its own.
+    """
+    value = _listed(value)
     if not isinstance(value, list) or not value:
         return False
-    logged = {*_TIMES, "author", "public", "private", "attachments", "from_id", "uuid"}
+    logged = _LOGGED - _OWN_NAMES if named else _LOGGED
     for item in value:
-        if not isinstance(item, dict) or logged & item.keys():
+        if not isinstance(item, dict) or has_key(item, logged) or time_of(item):
             return False
         turned = {"from", "value"} <= item.keys() or {"from", "content"} <= item.keys()
         if not turned and "role" not in item:
@@ -149,20 +192,30 @@ def _is_thread(value: Any) -> bool:
     items = _messages(value)
     if not items:
         return False
-    speaking = {*_PEOPLE, *_FLAGS, *_SPEAKER_KEYS, *_IDS, "from", "actor"}
-    told = [bool(speaking & item.keys()) and any(key in item for key in _TEXTS) for item in items]
+    told = [has_key(item, _SPEAKING) and has_key(item, TEXTS) for item in items]
     return sum(told) > 0.5 * len(items)
 
 
 def _messages(value: Any) -> list[dict[str, Any]]:
     """Objects of a list, without one around each that holds nothing else: `{"note": {…}}`."""
     items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-    inner = [next(iter(item.values())) if len(item) == 1 else item for item in items]
-    return [one if isinstance(one, dict) else item for one, item in zip(inner, items, strict=True)]
+    parts = [part for item in items for part in _part(item)]
+    inner = [next(iter(item.values())) if len(item) == 1 else item for item in parts]
+    return [one if isinstance(one, dict) else item for one, item in zip(inner, parts, strict=True)]
+
+
+def _part(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """A message, or those of a part of a chat, which holds them in a list of its own."""
+    lists = [held for held in item.values() if isinstance(held, list)]
+    held = [one for one in lists[0] if isinstance(one, dict)] if len(lists) == 1 else []
+    if has_key(item, TEXTS) or not held or not all(has_key(one, TEXTS) for one in held):
+        return [item]
+    return held
 
 
 def _is_jira(value: Any) -> bool:
-    return isinstance(value, str) and bool(_JIRA_COMMENT.fullmatch(value))
+    found = _JIRA_COMMENT.fullmatch(value) if isinstance(value, str) else None
+    return found is not None and is_time(found[1].strip())
 
 
 def _opened(source: SourceTable, lists: Sequence[str]) -> RecognisedExport:
@@ -177,9 +230,9 @@ def _opened(source: SourceTable, lists: Sequence[str]) -> RecognisedExport:
         if not chat and all(map(_chatty, outer.get(lists[0]) or [None])):
             thread = f"{CHAT} {thread}"
         around = {k: v for k, v in outer.items() if not isinstance(v, list | dict)}
-        items = [item for name in lists for item in _messages(outer.get(name))]
+        items = [item for name in lists for item in _items(outer, name, lists)]
         items = _with_opener(outer, items)
-        asker = {str(v) for k, v in outer.items() if _REQUESTERS.search(k) and v is not None}
+        asker = _askers(outer)
         for item in items:
             number = len(rows) + len(rejected) + 1
             row = _row(item, around, thread, asker)
@@ -209,34 +262,71 @@ def _opened(source: SourceTable, lists: Sequence[str]) -> RecognisedExport:
     return RecognisedExport(made, mapping)
 
 
+def _askers(outer: Row) -> set[str]:
+    """What names the customer of a conversation: identifiers and names."""
+    found = {str(v) for k, v in outer.items() if _REQUESTERS.search(k) and v is not None}
+    for key, value in outer.items():
+        person = key.rpartition(".")[0]
+        kinds = [outer.get(f"{person}.{name}") for name in ("type", "role")]
+        ours = "assistant" in [role_of(kind or "") for kind in kinds]
+        if _OPENED_BY.search(key) and value is not None and not ours:
+            found.add(str(value))
+        for one in value if isinstance(value, list) else ():
+            if isinstance(one, dict) and role_of(one.get("type") or one.get("role")) == "user":
+                found |= {str(one[k]) for k in ("id", "user_id") if one.get(k) is not None}
+    return found
+
+
+def _items(outer: Row, name: str, lists: Sequence[str]) -> list[dict[str, Any]]:
+    """Messages of one list; comments and notes that stand beside messages are the staff's own."""
+    items = _messages(outer.get(name))
+    last = name.rpartition(".")[2]
+    beside = last == "comments" or names_notes(last) or names_internal(last)
+    if not beside or not (set(lists) - {name} or names_internal(last)):
+        return items
+    shown = [any(_is_public(k, v) for k, v in item.items()) for item in items]
+    why = f"an internal note: it stands among {last!r}"
+    return [i if ok else {**i, _SKIPPED: why} for i, ok in zip(items, shown, strict=True)]
+
+
+def _is_public(name: str, value: Any) -> bool:
+    return (names_public(name) and value is True) or (names_internal(name) and value is False)
+
+
 def _chatty(item: Any) -> bool:
     """Whether a message stands in an endless chat, as in Telegram and Discord."""
     return isinstance(item, dict) and bool(
-        {"date_unixtime", "from_id", "actor_id", "isPinned", "timestampEdited"} & item.keys()
+        {
+            *("date_unixtime", "from_id", "actor_id", "isPinned", "timestampEdited"),
+            *("timestamp_ms", "originalarrivaltime", "origin_server_ts"),
+        }
+        & item.keys()
     )
 
 
 def _with_opener(outer: Row, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages, with the ticket's own text before them if none of them repeats it."""
-    text = next((t for k in _OPENERS if (t := _plain_text(_under(outer, k)).strip())), "")
+    text = next((t for k in _OPENERS if (t := plain_text(_under(outer, k)).strip())), "")
     subject = next((t for k in _SUBJECTS if (t := str(_under(outer, k) or "").strip())), "")
     joined = text if subject.casefold() in text.casefold() else f"{subject}\n\n{text}"
     if not text:
         return items
     for place, item in enumerate(items):
-        if _same(text, _text(item)):
-            return [*items[:place], {**item, _TEXTS[0]: joined}, *items[place + 1 :]]
+        if _same(text, text_of(item)):
+            return [*items[:place], {**item, TEXTS[0]: joined}, *items[place + 1 :]]
     text = joined
     who = outer.get("source.author.type") or "user"
-    time = next((held for k in _TIMES if (held := _under(outer, k))), None)
-    return [{"text": text, "role": who, **({"created_at": time} if time else {})}, *items]
+    time = time_of({key.rpartition(".")[2]: held for key, held in reversed(outer.items())})
+    said = {"created_at": time} if time else {OPENER: True}
+    return [{"text": text, "role": who, **said}, *items]
 
 
 def _under(outer: Row, key: str) -> Any:
     """The value of a key, also where the object that holds it stands inside another."""
     if key in outer:
         return outer[key]
-    return next((v for k, v in outer.items() if k.endswith(f".{key}")), None)
+    plain = f".{key}".lower()
+    return next((v for k, v in outer.items() if f".{k}".lower().endswith(plain)), None)
 
 
 def _same(first: str, second: str) -> bool:
@@ -253,10 +343,10 @@ def _row(
     asker: set[str],
 ) -> Row:
     kept = {k: v for k, v in _scalars(item) if k not in ("thread", "role", "text", "time")}
-    time = next((item[key] for key in _TIMES if item.get(key) not in (None, "")), None)
-    row: Row = {**around, **kept, "thread": thread, "role": _speaker(item, asker)}
-    row |= {"text": _text(item), "time": time}
-    skipped = _of_the_program(item)
+    time = time_of(item)
+    row: Row = {**around, **kept, "thread": thread, "role": speaker_of(item, asker)}
+    row |= {"text": text_of(item), "time": time}
+    skipped = item.get(_SKIPPED) or of_the_program(item)
     return {**row, _SKIPPED: skipped} if skipped else row
 
 
@@ -268,88 +358,12 @@ def _scalars(item: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, A
             yield f"{before}{key}", value
 
 
-def _text(item: Mapping[str, Any]) -> str:
-    return next((text for k in _TEXTS if (text := _plain_text(item.get(k)).strip())), "")
-
-
-def _plain_text(value: Any) -> str:
-    """The text of a string, of parts, or of a document of nodes."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "".join(map(_plain_text, value))
-    if not isinstance(value, dict):
-        return ""
-    if isinstance(value.get("parts"), list):
-        return "\n".join(part for part in value["parts"] if isinstance(part, str))
-    if isinstance(value.get("text"), str):
-        return str(value["text"]) if value.get("type") != "thinking" else ""
-    inner = _plain_text(value.get("content"))
-    return inner + "\n" if value.get("type") in ("paragraph", "heading", "listItem") else inner
-
-
-def _speaker(item: Mapping[str, Any], asker: set[str]) -> str:
-    """A role where the message tells it, else the name of who wrote it."""
-    for key in _FLAGS:
-        if isinstance(item.get(key), bool):
-            return role_of(item[key], column=key) or ""
-    if item.get("message_type") in (0, 1) and "sender" in item:
-        # In Chatwoot 0 comes in and 1 goes out, and the sender's type "user" is one of the staff.
-        return "assistant" if item["message_type"] else "user"
-    created = item.get("createdBy")
-    if isinstance(created, dict) and created.get("type") in ("user", "customer", "system_user"):
-        # In Help Scout a "user" is one of the staff.
-        return "user" if created["type"] == "customer" else "assistant"
-    for key in _IDS:
-        if asker and item.get(key) is not None:
-            return "user" if str(item[key]) in asker else "assistant"
-    for key in _PEOPLE:
-        if isinstance(item.get(key), dict):
-            return _person(item[key], asker)
-    told = [str(item[key]) for key in _SPEAKER_KEYS if isinstance(item.get(key), str)]
-    known = [role for name in told if (role := role_of(name))]
-    if known:
-        return known[0]
-    named = [item[k] for k in (*_PEOPLE, "author_name", "user_name", *_IDS) if item.get(k)]
-    return told[0] if told else str(named[0]) if named else ""
-
-
-def _person(person: Mapping[str, Any], asker: set[str]) -> str:
-    for key in ("id", "accountId", "name", "displayName"):
-        if asker and str(person.get(key)) in asker:
-            return "user"
-    for key in ("type", "role"):
-        role = role_of(person.get(key) or "")
-        if role:
-            return role
-    if asker:
-        return "assistant"
-    if person.get("isBot"):
-        return "bot"
-    names = ("nickname", "name", "displayName", "display_name", "email", "username", "id")
-    return next((str(person[key]) for key in names if person.get(key)), str(person.get("type")))
-
-
-def _of_the_program(item: Mapping[str, Any]) -> str:
-    """Why a message was written by nobody, or ""."""
-    subtype = item.get("subtype")
-    if isinstance(subtype, str) and subtype and subtype not in _SPOKEN_SUBTYPES:
-        return f"a message of the program: {subtype}"
-    kind = item.get("type")
-    inside = {"senders", "conversationsThreadId", "is_inbound"} & item.keys()
-    if inside and str(kind).lower() == "comment":
-        # HubSpot and Front call "comment" what staff write for each other.
-        return f"an internal note: type = {kind!r}"
-    if kind in ("service", "lineitem") or str(kind).startswith(("GuildMember", "Channel")):
-        return f"a message of the program: {item.get('action') or kind}"[:80]
-    return ""
-
-
 def threaded(values: list[Any]) -> list[Any]:
     """Bare messages whose author is an object, as help desks' interfaces give them, by
     conversation; other rows as they are."""
     speaking = [v for v in values if isinstance(v, dict) and _is_message(v)]
-    if not values or len(speaking) < len(values):
+    said = [v for v in values if isinstance(v, dict) and text_of(v)]
+    if not speaking or 2 * len(speaking) < len(values) or len(said) < len(values):
         return values
     threads: dict[str, list[Any]] = {}
     for item in values:
@@ -359,59 +373,15 @@ def threaded(values: list[Any]) -> list[Any]:
 
 
 def _is_message(item: Mapping[str, Any]) -> bool:
-    people = [key for key in _PEOPLE if isinstance(item.get(key), dict)]
+    held = keyed(item)
+    people = [key for key in PEOPLE if isinstance(held.get(key), dict)]
     flagged = isinstance(item.get("is_inbound"), bool)
     told = bool(people) or isinstance(item.get("senders"), list) or flagged
-    return told and any(isinstance(item.get(key), str | list) for key in _TEXTS)
-
-
-def linear(value: Row) -> Row:
-    """A ChatGPT conversation, whose messages form a tree, with the messages of the branch that
-    was shown last."""
-    nodes = value.get("mapping")
-    if not isinstance(nodes, dict) or not nodes:
-        return value
-    if not all(isinstance(node, dict) and "parent" in node for node in nodes.values()):
-        return value
-    place = value.get("current_node")
-    if place not in nodes:
-        leaves = [key for key, node in nodes.items() if not node.get("children")]
-        place = max(leaves or nodes, key=lambda key: _created(nodes[key]))
-    path: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    while isinstance(place, str) and place in nodes and place not in seen:
-        seen.add(place)
-        if (message := nodes[place].get("message")) and _shown(message):
-            path.append(_flat_message(message))
-        place = nodes[place].get("parent")
-    left = [n for k, n in nodes.items() if k not in seen and (m := n.get("message")) and _shown(m)]
-    rest = {key: held for key, held in value.items() if key != "mapping"}
-    return {**rest, MESSAGES: path[::-1], "other branches": len(left)}
-
-
-def _created(node: Mapping[str, Any]) -> float:
-    message = node.get("message")
-    created = message.get("create_time") if isinstance(message, dict) else None
-    return float(created) if isinstance(created, int | float) else 0.0
-
-
-def _shown(message: Any) -> bool:
-    if not isinstance(message, dict):
+    if any(_is_thread(one) for one in held.values()):
         return False
-    hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
-    return not hidden and bool(_plain_text(message.get("content")).strip())
-
-
-def _flat_message(message: Mapping[str, Any]) -> dict[str, Any]:
-    author = message.get("author") or {}
-    content = message.get("content") or {}
-    kind = str(content.get("content_type") or "text")
-    to = message.get("recipient") or "all"
-    said = {"uuid": message.get("id"), "role": str(author.get("role"))}
-    said |= {"text": _plain_text(content), "content_type": kind}
-    if kind not in ("text", "multimodal_text") or to != "all":
-        said["subtype"] = f"{kind} for {to}"
-    return said
+    parts = any(isinstance(held.get(key), list) for key in TEXTS)
+    told = told or (parts and has_key(item, SPEAKER_KEYS) and has_key(item, _CONVERSATION_KEYS))
+    return told and any(isinstance(held.get(key), str | list) for key in TEXTS)
 
 
 def _jira(source: SourceTable, comments: Sequence[str]) -> RecognisedExport:
@@ -444,7 +414,7 @@ def _slack(source: SourceTable) -> RecognisedExport | None:
         return None
     rows, rejected = [], list(source.rejected)
     for number, row in source.rows:
-        reason = _of_the_program(row)
+        reason = of_the_program(row)
         name = row.get("user_profile.real_name") or row.get("user") or row.get("username")
         laid = {**row, "thread": row.get("thread_ts") or CHAT, "role": name or row.get("bot_id")}
         if reason:
@@ -459,42 +429,3 @@ def _slack(source: SourceTable) -> RecognisedExport | None:
         notes=(*source.notes, "read as messages of a Slack channel"),
     )
     return RecognisedExport(made, Columns(thread="thread", role="role", text="text", time="ts"))
-
-
-def _linked(source: SourceTable) -> RecognisedExport | None:
-    """Messages that name the one they answer: the first of each chain names its thread."""
-    links = [name for name in source.columns if _REPLY.fullmatch(name.replace(" ", "_"))]
-    if not links:
-        return None
-    link = links[0]
-    targets = {_id(row.get(link)) for _, row in source.rows} - {""}
-    best = max(source.columns, key=lambda name: _hits(source, name, link, targets))
-    if not targets or _hits(source, best, link, targets) < 0.3 * len(targets):
-        return None
-    parents = {_id(row.get(best)): _id(row.get(link)) for _, row in source.rows}
-    rows = tuple(
-        (n, {**row, "thread": _root(_id(row.get(best)), parents)}) for n, row in source.rows
-    )
-    note = f"conversations are found by following {link!r} to {best!r}"
-    made = replace(
-        source, columns=(*source.columns, "thread"), rows=rows, notes=(*source.notes, note)
-    )
-    return RecognisedExport(made, None)
-
-
-def _id(value: Any) -> str:
-    return "" if value is None else str(value).strip().removesuffix(".0")
-
-
-def _hits(source: SourceTable, name: str, link: str, targets: set[str]) -> int:
-    if name == link or "response" in name:
-        return 0
-    return len({_id(row.get(name)) for _, row in source.rows} & targets)
-
-
-def _root(place: str, parents: Mapping[str, str]) -> str:
-    seen = {place}
-    while (above := parents.get(place, "")) and above not in seen:
-        seen.add(above)
-        place = above
-    return place

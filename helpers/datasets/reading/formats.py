@@ -19,6 +19,7 @@ from pathlib import Path
 
 from helpers.base import files, jsonl
 from helpers.base.errors import DataError
+from helpers.base.remedies import argument
 from helpers.datasets.reading.chat_logs import ChatLog, read_chat_log
 from helpers.datasets.reading.column_names import (
     looks_like_header,
@@ -39,6 +40,8 @@ _CELL_LIMIT = 2**27
 _END = "\0end of the file"
 _SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 """What Excel understands as a first line, and writes."""
+WIDER = 0.02
+"""Share of the rows of a file with tabs that must go on behind the last name of the header."""
 TITLE_ROWS = 10
 """How many rows with a single cell may stand above the names of the columns."""
 _SURE = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
@@ -52,6 +55,12 @@ _NO_WORDS = re.compile(
 """Four foreign letters in a row, or signs inside words."""
 _LINE_END = re.compile(r"(?:\\r)?\\n")
 _PATH = re.compile(r"[A-Za-z]:\\|\\\\|\$")
+_AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_IN_MARKS = re.compile(r'\A"(.*)"\Z', re.DOTALL)
+_SPELLED = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?<!\\)\\u[0-9a-fA-F]{4}"
+)
 _ESCAPED = re.compile(r'\\(["\\])')
 
 
@@ -89,8 +98,12 @@ def read_source(
     text = text[said.end() :] if said else text
     separator = "\t" if suffix == ".tsv" else said[1] if said else guess_separator(text)
     text, escaped = _without_escapes(path.name, text, separator)
-    rows, ends = _with_line_ends(_csv(path.name, text, separator))
-    grid = Grid(rows, {}, (*_notes(used, encoding), *escaped, *ends))
+    unquoted, guessed = _plain_rows(text, separator)
+    rows, shown = _as_excel_shows(unquoted or _csv(path.name, text, separator))
+    escaped = (*escaped, *guessed)
+    rows, spelled = _with_letters(rows)
+    rows, ends = _with_line_ends(rows)
+    grid = Grid(rows, {}, (*_notes(used, encoding), *escaped, *shown, *spelled, *ends))
     return _from_grid(path.name, grid, header, used, separator)
 
 
@@ -115,6 +128,37 @@ def _without_escapes(name: str, text: str, separator: str) -> tuple[str, tuple[s
     return doubled, (f'a guess: {count} times \\" stands for a quotation mark inside a cell',)
 
 
+def _as_excel_shows(rows: list[list[str]]) -> tuple[list[list[str]], tuple[str, ...]]:
+    """Rows in which `="00042"`, which keeps Excel from reading a number, is what it shows."""
+    count = sum(bool(_AS_TEXT.fullmatch(cell)) for row in rows for cell in row)
+    if not count:
+        return rows, ()
+    note = f'{count} cells such as ="00042" are read as Excel shows them'
+    return [[_AS_TEXT.sub(_unquoted, cell) for cell in row] for row in rows], (note,)
+
+
+def _unquoted(formula: re.Match[str]) -> str:
+    return formula[1].replace('""', '"')
+
+
+def _with_letters(rows: list[list[str]]) -> tuple[list[list[str]], tuple[str, ...]]:
+    """Rows in which JSON's escapes of letters, such as the six signs \\u00fc, are letters."""
+    made = [[_SPELLED.sub(_letters, cell) for cell in row] for row in rows]
+    pairs = zip(itertools.chain(*rows), itertools.chain(*made), strict=True)
+    count = sum(before != after for before, after in pairs)
+    note = f"a guess: \\u and four digits stand for a letter, in {count} cells"
+    return (made, (note,)) if count else (rows, ())
+
+
+def _letters(spelled: re.Match[str]) -> str:
+    """One letter, or two halves of one; half a letter stays as it is spelt."""
+    units = bytes.fromhex(spelled[0].replace("\\u", ""))
+    try:
+        return units.decode("utf-16-be")
+    except UnicodeDecodeError:
+        return spelled[0]
+
+
 def _with_line_ends(rows: list[list[str]]) -> tuple[list[list[str]], tuple[str, ...]]:
     """Rows in which the two letters \\n are a line's end, if the file has no other inside cells.
 
@@ -133,7 +177,7 @@ def _with_line_ends(rows: list[list[str]]) -> tuple[list[list[str]], tuple[str, 
     ], (note,)
 
 
-def _is_sound(text: str, separator: str) -> bool:
+def _is_sound(text: str, separator: str, *, alike: bool = True) -> bool:
     """Whether every quoted cell ends at a separator, and all rows have as many cells."""
     csv.field_size_limit(_CELL_LIMIT)
     try:
@@ -141,7 +185,37 @@ def _is_sound(text: str, separator: str) -> bool:
         widths = {len(row) for row in csv.reader(stream, delimiter=separator, strict=True) if row}
     except csv.Error:
         return False
-    return len(widths) < 2
+    return len(widths) < 2 or not alike
+
+
+def _plain_rows(text: str, separator: str) -> tuple[list[list[str]], tuple[str, ...]]:
+    """Rows of a file with tabs whose quotation marks are signs like others, or none.
+
+    Taken only where the marks make no sound cells, and without them all rows are alike.
+    """
+    if separator != "\t" or '"' not in text or _is_sound(text, separator, alike=False):
+        return [], ()
+    stream = io.StringIO(text, newline="")
+    rows = [row for row in csv.reader(stream, delimiter=separator, quoting=csv.QUOTE_NONE) if row]
+    if len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
+        return [], ()
+    if not any(_is_quoted(column) for column in zip(*rows, strict=True)):
+        return rows, ("a guess: quotation marks belong to the texts, and hold no cells",)
+    broken = [c for row in rows for c in row if _IN_MARKS.fullmatch(c) and not _QUOTED.fullmatch(c)]
+    note = f"a guess: undoubled marks inside {len(broken)} quoted cells belong to the texts"
+    return [[_IN_MARKS.sub(_unquoted, cell) for cell in row] for row in rows], (note,)
+
+
+def _is_quoted(column: Sequence[str]) -> bool:
+    """Whether a column's cells stand in quotation marks, though one of them may be broken.
+
+    Texts can begin and end with such a mark too: that most of a column do, or hold doubled
+    marks, is no chance.
+    """
+    begun = [cell for cell in column if cell.startswith('"')]
+    sound = [cell for cell in begun if _QUOTED.fullmatch(cell)]
+    doubled = any('""' in cell[1:-1] for cell in sound)
+    return 2 * len(sound) > len(begun) and (doubled or 2 * len(sound) > len(column))
 
 
 def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
@@ -253,11 +327,14 @@ def _from_grid(
     titles = (_title_rows(grid.rows) or _group_row(grid.rows)) if header is None else 0
     first = grid.rows[titles]
     named = looks_like_header(first) if header is None else header
-    width = len(first) if named else max(map(len, grid.rows))
-    columns = _distinct(first) if named else [f"column {i + 1}" for i in range(width)]
     start = titles + named
+    width, wider = _width(grid.rows[start:], len(first), separator) if named else (0, "")
+    width = width or max(map(len, grid.rows))
+    given = [*first, *[""] * (width - len(first))] if named else [""] * width
+    columns = _distinct(given)
     if start == len(grid.rows):
-        raise DataError(f"{name} has no rows below its header", fix="pass header=False")
+        said = f"say {argument('header', False)} if that is data already"
+        raise DataError(f"{name} has no rows below its header", fix=said)
     rows, rejected = [], []
     for number, cells in enumerate(grid.rows[start:], 1):
         row: Row = dict(zip(columns, [*cells[:width], *[""] * (width - len(cells))], strict=True))
@@ -273,10 +350,24 @@ def _from_grid(
     above = tuple(
         f"above the table stands: {text}" for row in grid.rows[:titles] if (text := _title(row))
     )
-    notes = (*above, *grid.notes)
+    notes = (*above, *grid.notes, *filter(None, [wider]))
     return SourceTable(
         name, tuple(columns), tuple(rows), tuple(rejected), encoding, separator, notes
     )
+
+
+def _width(rows: Sequence[Sequence[str]], named: int, separator: str) -> tuple[int, str]:
+    """How many cells belong to a row, and a note if these are more than the header names.
+
+    A text holds a comma, but no tab: where many rows of a file with tabs go on behind the last
+    name, what stands there are further columns.
+    """
+    filled = [max((i for i, cell in enumerate(row, 1) if cell.strip()), default=0) for row in rows]
+    more = [size for size in filled if size > named]
+    if separator != "\t" or len(more) < max(2, WIDER * len(rows)):
+        return named, ""
+    note = f"{len(more):,} rows have more cells than the {named} columns that the header names"
+    return max(more), f"{note}: they are read as further columns, 'column {named + 1}' and so on"
 
 
 def _from_chat(name: str, log: ChatLog, used: str, notes: tuple[str, ...]) -> SourceTable:

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from helpers.base.errors import DataError
-from helpers.datasets.reading.exports import linear, threaded
+from helpers.datasets.reading.exports import threaded
+from helpers.datasets.reading.message_trees import linear
 from helpers.datasets.reading.source import Reject, Row, is_unicode
 
 DEEPEST = 100

@@ -17,23 +17,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.base.errors import Candidate, ChoiceNeeded
+from helpers.base.remedies import argument
 
 _USERS = (
     "user customer client requester visitor guest human contact enduser member patient kunde "
     "kundin incoming inbound lead buyer student tenant consumer reporter caller cliente besucher "
-    "klant received in you prompter q"
+    "klant received in you prompter q v klientka kund asiakas zákazník zákaznik ügyfél vásárló "
+    "müşteri клиент клиентка покупатель пользователь заявитель клієнт користувач πελάτης 顧客 客 "
+    "お客様 お客さま ユーザー 用户 客户 顾客 用戶 客戶 고객 사용자 usuario usuário utilisateur "
+    "utente "
+    "gebruiker bruger bruker användare użytkownik uživatel felhasználó kullanıcı anwender nutzer "
+    "khách pelanggan खरीदार ग्राहक عميل العميل לקוח interlocuteur demandeur solicitante richiedente"
 )
 _ASSISTANTS = (
     "assistant agent support staff operator bot helpdesk desk employee admin team gpt model "
     "mitarbeiter outgoing outbound shop store service servicedesk seller advisor technician "
     "chatgpt claude bing bard gemini ai chatbot representative rep soporte kundenservice sent out "
-    "answerer teammate responder a"
+    "answerer teammate responder a medewerker operatore addetto assistente atendente agente "
+    "asistente assistent asistent pracownik konsultant konsultantka doradca handläggare "
+    "kundtjänst supportti asiakaspalvelu asiakaspalvelija pracovník operátor podpora ügyintéző "
+    "ügyfélszolgálat temsilci destek оператор поддержка сотрудник ассистент менеджер агент "
+    "підтримка "
+    "працівник υποστήριξη 担当者 担当 オペレーター サポート アシスタント 店員 客服 坐席 助手 "
+    "人工客服 "
+    "상담원 상담사 직원 conseiller technicien conseillère técnico tecnico atención medarbejder "
+    "kundeservice sælger myyjä satıcı сотрудница nhân_viên موظف الدعم נציג"
 )
 _SYSTEMS = "system developer"
 USER_ROLES = frozenset([*_USERS.split(), "end-user"])
 ASSISTANT_ROLES = frozenset(_ASSISTANTS.split())
 _SHORT = frozenset(
-    ["q", "a", "in", "out", "ai", "you", "rep", "member", "lead", "sent", "received"]
+    ["q", "a", "v", "客", "in", "out", "ai", "you", "rep", "member", "lead", "sent", "received"]
 )
 """Words that tell a role only when they stand alone."""
 _YES, _NO = frozenset(["true", "1", "yes", "y", "t"]), frozenset(["false", "0", "no", "n", "f"])
@@ -129,6 +143,10 @@ def find_roles(
     """
     names = list(dict.fromkeys(name for thread in threads for name in thread))
     known = {name: role for name in names if (role := role_of(name, roles, column))}
+    numbered = {name for name in known if re.search(r"\d$", name)}
+    if not roles and len(numbered) > 1 and "assistant" not in known.values():
+        # Where "user1" talks to "user2", the word tells nothing.
+        known = {name: role for name, role in known.items() if name not in numbered}
     unknown = [name for name in names if name and name not in known and not _nobody(name)]
     if roles or not unknown:
         return SpeakerRoles(known, strict=True)
@@ -166,7 +184,8 @@ def _by_who_asks(
         else "who begins a conversation asks, who joins it answers"
     )
     answered = f"{shown} answer" if staff else f"roles of {shown} are found by who asks"
-    notes = (f"a guess about roles: {answered}; {ground}; decide with roles={{name: role}}",)
+    decides = argument("roles", {"name": "user"})
+    notes = (f"a guess about roles: {answered}; {ground}; decide with {decides}",)
     customers = frozenset(name for name in askers.values() if name and staff)
     everywhere = {**known, **dict.fromkeys(staff, "assistant")}
     return SpeakerRoles(everywhere, askers, notes, customers)

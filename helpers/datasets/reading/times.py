@@ -39,18 +39,31 @@ _NUMBERS = re.compile(
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([t ]\d{2}:\d{2}.*)?$")
 _AM, _PM = r"a\.?\s?m\b\.?|上午|午前|오전|πμ|π\.μ\.", r"p\.?\s?m\b\.?|下午|午後|오후|μμ|μ\.μ\."
 _CLOCK = re.compile(
-    rf"(?P<before>{_AM}|{_PM})?\s?(?P<hour>\d{{1,2}})\s?[:.h]\s?(?P<minute>\d{{2}})"
+    rf"(?P<before>{_AM}|{_PM})?\s?(?P<hour>\d{{1,2}})\s?[:.h時时시点點]\s?(?P<minute>\d{{2}})[分분]?"
     rf"(?:[:.m](?P<second>\d{{2}})(?:[.,](?P<part>\d+))?)?s?\s?(?P<after>{_AM}|{_PM})?"
 )
 _PM_MARK = re.compile(_PM)
-_ANY_OFFSET = re.compile(r"(?:^|\s)[+-]\d{2}:?\d{2}\b")
+_ANY_OFFSET = re.compile(r"(?:^|\s|gmt|utc)[+-]\d{2}:?\d{2}\b")
 _OFFSET = re.compile(r"(?:utc|gmt)?\s?([+-])(\d{2}):?(\d{2})?$")
 _ZONES = {"utc": 0, "gmt": 0, "z": 0, "wet": 0, "bst": 1, "west": 1, "cet": 1, "cest": 2, "eet": 2}
 _ZONES |= {"eest": 3, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6}
 _ZONES |= {"pst": -8, "pdt": -7, "jst": 9, "kst": 9, "aest": 10, "aedt": 11}
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0d7f])+")
+_TUESDAY = "mar"
+"""In French, Spanish, Italian and Romanian; in English the same letters are March."""
 _EPOCHS = {9: 1.0, 10: 1.0, 12: 1e-3, 13: 1e-3, 15: 1e-6, 16: 1e-6, 18: 1e-9, 19: 1e-9}
 """Digits before the point, and seconds a unit."""
+_DIGITS = re.compile(r"((?:19|20)\d{6})(?:[t ]?(\d{6}|\d{4}))?z?")
+"""A time as one number, from the year to the day, the minute or the second."""
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3}){3,4}")
+_OF_DOT_NET = re.compile(r"/date\((\d{9,19})(?:[+-]\d{4})?\)/")
+_ZONE_IN_WORDS = re.compile(
+    r"(?:(?<=[+-]\d{4})|(?<=[+-]\d\d:\d\d)"
+    rf"|(?<=\d)(?! ?\((?:{'|'.join(_ZONES)})\)$)) ?\([a-z ]+\)$"
+)
+"""A zone in brackets that tells nothing: its distance stands before it, or is not known."""
+CLOCK = "times of day"
+"""How a column is read that holds no days."""
 _BLANKS = re.compile(r"[\s\u00a0\u202f\u2009\u200e\u200f]+")
 
 
@@ -101,6 +114,9 @@ def read_times(
     kept = [one if one is not None and one.kind == kind else None for one in parsed]
     if kind == "epoch":
         return TimeColumn(tuple(one.seconds if one else None for one in kept), "since 1970")
+    if kind == CLOCK:
+        stamps = tuple(one.seconds if one else None for one in kept)
+        return TimeColumn(stamps, CLOCK, "no day stands with them")
     if kind == "named months":
         return _named(kept, date_format)
     return _numbered(kept, threads or [0] * len(kept), date_format)
@@ -124,6 +140,15 @@ def _seconds(moment: datetime) -> float:
 
 
 def _parse(text: str) -> _Parsed | None:
+    if (digits := _DIGITS.fullmatch(text)) is not None:
+        stamp = _with_format(digits[1] + (digits[2] or "").ljust(6, "0"), "%Y%m%d%H%M%S")
+        if stamp is not None:
+            return _Parsed("epoch", seconds=stamp, absolute=True)
+    text = _ZONE_IN_WORDS.sub("", text)
+    if _GROUPED.fullmatch(text):
+        text = text.replace(",", "")
+    if (of_dot_net := _OF_DOT_NET.fullmatch(text)) is not None:
+        text = of_dot_net[1]
     if re.fullmatch(r"\d{9,19}(\.\d+)?", text):
         unit = _EPOCHS.get(len(text.partition(".")[0]))
         return _Parsed("epoch", seconds=float(text) * unit, absolute=True) if unit else None
@@ -134,12 +159,26 @@ def _parse(text: str) -> _Parsed | None:
         except ValueError:
             pass
     found = _NUMBERS.search(text)
-    if found:
+    rest = text[: found.start()] + " " + text[found.end() :] if found else ""
+    if found and _are_a_date(text, rest):
         first, second, third = int(found[1]), int(found[3]), int(found[4])
-        rest = text[: found.start()] + " " + text[found.end() :]
         kind = "numbers" if len(found[1]) < 3 else "year first"
         return _clocked(kind, (first, second, third), rest, dotted="." in found[2])
-    return _parse_named(text)
+    named = _parse_named(text)
+    if named is None and _CLOCK.fullmatch(text):
+        return _clocked(CLOCK, (0, 0, 0), text)
+    return named
+
+
+def _are_a_date(text: str, rest: str) -> bool:
+    """Whether three numbers of a text are a date, by what stands around them.
+
+    In "01-mar-24 09.00.00" they are the clock's. "mar. 12.03.24 10:15" has another clock:
+    there the word is a Tuesday.
+    """
+    if not any(_months_of(word) for word in _WORD.findall(text)):
+        return True
+    return _CLOCK.search(_ANY_OFFSET.sub(" ", rest)) is not None
 
 
 def _iso(text: str) -> str:
@@ -155,6 +194,8 @@ def _parse_named(text: str) -> _Parsed | None:
     rest = text[: clock.start()] + " " + text[clock.end() :] if clock else text
     rest = _ANY_OFFSET.sub(" ", rest)
     named = [word for word in _WORD.findall(rest) if word not in _ZONES and _months_of(word)]
+    if len(named) > 1 and named[0] == _TUESDAY and text.startswith(_TUESDAY):
+        named = named[1:]
     numbers = re.findall(r"\d+", rest)
     years = [number for number in numbers if len(number) == 4]
     days = [number for number in numbers if len(number) < 3]

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from helpers.base.chat_format import SYSTEM_ROLES
 from helpers.base.errors import DataError
 from helpers.datasets.frame import ANSWER, QUESTION, TURNS, make_table
 from helpers.datasets.reading import conversations
@@ -23,6 +24,7 @@ from helpers.datasets.reading.columns import (
     decide,
     listed,
     question_parts,
+    refuse_preferences,
     told_columns,
 )
 from helpers.datasets.reading.exports import chat_messages, recognised
@@ -103,6 +105,7 @@ def _read_columns(
         if missing:
             raise DataError(f"there is no column {missing[0]!r}", fix=listed(source.columns))
         return source, ColumnChoice(told)
+    refuse_preferences(source.columns)
     known = recognised(source)
     if known is None:
         return source, decide(source)
@@ -227,7 +230,16 @@ def _from_threads(
         changed.update(conversation.merged)
     rejected = [*source.rejected, *grouped.rejected]
     tabled = _tabled(made, rows, changed, rejected, source.rows_in)
-    return replace(tabled, notes=grouped.notes, columns=columns)
+    return replace(tabled, notes=(*grouped.notes, *_gaps(source, columns)), columns=columns)
+
+
+def _gaps(source: SourceTable, columns: Columns) -> list[str]:
+    """A note of conversations in which a message is missing that could not be read."""
+    name = columns.thread
+    gone = {reject.row: reject.values.get(name) for reject in source.rejected} if name else {}
+    kept = {row.get(name or "") for _, row in source.rows}
+    number = len({thread for thread in gone.values() if thread} & kept)
+    return [f"{number} conversations lack messages whose rows could not be read"] * bool(number)
 
 
 def _from_messages(source: SourceTable, columns: Columns) -> ExampleTable:
@@ -235,7 +247,8 @@ def _from_messages(source: SourceTable, columns: Columns) -> ExampleTable:
     for number, row in source.rows:
         held = chat_messages(row.get(columns.messages or ""))
         messages, refused = _with_refusals(held)
-        example: dict[str, Any] = {"messages": messages}
+        offered = {key: row[key] for key in OFFERS if row.get(key) is not None}
+        example: dict[str, Any] = {"messages": messages, **offered}
         reason = _chat_fault(example, row)
         if reason:
             rejected.append(Reject(number, reason, row))
@@ -264,20 +277,31 @@ def _with_refusal(message: Any) -> Any:
     return {**rest, "content": refusal}
 
 
+OFFERS = ("tools", "functions", "parallel_tool_calls")
+MORE_THAN_TEXT = (
+    "a message holds more than role and content",
+    "a message holds more than text",
+    "offers tools",
+)
+"""Why a sound chat has no place in a table of texts."""
+
+
 def _chat_fault(example: dict[str, Any], row: Row) -> str:
     """Why a chat example does not fit a table of texts, or ""."""
     found = schema.ProblemCollector(1)
     schema.check_chat(example, found)
-    if found.items:
-        return found.items[0][1].removeprefix("Example 1, ").removeprefix("Example 1 ")
+    # What is text all the same, such as a mark of a chat format, is for the file's report.
+    faults = [said for code, said in found.items if code != "special_token"]
+    if faults:
+        return faults[0].removeprefix("Example 1, ").removeprefix("Example 1 ")
     if any(set(message) - {"role", "content"} for message in example["messages"]):
-        return "a message holds more than role and content"
+        return MORE_THAN_TEXT[0]
     if any(not isinstance(message["content"], str) for message in example["messages"]):
-        return "a message holds more than text"
+        return MORE_THAN_TEXT[1]
     if not all(is_unicode(message["content"]) for message in example["messages"]):
         return "a message holds half a letter (a lone surrogate)"
     if row.get("tools") or row.get("functions"):
-        return "offers tools"
+        return MORE_THAN_TEXT[2]
     if len(example["messages"]) < 2 or example["messages"][-2]["role"] != "user":
         return "no question right before the answer"
     return ""
@@ -287,7 +311,7 @@ def _sides(messages: Sequence[Mapping[str, Any]]) -> Row:
     """A conversation as system, turns, question and answer."""
     rest = [dict(message) for message in messages]
     row: Row = {}
-    if rest[0]["role"] == "system" and len(rest) > 2:
+    if rest[0]["role"] in SYSTEM_ROLES and len(rest) > 2:
         row["system"] = rest.pop(0)["content"]
     row[ANSWER] = rest.pop()["content"]
     row[QUESTION] = rest.pop()["content"]

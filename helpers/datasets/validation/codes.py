@@ -56,7 +56,10 @@ _FILE_ERRORS = {
     ),
     "unknown_format": (
         "The keys fit none of the known formats.",
-        'use {"messages": [...]}, or {"prompt": ..., "completion": ...}, or preference pairs',
+        (
+            'use {"messages": [...]}, or {"prompt": ..., "completion": ...}, or preference pairs; '
+            'convert_file(..., to="preference") makes these of other trainers\' pairs'
+        ),
     ),
     "mixed_kinds": (
         "One job trains on one format.",
@@ -167,10 +170,6 @@ _TRAINER_ERRORS = {
         "What is over the limit is cut off, and here every answer is.",
         "shorten what stands before the answer, or split the example",
     ),
-    "tools_unsupported": (
-        "The local model's chat template has no form for tools, so it could not call any.",
-        "train it on a hosted model, or write what the assistant says as text",
-    ),
     "image_unsupported": (
         "The local model sees no pictures: it would learn to answer what it cannot see.",
         "describe the picture in words, or train a hosted model that sees",
@@ -194,6 +193,10 @@ _WARNINGS = {
     "weight_elsewhere": (
         "Most trainers outside OpenAI's service and this course learn answers of weight 0 too.",
         "nothing to do here; for another trainer, leave those answers out",
+    ),
+    "tools_offered": (
+        "A base model that was not trained to call tools calls those alone that examples show.",
+        "add examples in which no tool is called, hold some out, and count the right calls",
     ),
     "name_ignored": (
         "The local model's chat template has no place for a speaker's name.",
@@ -283,7 +286,7 @@ _DEEP_WARNINGS = {
     ),
     "personal_data": (
         "A model can repeat what it was trained on to anyone.",
-        "replace it by a placeholder (helpers.datasets.cleaning.personal_data.redact)",
+        "replace it by a placeholder (helpers.datasets.personal_data.redact)",
     ),
     "damaged_text": (
         "Wrongly decoded letters are learnt as they stand.",

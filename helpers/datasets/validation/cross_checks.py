@@ -20,9 +20,8 @@ import ftfy.badness
 import numpy as np
 
 from helpers.base import files, jsonl
-from helpers.datasets import dedup
+from helpers.datasets import dedup, personal_data
 from helpers.datasets.checkable_facts import NUMBER, contradict, facts
-from helpers.datasets.cleaning import personal_data
 from helpers.datasets.example import Kind, kind_of, sides
 from helpers.datasets.same_question import LONGEST, asked_in_both
 from helpers.datasets.validation.codes import Problem, problem

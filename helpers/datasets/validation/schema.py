@@ -36,13 +36,21 @@ _SPECIAL = re.compile(
     r"|<(?:repo_name|reponame|file_sep|filename|gh_stars|issue_(?:start|comment|closed)"
     r"|jupyter_(?:start|text|code|output|script)|empty_output)>"  # SmolLM2
     r"|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"  # Gemma, Llama 2, Mistral
+    r"|<(?:bos|eos|pad|unk)>|<\uff5c[^\uff5c<>\s]{1,40}\uff5c>"  # Gemma, T5, DeepSeek
 )
+_LLAMA_ENDS = re.compile(r"\A\s*<s>|</s>\s*\Z")
+"""Llama's first and last mark; in pairs, HTML strikes out what stands between."""
 
 
 def special_token(text: str) -> str | None:
     """The first piece of a text that reads like a mark of a chat format, or None."""
-    found = _SPECIAL.search(text) if "<" in text or "[" in text else None
-    return found[0] if found else None
+    if "<" not in text and "[" not in text:
+        return None
+    if found := _SPECIAL.search(text):
+        return found[0]
+    ends = _LLAMA_ENDS.search(text) if "s>" in text else None
+    struck_out = text.count("<s>") == text.count("</s>")
+    return None if ends is None or struck_out else ends[0].strip()
 
 
 class ProblemCollector:

@@ -1,6 +1,10 @@
 // What every view of the course needs: elements, links to sections, a kernel that is silent.
 const SILENCE_MS = 2500;
 const QUIET = "data-lm-suppress-shortcuts";
+const IN_LAB = /\/(?:lab|doc|notebooks)(?:\/|$)/.test(decodeURIComponent(location.pathname));
+// A page of Voilà has no cells.
+const RERUN = IN_LAB ? "Run this cell" : "Load this page again";
+const SILENT = `No answer from the kernel yet. ${RERUN}, or wait until other cells have run.`;
 
 function node(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -27,19 +31,55 @@ function rich(text) {
   return text.split("`").map((part, i) => (i % 2 ? node("code", {}, part) : part));
 }
 
-// Where notebooks open by their address, a link; elsewhere, for instance in Voilà, its words.
-function sourceNode({ notebook, heading, link }) {
-  const words = [notebook, heading.replaceAll("`", "")].filter(Boolean).join(" · ");
-  const inside = decodeURIComponent(location.pathname).match(
+// The folder of the notebook with a slash at its end, relative to JupyterLab's root: as the
+// kernel says, else as the address has it. None outside JupyterLab, for instance in Voilà.
+function folderOf(model) {
+  const address = decodeURIComponent(location.pathname);
+  if (!IN_LAB) return undefined;
+  const said = model.get("folder");
+  if (said) return said === "." ? "" : `${said}/`;
+  const inside = address.match(
     /\/(?:lab|doc|notebooks)(?:\/workspaces\/[^/]+)?(?:\/tree)?\/(.*\/)?[^/]+\.ipynb$/,
   );
-  if (!link || !inside) return node("span", {}, words);
+  return inside ? (inside[1] ?? "") : undefined;
+}
+
+// A notebook that was not open yet is scrolled before it has its cells, so the section is missed:
+// ask again until it is in sight, at most four times.
+function land(link, heading) {
+  let left = 4;
+  const inSight = () => [...document.querySelectorAll(
+    ".jp-NotebookPanel:not(.lm-mod-hidden) :is(h1, h2, h3, h4)",
+  )].some((one) => {
+    const { top, height } = one.getBoundingClientRect();
+    return one.textContent.replace("¶", "").trim() === heading && height > 0
+      && top > 0 && top < window.innerHeight - 60;
+  });
+  const timer = setInterval(() => {
+    if (inSight() || !left) {
+      clearInterval(timer);
+    } else if (document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell")) {
+      left -= 1;
+      link.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+    }
+  }, 800);
+}
+
+// Where notebooks open by their address, a link; elsewhere, its words.
+function sourceNode({ notebook, heading, link }, folder) {
+  const words = [notebook, heading.replaceAll("`", "")].filter(Boolean).join(" · ");
+  if (!link || folder === undefined) return node("span", {}, words);
   const [file, fragment] = link.split("#");
   const made = focusable("a", { href: link }, words);
   made.dataset.commandlinkerCommand = "rendermime:handle-local-link";
   made.dataset.commandlinkerArgs = JSON.stringify({
-    path: `${inside[1] ?? ""}${file}`,
+    path: `${folder}${file}`,
     ...(fragment ? { id: `#${fragment}` } : {}),
   });
+  if (fragment) {
+    made.addEventListener("click", (event) => {
+      if (event.isTrusted) land(made, heading.replaceAll("`", ""));
+    });
+  }
   return made;
 }

@@ -115,7 +115,7 @@ function render({ model, el }) {
   const send = (message) => {
     clearTimeout(silence);
     silence = setTimeout(() => {
-      status.textContent = "No answer from the kernel yet. Run this cell, or wait until other cells have run.";
+      status.textContent = SILENT;
     }, SILENCE_MS);
     try {
       model.send(message);

@@ -7,9 +7,9 @@ function facts({ run, exercises, questions, minutes }) {
   return node("ul", { class: "facts" }, ...said.map((words) => node("li", {}, words)));
 }
 
-function mapRow(row, isNext) {
+function mapRow(row, isNext, folder) {
   const what = node("div", { class: "what" },
-    sourceNode({ notebook: row.title, heading: "", link: row.file }));
+    sourceNode({ notebook: row.title, heading: "", link: row.file }, folder));
   if (row.promise) what.append(node("span", { class: "promise" }, row.promise));
   return node("li", { class: isNext ? "row next-row" : "row" }, what, facts(row));
 }
@@ -27,14 +27,12 @@ function render({ model, el }) {
   const rows = node("ol", { class: "rows" });
   const said = node("p", { class: "said", role: "status", "aria-live": "polite" });
   const actions = node("div", { class: "actions" });
-  el.append(node("section", { class: "workbook mathjax_ignore tex2jax_ignore course-map", "aria-label": "Course map" },
-    next, rows, actions, said));
-
+  const folder = folderOf(model);
   let timer;
   const send = (message) => {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      said.textContent = "No answer from the kernel yet. Run this cell, or wait until other cells have run.";
+      said.textContent = SILENT;
     }, SILENCE_MS);
     try {
       model.send(message);
@@ -51,19 +49,43 @@ function render({ model, el }) {
     reset.focus();
     send({ do: "reset" });
   });
+  // Asked once: a file that is handed in should say whose it is.
+  const field = focusable("input", { type: "text", maxlength: "40", id: `nickname-${Math.random()}` });
+  const hand = (event) => {
+    event.preventDefault();
+    ask.hidden = true;
+    send({ do: "export", nickname: field.value });
+  };
+  const ask = node("form", { class: "ask", hidden: true },
+    node("label", { for: field.id }, "A nickname for the file you hand in (may stay empty)"), field,
+    focusable("button", { class: "main", type: "submit" }, "Export"));
+  ask.addEventListener("submit", hand);
+  const exporting = button("Export my progress", {}, () => {
+    if (model.get("map").nickname) {
+      send({ do: "export" });
+      return;
+    }
+    ask.hidden = false;
+    field.focus();
+  });
+  const undo = button("Bring it back", {}, () => send({ do: "undo" }));
   actions.append(
     button("Refresh", {}, () => send({ do: "refresh" })),
-    button("Export my progress", {}, () => send({ do: "export" })), reset);
+    exporting, reset, undo);
+
+  el.append(node("section", { class: "workbook mathjax_ignore tex2jax_ignore course-map", "aria-label": "Course map" },
+    next, rows, actions, ask, said));
 
   const draw = () => {
     const { next: coming, rows: all, said: words } = model.get("map");
     clearTimeout(timer);
     const target = all.find((row) => row.number === coming);
     next.replaceChildren(...(target
-      ? ["Next: ", sourceNode({ notebook: target.title, heading: "", link: target.file })]
+      ? ["Next: ", sourceNode({ notebook: target.title, heading: "", link: target.file }, folder)]
       : ["All notebooks are done."]));
-    rows.replaceChildren(...all.map((row) => mapRow(row, row.number === coming)));
+    rows.replaceChildren(...all.map((row) => mapRow(row, row.number === coming, folder)));
     said.textContent = words;
+    undo.hidden = !model.get("map").undo;
   };
   const onFile = (message) => {
     if (message.kind === "file") download(message.name, message.text);

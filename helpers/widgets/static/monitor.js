@@ -1,134 +1,114 @@
-// The view of a fine-tuning job. It draws what the model's traits say and keeps no state.
-const SVG = "http://www.w3.org/2000/svg";
-const BOX = { width: 560, height: 220, left: 44, right: 92, top: 12, bottom: 34 };
-const DASHES = { training: "", validation: "6 4" };
+// The view of a fine-tuning job. It draws what the model's traits say; of its own it has a clock,
+// and the question whether the kernel is still there.
+const ASK_MS = 4000;
+const SILENT_MS = 13000;
 
-function node(tag, attributes = {}, text = "") {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text) made.textContent = text;
-  return made;
-}
-
-function shape(tag, attributes, text = "") {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text) made.textContent = text;
-  return made;
-}
-
-function scales(points, totalSteps) {
-  const all = Object.values(points).flat();
-  const lastStep = Math.max(totalSteps, ...all.map(([step]) => step), 2);
-  const highest = Math.max(...all.map(([, loss]) => loss), 0.5);
-  const inner = {
-    width: BOX.width - BOX.left - BOX.right,
-    height: BOX.height - BOX.top - BOX.bottom,
-  };
-  return {
-    lastStep,
-    highest,
-    x: (step) => BOX.left + ((step - 1) / (lastStep - 1)) * inner.width,
-    y: (loss) => BOX.top + (1 - loss / highest) * inner.height,
-  };
-}
-
-function drawAxes(svg, scale) {
-  const bottom = BOX.height - BOX.bottom;
-  for (const share of [0, 0.5, 1]) {
-    const loss = scale.highest * share;
-    svg.append(
-      shape("line", {
-        class: "grid", x1: BOX.left, x2: BOX.width - BOX.right, y1: scale.y(loss), y2: scale.y(loss),
-      }),
-      shape("text", { x: BOX.left - 6, y: scale.y(loss) + 4, "text-anchor": "end" }, loss.toFixed(1)),
-    );
-  }
-  for (const step of [1, scale.lastStep]) {
-    svg.append(
-      shape("text", { x: scale.x(step), y: bottom + 16, "text-anchor": "middle" }, String(step)),
-    );
-  }
-  const middle = (BOX.left + BOX.width - BOX.right) / 2;
-  svg.append(shape("text", { x: middle, y: bottom + 30, "text-anchor": "middle" }, "step"));
-}
-
-function endLabels(points, scale) {
-  const labels = Object.entries(points)
-    .filter(([, values]) => values.length)
-    .map(([name, values]) => ({ name, step: values.at(-1)[0], y: scale.y(values.at(-1)[1]) }))
-    .sort((a, b) => a.y - b.y);
-  for (let i = 1; i < labels.length; i += 1) {
-    labels[i].y = Math.max(labels[i].y, labels[i - 1].y + 14);
-  }
-  return labels;
-}
-
-function drawChart(points, totalSteps) {
-  const svg = shape("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img" });
-  svg.setAttribute("aria-label", "Loss by step, training and validation");
-  const middle = { x: BOX.width / 2, y: BOX.height / 2, "text-anchor": "middle" };
-  if (!Object.values(points).flat().length) {
-    svg.append(shape("text", middle, "The curve begins with the first step."));
-    return svg;
-  }
-  const scale = scales(points, totalSteps);
-  drawAxes(svg, scale);
-  for (const [name, values] of Object.entries(points)) {
-    if (!values.length) continue;
-    const path = values.map(([step, loss]) => `${scale.x(step)},${scale.y(loss)}`).join(" ");
-    svg.append(
-      shape("polyline", { class: `curve ${name}`, points: path, "stroke-dasharray": DASHES[name] }),
-    );
-    const [step, loss] = values.at(-1);
-    svg.append(shape("circle", { class: name, cx: scale.x(step), cy: scale.y(loss), r: 3 }));
-  }
-  for (const { name, step, y } of endLabels(points, scale)) {
-    svg.append(shape("text", { class: `label ${name}`, x: scale.x(step) + 8, y: y + 4 }, name));
-  }
-  return svg;
+function clock(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const rest = String(whole % 60).padStart(2, "0");
+  return `${Math.floor(whole / 60)}:${rest}`;
 }
 
 function render({ model, el }) {
-  const root = node("section", { class: "monitor", "aria-label": "Training monitor" });
+  const root = node("section", { class: "workbook mathjax_ignore tex2jax_ignore monitor", "aria-label": "Training monitor" });
   const status = node("p", { role: "status", "aria-live": "polite", class: "line" });
+  const time = node("p", { class: "time" });
   const bar = node("progress", { max: 1, value: 0, "aria-label": "Steps done" });
-  const cancel = node(
-    "button", { type: "button", "data-lm-suppress-shortcuts": "true" }, "Cancel this job",
-  );
   const chart = node("div", { class: "chart" });
-  const events = node("details");
-  const summary = node("summary", { "data-lm-suppress-shortcuts": "true" }, "Events");
-  const list = node("ol", { tabindex: "0", "aria-label": "Events of the job" });
-  events.append(summary, list);
-  const head = node("div", { class: "head" });
-  head.append(bar, cancel);
-  root.append(status, head, chart, events);
-  root.classList.add("mathjax_ignore", "tex2jax_ignore");
-  el.append(root);
+  const help = node("details", {}, focusable("summary", {}, "What the loss says"),
+    node("p", {}, "The loss is the mean surprise at the right next token, in nats: the natural "
+      + "logarithm of one over its probability. 0.01 means that the right token got 99%, 0.69 that "
+      + "it got 50%, 2.3 that it got 10%, 4.6 that it got 1%. The axis is logarithmic: each tenth "
+      + "is as far as the one before."));
+  const heard = node("div", { class: "heard", hidden: true });
+  const list = focusable("ol", { tabindex: "0", "aria-label": "Events of the job" });
+  const summary = focusable("summary", {}, "Events");
+  const events = node("details", {}, summary, list);
+  const note = node("p", { class: "note", role: "status", "aria-live": "polite", hidden: true });
 
-  cancel.addEventListener("click", () => {
+  const sure = node("div", { class: "sure actions", hidden: true });
+  const cancel = button("Cancel this job …", {}, () => ask(true));
+  const yes = button("Yes, cancel it", {}, () => {
+    ask(false);
     cancel.disabled = true;
     cancel.textContent = "Cancelling …";
     model.set("cancel_requested", true);
     model.save_changes();
   });
+  const no = button("Go on training", { class: "main" }, () => ask(false));
+  sure.append(node("span", {}, "Cancel the job? The cells below need its model."), yes, no);
+  function ask(open) {
+    sure.hidden = !open;
+    cancel.hidden = open || model.get("ended");
+    (open ? no : cancel).focus();
+  }
+  const head = node("div", { class: "head" }, bar, cancel, sure);
+  root.append(status, time, head, note, chart, help, heard, events);
+  el.append(root);
 
+  let lastSign = Date.now();
+  let known = Date.now();
+  const tick = () => {
+    const since = (Date.now() - known) / 1000;
+    const ended = model.get("ended");
+    const parts = [`${clock(model.get("seconds") + (ended ? 0 : since))} ${ended ? "in all" : "so far"}`];
+    const left = model.get("left");
+    if (left >= 0 && !ended) parts.push(`about ${clock(left - since)} left`);
+    time.textContent = parts.join(" · ");
+    const silent = !ended && Date.now() - lastSign > SILENT_MS;
+    note.hidden = !silent;
+    if (silent) {
+      note.textContent = "The notebook's kernel does not answer: it was restarted or is busy. The "
+        + "job goes on in the server. After a restart, run the cells above again, then this one.";
+    }
+  };
   const draw = () => {
-    status.textContent = model.get("line") || model.get("status");
+    lastSign = Date.now();
+    known = lastSign;
+    const ended = model.get("ended");
+    status.textContent = model.get("phase");
     const total = model.get("total_steps");
     bar.max = Math.max(total, 1);
-    bar.value = model.get("ended") && model.get("status") === "succeeded" ? bar.max : model.get("step");
-    cancel.hidden = model.get("ended");
-    chart.replaceChildren(drawChart(model.get("points"), total));
+    // Without a value it moves by itself: something happens that has no steps.
+    if (ended || total) bar.value = model.get("status") === "succeeded" ? bar.max : model.get("step");
+    else bar.removeAttribute("value");
+    bar.hidden = ended && model.get("status") !== "succeeded";
+    if (ended) sure.hidden = true;
+    cancel.hidden = ended || !sure.hidden;
+    chart.innerHTML = model.get("chart") || (ended ? "" : "<p>The curve begins with the first step.</p>");
+    help.hidden = !model.get("chart");
+    const said = model.get("said");
+    heard.hidden = !model.get("asked");
+    const rows = said.map((one) => node("tr", {}, node("th", { scope: "row" }, one.when), node("td", {}, one.text)));
+    const caption = node("caption", {}, "The model's answer to: ", node("q", {}, model.get("asked")));
+    heard.replaceChildren(node("table", {}, caption, node("tbody", {}, ...rows)));
     const messages = model.get("messages");
     summary.textContent = `Events (${messages.length})`;
     list.replaceChildren(...messages.map((message) => node("li", {}, message)));
+    tick();
   };
   const onChange = () => requestAnimationFrame(draw);
+  const onHere = () => { lastSign = Date.now(); tick(); };
+  const refresh = () => {
+    if (model.get("ended") || document.hidden) return;
+    try {
+      model.send({ do: "refresh" });
+    } catch {
+      lastSign = 0;
+    }
+  };
   model.on("change", onChange);
+  model.on("msg:custom", onHere);
+  document.addEventListener("visibilitychange", refresh);
+  const timers = [setInterval(tick, 1000), setInterval(refresh, ASK_MS)];
   draw();
-  return () => model.off("change", onChange);
+  refresh();
+  return () => {
+    timers.forEach(clearInterval);
+    document.removeEventListener("visibilitychange", refresh);
+    model.off("change", onChange);
+    model.off("msg:custom", onHere);
+  };
 }
 
 export default { render };

@@ -73,10 +73,10 @@ function questionBody(screen, draft, say) {
   return fieldset;
 }
 
-function resultBody(screen) {
+function resultBody(screen, folder) {
   const box = focusable("div", { tabindex: "-1" });
   const rows = screen.topics.map((row) => {
-    const again = row.reread.map((source) => node("li", {}, sourceNode(source)));
+    const again = row.reread.map((source) => node("li", {}, sourceNode(source, folder)));
     const rest = row.answered < row.total ? `, ${row.total - row.answered} not answered` : "";
     return node("tr", {},
       node("th", { scope: "row" }, row.topic),
@@ -92,13 +92,13 @@ function resultBody(screen) {
   return box;
 }
 
-function feedback(screen) {
+function feedback(screen, folder) {
   if (screen.notice) return [node("p", {}, screen.notice)];
   const said = { right: "✓ Right. ", wrong: "✗ Not yet. " }[screen.outcome];
   if (!said) return [];
   const lines = [node("p", {}, node("strong", {}, said), ...rich(screen.feedback))];
   if (screen.outcome === "wrong") {
-    lines.push(node("p", {}, "Read again: ", sourceNode(screen.source)));
+    lines.push(node("p", {}, "Read again: ", sourceNode(screen.source, folder)));
   }
   return lines;
 }
@@ -160,6 +160,7 @@ function render({ model, el }) {
   const form = node("form", {}, node("div", { class: "head" }, where, bar), body, status, actions);
   el.append(node("section", { class: "workbook mathjax_ignore tex2jax_ignore quiz", "aria-label": model.get("title") }, form, details));
 
+  const folder = folderOf(model);
   const draft = { read: () => [], locked: false };
   let known = "";
   let mine = false;
@@ -171,12 +172,12 @@ function render({ model, el }) {
     clearTimeout(timer);
     timer = setTimeout(() => {
       status.className = "status";
-      say("No answer from the kernel yet. Run this cell, or wait until other cells have run.");
+      say(IN_LAB ? SILENT : `No answer yet. ${RERUN}.`);
     }, SILENCE_MS);
     try {
       model.send(message);
     } catch {
-      say("Run this cell to answer the question.");
+      say(`${RERUN} to answer the question.`);
     }
   };
 
@@ -205,14 +206,14 @@ function render({ model, el }) {
       bar.hidden = !question;
       details.hidden = !question;
       if (question) bar.value = screen.marks.filter((mark) => mark !== "open").length;
-      body.replaceChildren(question ? questionBody(screen, draft, say) : resultBody(screen));
+      body.replaceChildren(question ? questionBody(screen, draft, say) : resultBody(screen, folder));
       actions.replaceChildren(...(question ? questionActions : resultActions)(screen, send));
       all.replaceChildren(...(question ? overview(screen, send) : []));
       if (mine) focusAfter(screen, before);
     }
     mine = false;
     status.className = `status ${notice || !question ? "" : screen.outcome}`;
-    status.replaceChildren(...feedback({ ...screen, notice }));
+    status.replaceChildren(...feedback({ ...screen, notice }, folder));
     if (warning) status.append(node("p", {}, warning));
   };
 

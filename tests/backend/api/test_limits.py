@@ -34,6 +34,10 @@ class SlowEngine:
 
     go: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
+    at_once: int = 16
+
+    def engine_of(self, model):
+        return self
 
     def generate(self, model, prompt, sampling) -> Iterator[Delta]:
         self.asked += 1

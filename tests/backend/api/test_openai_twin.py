@@ -14,6 +14,7 @@ from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 from helpers.backend.api.app import PARTS
+from helpers.backend.api.door import OPEN
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from helpers.finetuning.jobs import wait
 
@@ -297,10 +298,12 @@ def test_chats_are_parsed_into_a_model(client):
     assert isinstance(reply.choices[0].message.parsed, Person)
 
 
-def test_every_route_but_health_is_closed_to_whoever_has_no_token(server, client):
+def test_every_route_with_something_to_tell_is_closed_to_whoever_has_no_token(server, client):
     routes = [route for part in PARTS for route in part.router.routes]
     assert len(routes) > 25
     for route in routes:
+        if route.path in OPEN:
+            continue
         path = re.sub(r"\{[^}]*\}", "x", route.path)
         for method in (*route.methods, "OPTIONS"):
             for headers in ({}, {"authorization": "Bearer x"}):

@@ -14,8 +14,9 @@ import openai
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
+from helpers.backend.bases.registry import find
 from helpers.backend.inference.engine import ContextTooLong, refuse_by_length
-from helpers.backend.inference.models import base_models
+from helpers.backend.inference.models import ServedModel
 from helpers.base import settings as settings_module
 from helpers.base.settings import BASE_MODEL
 from helpers.base.tokens import local_tokenizer
@@ -69,10 +70,7 @@ def test_a_schema_that_is_announced_must_be_there(http):
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 REFUSED = {
     "/chat/completions": {
-        "tools": [WEATHER],
-        "tool_choice": "required",
-        "functions": [{"name": "weather"}],
-        "function_call": {"name": "weather"},
+        "tools": [{"type": "custom", "custom": {"name": "code"}}],
         "audio": {"voice": "ash", "format": "mp3"},
         "modalities": ["text", "audio"],
         "moderation": {"model": "any"},
@@ -89,8 +87,7 @@ REFUSED = {
         "moderation": {"model": "any"},
         "prompt": {"id": "pmpt_1"},
         "reasoning": {"effort": "low"},
-        "tools": [WEATHER | {"name": "weather"}],
-        "tool_choice": {"type": "function", "name": "weather"},
+        "tools": [{"type": "web_search"}],
         "truncation": "auto",
     },
     "/fine_tuning/jobs": {"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]},
@@ -125,6 +122,7 @@ def test_a_name_that_openai_does_not_have_is_refused_and_null_is_none(http, path
     "more",
     [
         {"tools": []},
+        {"tools": [WEATHER]},
         {"tools": [WEATHER], "tool_choice": "none"},
         {"functions": [{"name": "a"}], "function_call": "none"},
         {"modalities": ["text"], "verbosity": "medium", "reasoning_effort": "none"},
@@ -354,7 +352,7 @@ def test_token_ids_are_prompts_and_embedding_inputs(http):
 
 
 def test_what_is_too_long_is_refused_before_it_is_tokenised(http):
-    model = base_models(settings_module.load())[BASE_MODEL].served()
+    model = ServedModel.of(find(settings_module.load()).fit[BASE_MODEL])
     tokenizer = local_tokenizer(model.gguf)
     long = "word " * 500_000
     started = time.perf_counter()

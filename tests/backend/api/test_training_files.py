@@ -167,13 +167,11 @@ def test_each_side_of_a_pair_is_measured_by_itself(desk):
 
 
 PICTURE = [{"type": "image_url", "image_url": {"url": "data:x"}}]
-TOOL = {"type": "function", "function": {"name": "f"}}
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({**ROWS[0], "tools": [TOOL]}, "Line 12 offers tools"),
         ({"messages": [said("user", PICTURE), said("assistant", "A cat.")]}, "holds a picture"),
         (chat("Hello?", ""), "Line 12 teaches an empty answer"),
     ],
@@ -185,6 +183,19 @@ def test_what_cannot_be_learnt_rightly_is_refused_by_line(desk, row, says):
     assert says in caught.value.message
     assert "Remedy" in caught.value.message
     assert caught.value.param == "training_file"
+
+
+def test_a_job_on_tools_says_what_the_base_model_knows_of_them(desk):
+    _, client = desk
+    function = {"name": "clock", "parameters": {"type": "object", "properties": {}}}
+    call = {"id": "c", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+    row = {
+        "messages": [said("user", "What time is it?"), said("assistant", None, tool_calls=[call])],
+        "tools": [{"type": "function", "function": function}],
+    }
+    (text,) = warnings(client, create(client, [*ROWS, row]))
+    assert "Line 12 is the first of 1 that offer tools" in text
+    assert "not trained to call tools" in text
 
 
 def test_refusals_are_trained_and_marks_in_a_text_are_told(desk):

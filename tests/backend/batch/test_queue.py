@@ -211,15 +211,15 @@ def test_a_batch_goes_on_after_the_server_and_asks_nothing_twice(settings):
 
 def test_a_batch_waits_while_a_job_trains_and_can_be_cancelled_meanwhile(client):
     service = client.app.state.service
-    with service.batches._cores:
+    with service.batch_queue._cores:
         waiting, other = send(client, [line(1)]), send(client, [line(1)])
         time.sleep(0.5)
         assert client.batches.retrieve(waiting.id).request_counts.completed == 0
-        assert service.batches.waiting
+        assert service.batch_queue.waiting
         client.batches.cancel(waiting.id)
         assert over(client, waiting).status == "cancelled"
     assert over(client, other).status == "completed"
-    assert not service.batches.waiting
+    assert not service.batch_queue.waiting
 
 
 def test_too_many_waiting_batches_are_refused(settings):
@@ -249,12 +249,12 @@ def test_a_job_gets_its_turn_between_the_parts_of_a_long_batch(client, monkeypat
 
     def job():
         for _ in range(3):
-            with service.batches._cores:
+            with service.batch_queue._cores:
                 found = client.batches.retrieve(batch.id)
                 turns.append(found.request_counts.completed)
             time.sleep(0.02)
 
-    with service.batches._cores:
+    with service.batch_queue._cores:
         batch = send(client, questions(150))
         thread = threading.Thread(target=job)
         thread.start()

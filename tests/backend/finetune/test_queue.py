@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from helpers.backend.executors.interface import LOST, NotNow
+from helpers.backend.executors.local import LocalExecutor
 from helpers.backend.finetune import queue as jobs_module
 from helpers.backend.finetune.queue import MAX_DEATHS, Jobs
 from helpers.backend.protocol.errors import ApiError
-from helpers.backend.storage.store import Store
+from helpers.backend.storage.store import LOCAL, Store
 from helpers.backend.training.spec import (
     LOSSES,
     PAUSED,
@@ -54,25 +57,39 @@ class Process:
         self.returncode = code
 
 
-class Queue:
-    """Jobs on an empty store, with processes that train nothing."""
+class Waiting(LocalExecutor):
+    """Starts what waits for a test, in the place of processes."""
 
-    def __init__(self, settings, monkeypatch, warm: Callable[[str], None]) -> None:
+    def __init__(self, *args, **more) -> None:
+        super().__init__(*args, **more)
         self.started: list[Process] = []
-        self.store = Store(settings.state)
-        monkeypatch.setattr(jobs_module, "POLL", 0.005)
-        monkeypatch.setattr(jobs_module, "start_trainer", self._start)
-        self.jobs = Jobs(settings, self.store, warm=warm)
 
-    def _start(self, folder: Path, root: Path) -> Process:
+    def start(self, folder: Path) -> Process:
         self.started.append(Process(folder))
         return self.started[-1]
 
-    def submit(self, name: str) -> str:
+    def close(self) -> None:
+        for one in self.started:
+            one.kill()
+
+
+class Queue:
+    """Jobs on an empty store, with processes that train nothing."""
+
+    def __init__(self, settings, monkeypatch, warm: Callable[[str, str], None], at_once=1) -> None:
+        self.store = Store(settings.state)
+        monkeypatch.setattr(jobs_module, "POLL", 0.005)
+        self.cores = threading.Lock()
+        self.executor = Waiting(settings.root, at_once=at_once, cores=self.cores)
+        self.started = self.executor.started
+        self.jobs = Jobs(settings, self.store, executor=self.executor, warm=warm)
+
+    def submit(self, name: str, **more: str) -> str:
         body = {
             "id": f"ftjob-{name}", "model": "base", "status": "validating_files",
             "training_file": "file-a", "validation_file": None, "_suffix": None,
-        }  # fmt: skip
+            "_owner": LOCAL,
+        } | more  # fmt: skip
         return self.jobs.submit(body, TrainSpec("base.gguf", "train.jsonl"))["id"]
 
     def status(self, name: str) -> str:
@@ -97,7 +114,7 @@ def warmed() -> list[str]:
 
 @pytest.fixture
 def queue(settings, monkeypatch, warmed) -> Iterator[Queue]:
-    made = Queue(settings, monkeypatch, warmed.append)
+    made = Queue(settings, monkeypatch, lambda owner, model: warmed.append(model))
     yield made
     made.jobs.close()
     made.store.close()
@@ -118,8 +135,79 @@ def test_jobs_run_one_at_a_time_in_the_order_of_their_creation(queue):
     assert [one.folder.name for one in queue.started] == [first, second, third]
 
 
+def test_several_jobs_run_at_once_where_there_is_room_and_owners_take_turns(settings, monkeypatch):
+    queue = Queue(settings, monkeypatch, lambda *_: None, at_once=2)
+    first, second, third = (queue.submit(name, _owner="eager") for name in "abc")
+    until(lambda: len(queue.started) == 2)
+    late = queue.submit("d", _owner="late")
+    time.sleep(0.05)
+    assert len(queue.started) == 2
+    # The cores are theirs until the last has ended.
+    queue.started[0].end(0, DONE)
+    until(lambda: len(queue.started) == 3)
+    assert not queue.cores.acquire(blocking=False)
+    queue.started[1].end(0, DONE)
+    until(lambda: len(queue.started) == 4)
+    assert [one.folder.name for one in queue.started] == [first, second, late, third]
+    for one in queue.started[2:]:
+        one.end(0, DONE)
+    until(lambda: not queue.jobs.busy)
+    assert queue.cores.acquire(timeout=5)
+    queue.jobs.close()
+    queue.store.close()
+
+
+def test_a_job_whose_node_is_lost_goes_on_and_is_not_said_to_have_died(queue):
+    name = queue.submit("a")
+    for number in range(1, MAX_DEATHS + 3):
+        until(lambda number=number: len(queue.started) == number)
+        queue.started[-1].end(LOST)
+    until(lambda: len(queue.started) == MAX_DEATHS + 3)
+    queue.started[-1].end(0, DONE)
+    until(lambda: queue.status(name) == "succeeded")
+    assert "Its node was lost; the job goes on elsewhere" in queue.told(name)
+    assert "_deaths" not in queue.jobs.get(name)
+
+
+def test_a_job_that_cannot_be_started_waits_and_says_why(settings, monkeypatch):
+    queue = Queue(settings, monkeypatch, lambda *_: None)
+    monkeypatch.setattr(jobs_module, "RETRY_SECONDS", 0.01)
+    start, refusals = queue.executor.start, ["the cluster does not answer"]
+
+    def refuse_once(folder: Path) -> Process:
+        if refusals:
+            raise NotNow(refusals.pop())
+        return start(folder)
+
+    monkeypatch.setattr(queue.executor, "start", refuse_once)
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    assert any("waits: the cluster does not answer" in text for text in queue.told(name))
+    queue.started[0].end(0, DONE)
+    until(lambda: queue.status(name) == "succeeded")
+    queue.jobs.close()
+    queue.store.close()
+
+
+def test_a_job_that_is_cancelled_while_it_is_being_started_is_ended(settings, monkeypatch):
+    queue = Queue(settings, monkeypatch, lambda *_: None)
+    start = queue.executor.start
+
+    def slowly(folder: Path) -> Process:
+        queue.jobs.cancel(folder.name)
+        return start(folder)
+
+    monkeypatch.setattr(queue.executor, "start", slowly)
+    name = queue.submit("a")
+    until(lambda: queue.started and queue.started[0].returncode == -9)
+    until(lambda: not queue.jobs.busy)
+    assert queue.status(name) == "cancelled"
+    queue.jobs.close()
+    queue.store.close()
+
+
 def test_a_job_waits_for_the_cores_and_the_queue_can_end_meanwhile(queue):
-    with queue.jobs._cores:
+    with queue.cores:
         first, second = queue.submit("a"), queue.submit("b")
         time.sleep(0.05)
         assert queue.started == []
@@ -128,7 +216,7 @@ def test_a_job_waits_for_the_cores_and_the_queue_can_end_meanwhile(queue):
     assert queue.started[0].folder.name == second
     queue.started[0].end(0, DONE)
     until(lambda: queue.status(second) == "succeeded")
-    with queue.jobs._cores:
+    with queue.cores:
         third = queue.submit("c")
         time.sleep(0.1)
         start = time.monotonic()
@@ -212,7 +300,7 @@ def test_a_trainer_that_dies_is_started_again_some_times(queue):
 def test_a_failure_of_the_server_itself_ends_one_job_and_not_the_queue(
     settings, monkeypatch, caplog
 ):
-    def warm(model: str) -> None:
+    def warm(owner: str, model: str) -> None:
         if "first" in model:
             raise OSError("no space left")
 
@@ -230,14 +318,14 @@ def test_a_failure_of_the_server_itself_ends_one_job_and_not_the_queue(
 
 
 def test_a_job_that_ran_when_the_server_died_waits_first_in_line(settings, monkeypatch, warmed):
-    before = Queue(settings, monkeypatch, warmed.append)
+    before = Queue(settings, monkeypatch, lambda owner, model: warmed.append(model))
     first, second = before.submit("a"), before.submit("b")
     until(lambda: before.started)
     before.jobs.close()
     # What a death in the middle of its creation would leave.
     before.store.update("job", second, lambda job: job.update(status="validating_files"))
     before.store.close()
-    after = Queue(settings, monkeypatch, warmed.append)
+    after = Queue(settings, monkeypatch, lambda owner, model: warmed.append(model))
     until(lambda: after.started)
     assert after.started[0].folder.name == first
     assert after.status(second) == "queued"

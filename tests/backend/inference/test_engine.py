@@ -19,8 +19,9 @@ import numpy as np
 import psutil
 import pytest
 
-from helpers.backend.inference.engine import ContextTooLong, Engine
-from helpers.backend.inference.models import ServedModel, base_models
+from helpers.backend.bases.registry import find
+from helpers.backend.inference.engine import LLAMA_CPP, OPENVINO, ContextTooLong, Engine
+from helpers.backend.inference.models import ServedModel
 from helpers.backend.inference.pool import BATCH, SLOT_TOKENS, SLOTS, GivenUp, Lane
 from helpers.backend.protocol.sampling import Delta, Sampling
 from helpers.backend.storage.gguf_files import written
@@ -36,13 +37,15 @@ HELLO = [{"role": "user", "content": "What is a router? Answer in one sentence."
 
 @pytest.fixture(scope="module")
 def model() -> ServedModel:
-    return base_models(settings_module.load())[BASE_MODEL].served()
+    return ServedModel.of(find(settings_module.load()).fit[BASE_MODEL])
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+@pytest.fixture(scope="module", params=[LLAMA_CPP, OPENVINO])
+def engine(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    if request.param == OPENVINO:
+        pytest.importorskip("openvino")
     # One thread: two are many times slower while anything else runs on the machine.
-    made = Engine(threads=1, cache=tmp_path_factory.mktemp("cache"))
+    made = Engine(threads=1, cache=tmp_path_factory.mktemp("cache"), chosen=request.param)
     yield made
     made.close()
 
@@ -257,7 +260,7 @@ def test_only_the_most_recent_models_stay_loaded(model, adapter, tmp_path) -> No
     with contextlib.closing(few):
         ask(few, model, max_tokens=1)
         ask(few, ServedModel("ft:test", model.gguf, adapter), max_tokens=1)
-        assert [held.id for held in few._pool._instances] == ["ft:test"]
+        assert [held.id for held in few._llama.models] == ["ft:test"]
 
 
 def test_a_model_that_nobody_asks_for_gives_its_memory_back(model, tmp_path) -> None:
@@ -266,14 +269,14 @@ def test_a_model_that_nobody_asks_for_gives_its_memory_back(model, tmp_path) -> 
         stream = few.generate(model, HELLO, Sampling(max_tokens=50, logit_bias={2: -100.0}))
         next(stream)
         few.rest(0)
-        assert few._pool._instances, "a request is under way"
+        assert few._llama.models, "a request is under way"
         stream.close()
         wait_for_requests_to_end()
         held = psutil.Process().memory_info().rss
         few.rest(60)
-        assert few._pool._instances
+        assert few._llama.models
         few.rest(0)
-        assert not few._pool._instances
+        assert not few._llama.models
         assert psutil.Process().memory_info().rss < held - 100e6
         assert ask(few, model, max_tokens=1)
 
@@ -281,14 +284,14 @@ def test_a_model_that_nobody_asks_for_gives_its_memory_back(model, tmp_path) -> 
 def test_sharing_cores_reloads_a_model_with_one_thread(model, tmp_path) -> None:
     busy = Engine(threads=2, cache=tmp_path)
     with contextlib.closing(busy):
-        assert busy._pool.get(model).threads == 2
+        assert busy._llama._pool.get(model).threads == 2
         busy.share_cores(True)
-        assert busy._pool.get(model).threads == 1
+        assert busy._llama._pool.get(model).threads == 1
         busy.share_cores(True, why="neighbours")
         busy.share_cores(False)
-        assert busy._pool.get(model).threads == 1, "one reason is left"
+        assert busy._llama._pool.get(model).threads == 1, "one reason is left"
         busy.share_cores(False, why="neighbours")
-        assert busy._pool.get(model).threads == 2
+        assert busy._llama._pool.get(model).threads == 2
 
 
 @pytest.mark.parametrize("damage", ["missing", "not an adapter"])
@@ -337,11 +340,10 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize("tuned", [False, True])
 def test_sixteen_greedy_answers_are_the_same_before_during_and_after_load(
-    engine, model, adapter, tuned
+    engine, model, adapter
 ) -> None:
-    asked = ServedModel("ft:test", model.gguf, adapter) if tuned else model
+    asked = ServedModel("ft:test", model.gguf, adapter)
 
     def answer(question: str) -> str:
         return text(ask(engine, asked, [{"role": "user", "content": question}], max_tokens=24))
@@ -374,12 +376,13 @@ def test_llama_cpp_writes_nothing_and_its_port_needs_a_key(tmp_path) -> None:
 import sys, urllib.error, urllib.request
 from pathlib import Path
 from helpers.base import settings
-from helpers.backend.inference.models import base_models
+from helpers.backend.bases.registry import find
+from helpers.backend.inference.models import ServedModel
 from helpers.backend.inference.engine import Engine, Sampling
 engine = Engine(threads=1, cache=Path(sys.argv[1]))
-model = next(iter(base_models(settings.load()).values())).served()
+model = ServedModel.of(next(iter(find(settings.load()).fit.values())))
 list(engine.generate(model, "Hi", Sampling(max_tokens=1)))
-with engine._pool.get(model).reserved(1) as server:
+with engine._llama._pool.get(model).reserved(1) as server:
     try:
         urllib.request.urlopen(server.listening_address + "/props")
         sys.exit("open to everyone")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -21,7 +22,7 @@ class ForcedLlama:
     def __call__(self, request):
         self.requests.append(request)
         forced = [int(token) for token in re.findall(r"<\[(\d+)\]>", request["grammar"])]
-        every = [self.item(token) for token in range(request["n_probs"])]
+        every = self.every(request["n_probs"])
         content, held = [], b""
         for token in forced:
             held += self.tokenizer.bytes_of(token)
@@ -34,6 +35,10 @@ class ForcedLlama:
             if token in self.tokenizer.end_ids:
                 break
         return [{"choices": [{"logprobs": {"content": content}}]}]
+
+    @functools.cache  # noqa: B019 - the whole vocabulary, asked for again with each request
+    def every(self, n):
+        return [self.item(token) for token in range(n)]
 
     def item(self, token):
         return {"id": token, "logprob": -token / 1000, "top_logprobs": []}

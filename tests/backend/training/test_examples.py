@@ -15,7 +15,8 @@ from helpers.backend.training.examples import (
     read_examples,
 )
 from helpers.base.chat_format import DEFAULT_SYSTEM
-from helpers.base.tokens import LocalTokenizer, local_tokenizer
+from helpers.base.local_tokenizer import LocalTokenizer
+from helpers.base.tokens import local_tokenizer
 from tests.backend.training.tiny import write_gguf
 
 
@@ -85,10 +86,9 @@ def test_tool_messages_are_context_and_tool_calls_are_answers(tokenizer: LocalTo
         said("assistant", "It is 42."),
     ]
     example = chat_example(1, turns, tokenizer)
-    wanted = json.dumps([call["function"]]) + "<|im_end|>It is 42.<|im_end|>"
-    assert learned(example, tokenizer) == wanted
+    assert learned(example, tokenizer) == f"{MADE}It is 42.<|im_end|>"
     assert "<|im_start|>system\nUse tools." in text(example, tokenizer)
-    assert "<|im_start|>tool\n42<|im_end|>" in text(example, tokenizer)
+    assert "user\n<tool_response>\n42\n</tool_response><|im_end|>" in text(example, tokenizer)
 
 
 def test_the_tokens_before_an_answer_are_those_of_a_prompt(tokenizer: LocalTokenizer) -> None:
@@ -190,10 +190,6 @@ OLD = said("assistant", None, function_call={"name": "f", "arguments": "{}"})
 @pytest.mark.parametrize(
     ("row", "code"),
     [
-        ({"messages": CALLS, "tools": [TOOL]}, "tools_unsupported"),
-        ({"messages": [ASK, OK], "tools": [TOOL]}, "tools_unsupported"),
-        ({"messages": [ASK, OLD], "functions": [{"name": "f"}]}, "tools_unsupported"),
-        ({"messages": [ASK, OLD]}, "tools_unsupported"),
         ({"messages": [said("user", PICTURE), OK]}, "image_unsupported"),
         ({"messages": [ASK, said("assistant", "")]}, "nothing_to_learn"),
         ({"messages": [ASK, said("assistant", BLANK)]}, "nothing_to_learn"),
@@ -201,7 +197,6 @@ OLD = said("assistant", None, function_call={"name": "f", "arguments": "{}"})
         ({"prompt": "a", "completion": "  "}, "nothing_to_learn"),
         (pair([ASK], "", "b"), "nothing_to_learn"),
         (pair([said("user", PICTURE)], "a", "b"), "image_unsupported"),
-        ({**pair([ASK], "a", "b"), "input": OFFER}, "tools_unsupported"),
     ],
 )  # fmt: skip
 def test_what_could_only_be_learnt_wrongly_is_refused_by_line(
@@ -215,6 +210,59 @@ def test_what_could_only_be_learnt_wrongly_is_refused_by_line(
     built, report = read(written(tmp_path, good, row), tokenizer)
     assert [(p.line, p.code) for p in report.errors] == [(2, code)]
     assert [item.line for item in built] == [1]
+
+
+MADE = '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call><|im_end|>'
+
+
+def test_calls_and_what_follows_them_are_learnt_as_the_template_writes_them(
+    tokenizer: LocalTokenizer, tmp_path: Path
+) -> None:
+    row = {"messages": CALLS, "tools": [TOOL]}
+    (example,), report = read(written(tmp_path, row), tokenizer)
+    assert report.ok
+    assert (
+        text(example, tokenizer) == tokenizer.chat(CALLS, [TOOL], add_generation_prompt=False)[:-1]
+    )
+    assert learned(example, tokenizer) == f"{MADE}b<|im_end|>"
+    prompt = tokenizer.encode_chat([ASK], [TOOL])
+    assert list(example.ids[: len(prompt)]) == prompt
+    assert report.tokens.counts == {len(example.ids): 1}
+
+
+def test_that_a_file_teaches_calls_is_said_once(tokenizer: LocalTokenizer, tmp_path: Path) -> None:
+    plain, calling = {"messages": [ASK, OK]}, {"messages": CALLS, "tools": [TOOL]}
+    _, report = read(written(tmp_path, plain, calling, plain, calling), tokenizer)
+    (told,) = [one for one in report.problems if one.code == "tools_offered"]
+    assert (told.line, told.severity) == (2, "warning")
+    assert "first of 2 that offer tools" in str(told)
+
+
+def test_a_tools_answer_is_no_word_of_the_asker(tokenizer: LocalTokenizer, tmp_path: Path) -> None:
+    (example,), _ = read(written(tmp_path, {"messages": CALLS, "tools": [TOOL]}), tokenizer)
+    asked = [i for i, is_asked in zip(example.ids, example.prompt, strict=True) if is_asked]
+    assert tokenizer.decode(asked) == "a"
+
+
+def test_functions_are_learnt_like_tools(tokenizer: LocalTokenizer, tmp_path: Path) -> None:
+    older = [ASK, OLD, said("function", "4", name="f"), OK]
+    (one,), _ = read(written(tmp_path, {"messages": CALLS, "tools": [TOOL]}), tokenizer)
+    (other,), report = read(
+        written(tmp_path, {"messages": older, "functions": [{"name": "f"}]}), tokenizer
+    )
+    assert report.ok
+    assert "name_ignored" not in report.counts
+    assert other.ids == one.ids
+
+
+def test_a_pair_sees_its_tools_on_both_sides(tokenizer: LocalTokenizer, tmp_path: Path) -> None:
+    called = said("assistant", None, tool_calls=[CALL])
+    row = {"input": OFFER, "preferred_output": [called], "non_preferred_output": [OK]}
+    (one,), report = read(written(tmp_path, row), tokenizer)
+    assert report.ok
+    prompt = tokenizer.encode_chat([ASK], [TOOL])
+    assert list(one.preferred.ids[: len(prompt)]) == list(one.other.ids[: len(prompt)]) == prompt
+    assert learned(one.preferred, tokenizer) == MADE
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,11 @@ def test_the_reference_of_a_parent_is_the_parent_itself() -> None:
     network = Network(model)
     batch = pack(random_examples(3, shared=4))
     before = network.token_losses(batch).detach()
-    network.keep_start()
+    network.reference.keep()
     for matrix in network.parameters():
         matrix.data.mul_(1.5)
     now = network.token_losses(batch).detach()
-    torch.testing.assert_close(network.reference_losses(batch), before)
+    torch.testing.assert_close(network.reference.losses(batch), before)
     torch.testing.assert_close(network.token_losses(batch).detach(), now)
     assert not torch.allclose(now, before)
 

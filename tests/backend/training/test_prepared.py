@@ -13,7 +13,8 @@ from helpers.backend.training import prepared
 from helpers.backend.training.examples import Pair
 from helpers.backend.training.prepared import PreparedFile, examples_of, load_examples, prepare
 from helpers.base.errors import DataError
-from helpers.base.tokens import LocalTokenizer, local_tokenizer
+from helpers.base.local_tokenizer import LocalTokenizer
+from helpers.base.tokens import local_tokenizer
 from tests.backend.training.tiny import write_gguf
 
 ASK, OK = {"role": "user", "content": "the abc"}, {"role": "assistant", "content": "yo"}

@@ -93,6 +93,7 @@ def test_killed_and_stopped_and_started_again_it_ends_as_if_nothing_had_been(
     wait_for_steps(cut, 90, process)
     (cut / STOP).touch()
     assert process.wait(30) == PAUSED
+    (cut / STOP).unlink()
     assert begin(cut).wait(120) == 0
 
     assert weights(cut) == weights(whole)

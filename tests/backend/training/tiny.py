@@ -6,19 +6,20 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from peft import PeftModel
+from gguf import RopeScalingType
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from helpers.backend.storage.gguf_files import written
-from helpers.backend.training.base import with_adapter
 from helpers.backend.training.examples import Example
 from helpers.base.chat_format import END, START
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 VOCABULARY = 97
 torch.set_num_threads(1)
@@ -26,6 +27,10 @@ torch.set_num_threads(1)
 
 def tiny_model(*, rank: int = 4, seed: int = 0, trained: bool = True) -> PeftModel:
     """Three layers, grouped queries, LoRA everywhere; `trained` gives B values that count."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from helpers.backend.training.base import with_adapter
+
     torch.manual_seed(seed)
     config = LlamaConfig(
         hidden_size=48,
@@ -74,11 +79,16 @@ def plain_losses(model: PeftModel, examples: Sequence[Example]) -> Tensor:
     return torch.cat(parts)
 
 
-def write_gguf(path: Path, *, seed: int = 0) -> Path:
+def write_gguf(
+    path: Path, *, seed: int = 0, tied: bool = True, rope: Sequence[float] = (), linear: float = 0
+) -> Path:
     """A GGUF of a random two-layer model with a byte vocabulary and SmolLM2's template names.
 
-    llama.cpp loads it, and so does everything of ours.
+    llama.cpp loads it, and so does everything of ours. `rope` divides its eight rotary
+    frequencies, `linear` all of them alike.
     """
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
     draw = np.random.default_rng(seed)
     specials = ["<|endoftext|>", START, END]
     tokens = [*specials, *bytes_to_unicode().values(), "ab", "th"]
@@ -93,6 +103,9 @@ def write_gguf(path: Path, *, seed: int = 0) -> Path:
         writer.add_layer_norm_rms_eps(1e-5)
         writer.add_rope_freq_base(100_000.0)
         writer.add_rope_dimension_count(width // heads)
+        if linear:
+            writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+            writer.add_rope_scaling_factor(linear)
         writer.add_vocab_size(len(tokens))
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre("smollm")
@@ -109,6 +122,10 @@ def write_gguf(path: Path, *, seed: int = 0) -> Path:
 
         tensor("token_embd", len(tokens), width)
         tensor("output_norm", width)
+        if not tied:
+            tensor("output", len(tokens), width)
+        if rope:
+            writer.add_tensor("rope_freqs.weight", np.array(rope, dtype=np.float32))
         for number in range(layers):
             block = f"blk.{number}"
             kv = width // heads * groups

@@ -73,7 +73,7 @@ def test_a_gap_in_code_ignores_spaces_and_the_kind_of_quotes():
         {"kind": "guess"},
         {"options": ROW["options"][:1]},
         {"level": "easy"},
-        {"notebook": "10"},
+        {"notebook": "11"},
         {"colour": "red"},
     ],
 )

@@ -31,7 +31,7 @@ def test_there_are_questions_of_every_kind_on_every_notebook():
     assert min(counts.values()) >= 5
 
 
-@pytest.mark.parametrize("notebook", [*(f"{n:02}" for n in range(8)), "09"])
+@pytest.mark.parametrize("notebook", [*(f"{n:02}" for n in range(8)), "09", "10"])
 def test_a_notebook_ends_with_at_least_three_short_questions(notebook):
     own = questions.select(QUESTIONS, notebook=notebook, check=True)
     assert len(own) >= 3

@@ -55,7 +55,7 @@ def test_a_language_may_be_told() -> None:
 
 
 def test_a_table_in_two_languages_is_asked_about() -> None:
-    with pytest.raises(DataError, match=r"2 languages.*say which to keep: language=") as raised:
+    with pytest.raises(DataError, match=r"2 languages.*decide with language=") as raised:
         kept([*GERMAN, *([ENGLISH] * 5)])
     assert "en in 5" in str(raised.value)
 

@@ -38,6 +38,8 @@ def test_signatures_and_quoted_mails_are_cut(text: str, body: str) -> None:
     [
         "Please have ready:\n\n- your customer number\n- a free socket",
         "Our prices fall:\n\n-5 % on Saturday\n-10 % on Sunday",
+        "Run this:\n\n--\nselect 1;",
+        "End the letter with this line:\n\nKind regards\nYour name",
         "Do this:\n1. open it\n2. close it",
         "Ways:\n* card\n• bank\n– cash",
         "Use\n--verbose\n-x",

@@ -142,6 +142,31 @@ def test_answers_that_say_nothing_go_unless_they_are_labels(answer: str) -> None
     assert kept == (answer != "")
 
 
+def chat(*said: str) -> dict[str, object]:
+    """A table's row of a chat; the customer begins."""
+    roles = ("user", "assistant")
+    turns = [{"role": roles[n % 2], "content": text} for n, text in enumerate(said)]
+    return {"turns": turns[:-2], "question": said[-2], "answer": said[-1]}
+
+
+def test_a_chat_ends_before_an_answer_that_says_nothing() -> None:
+    rows = make_table([
+        chat("Two tickets?", "They are booked.", "Great", "Thanks!"),
+        chat("Two tickets?", "Which day?", "Friday", "Friday it is.", "Go", "ok", "Bye", "Thanks."),
+        chat("Hello", "ok", "Bye", "Thanks."),
+        chat("Two tickets?", "ok", "Where are they?", "In the mail."),
+    ])  # fmt: skip
+    result = run([steps.useless()], rows)
+    assert list(result.rejected.index) == [2]
+    kept = result.table
+    assert kept["answer"].tolist() == ["They are booked.", "Friday it is.", "In the mail."]
+    assert kept["question"].tolist() == ["Two tickets?", "Friday", "Where are they?"]
+    assert [len(turns) for turns in kept["turns"]] == [0, 2, 2]
+    assert list(result.steps[0].kinds) == ["the end of a chat whose last answer says nothing"]
+    assert list(result.changed_by()) == [0, 1]
+    assert result.steps[0].lost == len("GreatThanks") + len("GookByeThanks")
+
+
 def test_the_desks_own_contacts_stay_and_are_named() -> None:
     own = "Write to help@desk.example or call 0800 123 4567."
     rows = [(f"{QUESTION} {n} I am user{n}@post.example", own) for n in range(3)]
@@ -173,6 +198,20 @@ def test_answers_that_differ_in_a_number_or_a_not_are_no_duplicates() -> None:
     rows.append((QUESTION, long.format(3).replace("can", "can not")))
     result = run([steps.duplicates()], table(*rows))
     assert result.rejected["reason"].to_dict() == {2: "duplicate of row 0"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kept"),
+    [
+        ("Gold Bars come with a certificate of purity.", "Silver Bars", 2),
+        ("You pay monthly or quarterly.", "You pay monthly or quarterly or once.", 2),
+        ("The service is available here.", "The service is unavailable here.", 2),
+        ("The card will beready at once.", "The card will be ready at once", 1),
+    ],
+)
+def test_an_answer_with_another_word_is_no_duplicate(one: str, other: str, kept: int) -> None:
+    other = one.replace("Gold Bars", other) if other == "Silver Bars" else other
+    assert run([steps.duplicates()], table((QUESTION, one), (QUESTION, other))).kept == kept
 
 
 CLASH = [(QUESTION, "Wait 3 days."), (QUESTION + "!", "Wait 5 days."), (QUESTION, "Wait 5 days!")]

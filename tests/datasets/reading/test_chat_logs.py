@@ -84,3 +84,25 @@ def test_two_people_who_ask_alike_are_asked_about(tmp_path: Path) -> None:
 def test_a_list_of_questions_is_no_chat(tmp_path: Path) -> None:
     made = read(tmp_path, "question\tanswer\nWhen: now?\tYes: now.\nWhere: here?\tNo: there.\n")
     assert list(made.table["answer"]) == ["Yes: now.", "No: there."]
+
+
+def test_two_numbered_users_are_told_by_who_asks(tmp_path: Path) -> None:
+    made = read(
+        tmp_path,
+        "28/3/2025, 9:29 p. m. - user1: ¿Está abierto?\n"
+        "28/3/2025, 9:36 p. m. - user1: PTT-0014.opus (archivo adjunto)\n"
+        "29/3/2025, 1:23 a. m. - user2: Sí, hasta las diez.\n"
+        "29/3/2025, 1:24 a. m. - user2: imagen omitida\n",
+    )
+    assert made.table[["question", "answer"]].to_numpy().tolist() == [
+        ["¿Está abierto?", "Sí, hasta las diez."]
+    ]
+    assert [reject.row for reject in made.rejected] == [2, 4]
+
+
+def test_an_old_export_puts_a_colon_behind_the_time(tmp_path: Path) -> None:
+    made = read(
+        tmp_path,
+        "3/24/14, 1:59:59 PM: Ann Lee: Is it open?\n3/24/14, 2:00:59 PM: Desk: Until ten.\n",
+    )
+    assert made.table[["question", "answer"]].to_numpy().tolist() == [["Is it open?", "Until ten."]]

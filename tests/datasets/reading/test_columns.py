@@ -211,3 +211,29 @@ def test_a_history_stands_before_the_question() -> None:
         {"role": "assistant", "content": "Yes."},
     ]
     assert [reject.reason for reject in made.rejected] == ["'history' holds no pairs of texts"]
+
+
+@pytest.mark.parametrize(
+    "columns", ["question,answer_en,answer_fr", "question,draft answer,final answer"]
+)
+def test_two_columns_of_as_good_a_name_are_asked_about(columns: str) -> None:
+    rows = [(f"How do I do {n}?", f"Press {n} once.", f"Appuyez {n} fois.") for n in range(5)]
+    with pytest.raises(ChoiceNeeded) as raised:
+        decide(table(columns, *rows))
+    names = columns.split(",")[1:]
+    assert [one.value["answer"] for one in raised.value.candidates] == names
+
+
+@pytest.mark.parametrize(
+    "columns", ["chosen,rejected", "input,preferred_output,non_preferred_output"]
+)
+def test_a_worse_answer_is_never_learnt(columns: str) -> None:
+    rows = [("Hello.", "Go away.", "Go.")[: columns.count(",") + 1]] * 3
+    with pytest.raises(DataError, match="are preferences"):
+        to_table(table(columns, *rows))
+
+
+def test_the_first_of_several_choices_is_no_answer() -> None:
+    rows = [(f"What is {n} plus {n}?", n, 2 * n, 3 * n, "B") for n in range(5)]
+    with pytest.raises(DataError, match="no column holds answers"):
+        decide(table("question,A,B,C,correct", *rows))

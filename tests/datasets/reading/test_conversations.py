@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.base.errors import DataError
+from helpers.base.errors import ChoiceNeeded, DataError
 from helpers.datasets.reading.formats import read_source
 from helpers.datasets.reading.speakers import find_roles, role_of
 from helpers.datasets.reading.to_examples import ExampleTable, to_table
@@ -85,6 +85,25 @@ def test_without_times_a_file_that_begins_with_answers_runs_backwards(tmp_path: 
     )
     assert texts(made) == [["Where?", "Here."], ["When?", "Now."]]
     assert any(note.startswith("a guess: the file runs newest first") for note in made.notes)
+
+
+def test_a_conversation_that_lacks_a_message_is_named(tmp_path: Path) -> None:
+    rows = [
+        f"{n},{who},{text},2024-01-0{n} 09:0{k}"
+        for n in (1, 2)
+        for k, (who, text) in enumerate(
+            [
+                ("customer", "Two tickets?"),
+                ("agent", "Which day?"),
+                ("customer", "Friday"),
+                ("agent", "Done so."),
+            ]
+        )
+    ]
+    rows[1] += ",one cell too many"
+    made = read(tmp_path, HEAD + "\n".join(rows) + "\n")
+    assert "1 conversations lack messages whose rows could not be read" in made.notes
+    assert len(made.rejected) == 1
 
 
 def test_notes_are_rejected_by_name_and_never_joined(tmp_path: Path) -> None:
@@ -178,3 +197,50 @@ def test_a_customer_who_joins_another_s_conversation_is_no_staff(tmp_path: Path)
 def test_days_as_a_spreadsheet_counts_them_put_messages_in_order(tmp_path: Path) -> None:
     made = read(tmp_path, f"{HEAD}9,agent,B.,45413.45\n9,customer,A?,45413.41\n")
     assert texts(made) == [["A?", "B."]]
+
+
+def test_times_without_a_day_order_nothing_that_goes_up_and_down(tmp_path: Path) -> None:
+    said = ["9,customer,SN-4.,18:15", "9,customer,Dead.,16:40", "9,agent,Sent.,19:00"]
+    made = read(tmp_path, HEAD + "\n".join([*said, "8,customer,Open?,10:00", "8,agent,Yes.,10:05"]))
+    assert texts(made) == [["Open?", "Yes."]]
+    assert {r.reason for r in made.rejected} == {
+        "the order of its thread is unknown: its times have no day, and go up and down"
+    }
+
+
+def test_days_without_a_clock_leave_the_order_to_the_speakers(tmp_path: Path) -> None:
+    said = ["agent,Sent.", "customer,SN-4.", "agent,Serial?", "customer,Dead."]
+    made = read(tmp_path, HEAD + "\n".join(f"9,{what},2024-04-12" for what in said))
+    assert texts(made) == [["Dead.", "Serial?", "SN-4.", "Sent."]]
+    assert any("newest first, every conversation begins with an answer" in n for n in made.notes)
+
+
+def test_times_in_one_number_put_messages_in_order(tmp_path: Path) -> None:
+    said = ["9,agent,Sent.,20240413090000", "9,customer,Dead.,20240412164000"]
+    assert texts(read(tmp_path, HEAD + "\n".join(said))) == [["Dead.", "Sent."]]
+
+
+def test_days_and_clocks_may_stand_in_two_columns(tmp_path: Path) -> None:
+    made = read(
+        tmp_path,
+        "ticket,role,text,date,time\n"
+        "1,agent,In Graz.,2024-03-02,00:10\n1,customer,Where is it?,2024-03-01,23:50\n",
+    )
+    assert made.table[["question", "answer"]].to_numpy().tolist() == [["Where is it?", "In Graz."]]
+    assert any("their days stand in 'date'" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(("told", "answer"), [("day first", "Second."), ("month first", "First.")])
+def test_days_beside_their_times_are_read_as_told(tmp_path: Path, told: str, answer: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "ticket,role,date,time,text\n"
+        "1,agent,05/04/2024,12:00,First.\n"
+        "1,customer,03/03/2024,10:00,Hi?\n"
+        "1,agent,04/05/2024,09:00,Second.\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(ChoiceNeeded):
+        to_table(read_source(path))
+    made = to_table(read_source(path), date_format=told)
+    assert str(made.table["answer"].iloc[0]).endswith(answer)

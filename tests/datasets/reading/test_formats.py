@@ -72,6 +72,23 @@ def test_ragged_rows_are_rejected_with_all_their_cells(tmp_path: Path) -> None:
     assert source.rows_in == 3
 
 
+def test_cells_behind_the_last_name_are_further_columns_where_tabs_part_them(
+    tmp_path: Path,
+) -> None:
+    rows = ["question\tanswer\tkind", "a\tb\tk", "c\td\tk\tmore", "e\tf\tk\tmore\tyet", "g\th\tk\t"]
+    source = read_source(written(tmp_path, "a.tsv", "\n".join(rows) + "\n"))
+    assert source.columns == ("question", "answer", "kind", "column 4", "column 5")
+    assert source.rejected == ()
+    assert [row["answer"] for _, row in source.rows] == list("bdfh")
+    assert "2 rows have more cells than the 3 columns that the header names" in source.notes[-1]
+
+
+def test_one_row_with_a_tab_too_many_is_none_of_these(tmp_path: Path) -> None:
+    rows = ["question\tanswer", *["a\tb"] * 60, "a\tb\tc"]
+    source = read_source(written(tmp_path, "a.tsv", "\n".join(rows) + "\n"))
+    assert [reject.row for reject in source.rejected] == [61]
+
+
 def test_a_bare_sheet_has_numbered_columns(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", "Do you fix zips?\tYes, we do.\nAnd hems?\tAlso.\n")
     source = read_source(path)
@@ -245,3 +262,57 @@ def test_names_below_a_row_of_groups_are_the_header(tmp_path: Path) -> None:
     assert source.notes == ("above the table stands: Customer Desk",)
     below = "question,answer\nAnswer,Response\nquestion,reply\n"
     assert len(read_source(written(tmp_path, "b.csv", below)).rows) == 2
+
+
+def test_what_keeps_excel_from_reading_a_number_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        'question,answer\nWhich code?,"=""00042"""\nWhich sum?,=A1+B1\n', encoding="utf-8"
+    )
+    source = read_source(path)
+    assert [row["answer"] for _, row in source.rows] == ["00042", "=A1+B1"]
+    assert source.notes == ('1 cells such as ="00042" are read as Excel shows them',)
+
+
+def test_letters_that_are_spelt_as_in_json_are_read_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    said = (
+        r"question,answer" "\n" r"What?,\u00dcber caf\u00e9 \ud83d\ude00" "\n" r"Why?,\ud83d half"
+    )
+    path.write_text(said + "\n", encoding="utf-8")
+    source = read_source(path)
+    assert [row["answer"] for _, row in source.rows] == ["Über café 😀", r"\ud83d half"]
+    assert source.notes == (r"a guess: \u and four digits stand for a letter, in 1 cells",)
+
+
+def test_marks_that_hold_no_cells_are_signs_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('question\tanswer\n"Second one?\tsecond\nThird "part"?\tthird\n', "utf-8")
+    source = read_source(path)
+    assert [row["question"] for _, row in source.rows] == ['"Second one?', 'Third "part"?']
+    assert any("quotation marks belong to the texts" in note for note in source.notes)
+
+
+@pytest.mark.parametrize("head", ['"question"\t"answer"', "question\tanswer"])
+def test_one_broken_cell_leaves_no_marks_in_the_others(tmp_path: Path, head: str) -> None:
+    sound = [f'"How do I reset line {n}?"\t"Press the ""reset"" button, {n}"\n' for n in range(12)]
+    broken = '"My 24" screen is black?"\t"Press the button"\n'
+    source = read_source(written(tmp_path, "a.tsv", f"{head}\n{''.join(sound)}{broken}"))
+    assert source.columns == ("question", "answer")
+    assert [row for _, row in source.rows][-2:] == [
+        {"question": "How do I reset line 11?", "answer": 'Press the "reset" button, 11'},
+        {"question": 'My 24" screen is black?', "answer": "Press the button"},
+    ]
+    assert any("inside 1 quoted cells" in note for note in source.notes)
+
+
+def test_few_texts_in_marks_keep_theirs(tmp_path: Path) -> None:
+    plain = [f"Line {n}?\tYes, {n}.\n" for n in range(12)]
+    said = ['"Hello?"\tHi.\n', '"Bye?"\tBye.\n', '"Hi" means what?\tHello.\n']
+    text = "".join(["question\tanswer\n", *plain, *said])
+    source = read_source(written(tmp_path, "a.tsv", text))
+    assert [row["question"] for _, row in source.rows[-3:]] == [
+        '"Hello?"',
+        '"Bye?"',
+        '"Hi" means what?',
+    ]

@@ -40,10 +40,41 @@ def moments(*values: Any, **told: Any) -> list[str | None]:
         "2024. 3. 12. 오후 4:40",
         "2024/3/12, 4:40\u202fpm",
         "2024-03-12 17:40 CET",
+        "Tue Mar 12 2024 17:40:00 GMT+0100 (Central European Standard Time)",
+        "12-MAR-24 04.40.00.000000 PM",
+        "2024年3月12日 16時40分",
+        "20240312T164000Z",
+        "1,710,261,600",
+        "/Date(1710261600000)/",
+        "12 मार्च 2024 16:40",
+        "mar. 12/03/2024 16:40",
+        "mar. 12.03.24 16:40",
+        "mar. 2024-03-12 16:40",
+        "mar. 12 mars 2024 16:40",
+        "mar, 12 mar 2024 16:40",
+        "12-MAR-24 04.40.00 PM",
+        "12-MAR-24 11.40.00 AM -05:00",
+        "2024-03-12 08:40 (PST)",
+        "12 Mar 2024 11:40 (EST)",
+        "Wed, 13 Mar 2024 00:40:00 +0800 (CST)",
+        "2024-03-13 00:40:00+08:00 (CST)",
+        "2024-03-12 16:40 (Western Time)",
     ],
 )
 def test_one_moment_in_many_hands(text: str) -> None:
     assert moments(text) == ["2024-03-12 16:40"]
+
+
+def test_a_tuesday_among_other_days_is_read_as_they_are() -> None:
+    column = ["lun. 11/03/2024 10:15", "mar. 12/03/2024 10:15", "mer. 13/03/2024 10:15"]
+    assert moments(*column) == ["2024-03-11 10:15", "2024-03-12 10:15", "2024-03-13 10:15"]
+
+
+def test_zones_in_brackets_order_what_was_written_in_them() -> None:
+    assert moments("03/15/2024 09:30 (PST)", "03/15/2024 10:30 (EST)") == [
+        "2024-03-15 17:30",
+        "2024-03-15 15:30",
+    ]
 
 
 def test_the_whole_column_tells_where_the_day_stands() -> None:

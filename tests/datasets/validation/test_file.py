@@ -251,7 +251,7 @@ def test_the_first_answer_of_weight_0_brings_one_warning_for_other_trainers() ->
 @pytest.mark.parametrize(
     "mark",
     ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<filename>", "[INST]",
-     "<</SYS>>", "<start_of_turn>"],
+     "<</SYS>>", "<start_of_turn>", "<eos>", "<\uff5cend\u2581of\u2581sentence\uff5c>"],
 )  # fmt: skip
 def test_a_mark_of_a_chat_format_in_a_text_is_a_warning_with_its_line(mark: str) -> None:
     said = f"What does {mark} mean?"
@@ -272,6 +272,11 @@ def test_a_mark_of_a_chat_format_in_a_text_is_a_warning_with_its_line(mark: str)
     }
     pair = {"prompt": "a", "completion": said}
     assert codes(pair) == {"special_token": 1}
+
+
+@pytest.mark.parametrize("text", ["Restart it.</s>", "<s>Restart it.", "It ends.</s>\n"])
+def test_llamas_first_and_last_mark_is_a_warning(text: str) -> None:
+    assert codes(chat(USER, {**ANSWER, "content": text})) == {"special_token": 1}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 import dspy
 from checks import ASKED, EMBEDDER, KEY, MODEL, URL, check
 
-lm = dspy.LM(f"openai/{MODEL}", api_base=URL, api_key=KEY, max_tokens=120, cache=False)
+lm = dspy.LM(
+    f"openai/{MODEL}", api_base=URL, api_key=KEY, max_tokens=200, temperature=0.0, cache=False
+)
 dspy.configure(lm=lm)
 
 

@@ -54,3 +54,18 @@ def tools():
     tool = Tool("order_status", "Where an order is", {"type": "object", "properties": {}}, dict)
     out = generator(tools=[tool]).run([ChatMessage.from_user("Where is order 7?")])
     assert out["replies"][0]
+
+
+@check
+def tool_called():
+    schema = {"type": "object", "properties": {"number": {"type": "integer"}}}
+    tool = Tool("order_status", "Where an order is", schema | {"required": ["number"]}, dict)
+    forced = {"max_completion_tokens": 100, "temperature": 0, "tool_choice": "required"}
+    asked = [ChatMessage.from_user("Where is order 7?")]
+    out = generator(tools=[tool]).run(asked, generation_kwargs=forced)
+    call = out["replies"][0].tool_calls[0]
+    assert call.tool_name == "order_status"
+    assert isinstance(call.arguments["number"], int)
+    answered = [*asked, out["replies"][0]]
+    answered += [ChatMessage.from_tool("sent", origin=one) for one in out["replies"][0].tool_calls]
+    assert generator(tools=[tool]).run(answered)["replies"]

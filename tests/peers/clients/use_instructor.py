@@ -25,14 +25,19 @@ def by(mode, **more):
 def default_mode():
     client = instructor.from_openai(openai.OpenAI())
     out = client.chat.completions.create(
-        model=MODEL, messages=ASK, response_model=Person, max_tokens=300, max_retries=1
+        model=MODEL,
+        messages=ASK,
+        response_model=Person,
+        max_tokens=300,
+        max_retries=1,
+        temperature=0,
     )
     assert isinstance(out, Person)
 
 
 @check
 def tools():
-    by(instructor.Mode.TOOLS)
+    by(instructor.Mode.TOOLS, temperature=0)
 
 
 @check
@@ -42,7 +47,7 @@ def json_mode():
 
 @check
 def json_schema():
-    by(instructor.Mode.JSON_SCHEMA)
+    by(instructor.Mode.JSON_SCHEMA, temperature=0)
 
 
 @check
@@ -54,7 +59,7 @@ def markdown_json():
 async def async_schema():
     client = instructor.from_openai(openai.AsyncOpenAI(), mode=instructor.Mode.JSON_SCHEMA)
     out = await client.chat.completions.create(
-        model=MODEL, messages=ASK, response_model=Person, max_tokens=300
+        model=MODEL, messages=ASK, response_model=Person, max_tokens=300, temperature=0
     )
     assert isinstance(out, Person)
 
@@ -63,6 +68,6 @@ async def async_schema():
 def partial_stream():
     client = instructor.from_openai(openai.OpenAI(), mode=instructor.Mode.JSON_SCHEMA)
     parts = client.chat.completions.create_partial(
-        model=MODEL, messages=ASK, response_model=Person, max_tokens=300
+        model=MODEL, messages=ASK, response_model=Person, max_tokens=300, temperature=0
     )
     assert list(parts)

@@ -65,13 +65,31 @@ def structured_by_json_mode():
 
 @check
 def structured_by_tool():
-    out = chat.with_structured_output(Greeting, method="function_calling").invoke(ASKED)
+    caller = ChatOpenAI(model=MODEL, temperature=0, max_tokens=200)
+    out = caller.with_structured_output(Greeting, method="function_calling").invoke(ASKED)
     assert isinstance(out, Greeting)
 
 
 @check
 def tools():
-    assert chat.bind_tools([order_status], tool_choice="any").invoke("Where is order 7?").tool_calls
+    caller = ChatOpenAI(model=MODEL, temperature=0, max_tokens=100)
+    forced = caller.bind_tools([order_status], tool_choice="any")
+    asked = HumanMessage("Where is order 7?")
+    called = forced.invoke([asked])
+    assert isinstance(called.tool_calls[0]["args"]["number"], int)
+    results = [order_status.invoke(call) for call in called.tool_calls]
+    assert caller.bind_tools([order_status]).invoke([asked, called, *results]) is not None
+
+
+@check
+def tools_streamed():
+    caller = ChatOpenAI(model=MODEL, temperature=0, max_tokens=100)
+    forced = caller.bind_tools([order_status], tool_choice="order_status")
+    parts = list(forced.stream("Where is order 7?"))
+    whole = parts[0]
+    for part in parts[1:]:
+        whole += part
+    assert whole.tool_calls[0]["name"] == "order_status"
 
 
 @check

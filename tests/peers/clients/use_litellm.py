@@ -5,6 +5,7 @@ from checks import ASKED, EMBEDDER, KEY, MODEL, URL, check
 from pydantic import BaseModel
 
 ASK = {"messages": [{"role": "user", "content": ASKED}], "max_tokens": 24}
+LONG = {"max_tokens": 300, "temperature": 0}
 TO = {"api_base": URL, "api_key": KEY}
 NAME = f"openai/{MODEL}"
 
@@ -42,7 +43,7 @@ def stop():
 
 @check
 def schema():
-    out = litellm.completion(NAME, **ASK, **TO, response_format=Greeting)
+    out = litellm.completion(NAME, **(ASK | LONG), **TO, response_format=Greeting)
     Greeting.model_validate_json(out.choices[0].message.content)
 
 

@@ -97,3 +97,26 @@ def structured_chat():
 @check
 def tool():
     assert Runner.run_sync(agent(tools=[order_status]), "Where is order 7?").final_output
+
+
+def calls_made(kind):
+    """The tool must be called once; then the model may answer."""
+    settings = ModelSettings(max_tokens=400, temperature=0, tool_choice="required")
+    desk = Agent(
+        name="desk",
+        model=kind(MODEL, AsyncOpenAI()),
+        model_settings=settings,
+        tools=[order_status],
+    )
+    run = Runner.run_sync(desk, "Where is order 7?")
+    return [item for item in run.new_items if item.type == "tool_call_output_item"]
+
+
+@check
+def tool_called_in_responses():
+    assert calls_made(OpenAIResponsesModel)
+
+
+@check
+def tool_called_in_chats():
+    assert calls_made(OpenAIChatCompletionsModel)

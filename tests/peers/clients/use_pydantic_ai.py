@@ -6,6 +6,7 @@ from pydantic_ai import Agent, NativeOutput, PromptedOutput
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 
 SHORT = {"max_tokens": 40, "temperature": 0.0}
+LONG = {"max_tokens": 300, "temperature": 0.0}
 chat = OpenAIChatModel(MODEL)
 
 
@@ -44,19 +45,19 @@ def usage():
 
 @check
 def structured_default():
-    out = Agent(chat, output_type=City, model_settings={"max_tokens": 300}).run_sync("Paris")
+    out = Agent(chat, output_type=City, model_settings=LONG).run_sync("Paris")
     assert isinstance(out.output, City)
 
 
 @check
 def structured_native():
-    agent = Agent(chat, output_type=NativeOutput(City), model_settings={"max_tokens": 300})
+    agent = Agent(chat, output_type=NativeOutput(City), model_settings=LONG)
     assert isinstance(agent.run_sync("Paris, 2 million people").output, City)
 
 
 @check
 def structured_prompted():
-    agent = Agent(chat, output_type=PromptedOutput(City), model_settings={"max_tokens": 300})
+    agent = Agent(chat, output_type=PromptedOutput(City), model_settings=LONG)
     assert isinstance(agent.run_sync("Paris, 2 million people").output, City)
 
 
@@ -79,5 +80,5 @@ def responses_text():
 
 @check
 def responses_structured():
-    agent = Agent(OpenAIResponsesModel(MODEL), output_type=NativeOutput(City))
+    agent = Agent(OpenAIResponsesModel(MODEL), output_type=NativeOutput(City), model_settings=LONG)
     assert isinstance(agent.run_sync("Paris, 2 million people").output, City)

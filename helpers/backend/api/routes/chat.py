@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 
-from helpers.backend.api.generation import as_measured, begin, collected, several
 from helpers.backend.api.routes.common import ServiceOf, has_metadata, part_of, sse, within
+from helpers.backend.api.routes.generation import (
+    as_measured,
+    begin,
+    chat_prompt,
+    collected,
+    read_stream,
+    several,
+)
+from helpers.backend.inference.engine import Prompt
+from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.response_format import (
     Choice,
     chat_answer,
     chat_head,
     chat_logprobs,
     chat_sampling,
+    read_choice,
     usage,
 )
 from helpers.backend.protocol.sampling import Delta, Sampling
 from helpers.backend.protocol.schemas import ChatRequest, MetadataRequest, page
+from helpers.backend.protocol.tool_answers import AnswerReader, check_results
 from helpers.backend.service import Service
 from helpers.backend.storage.store import public
 
@@ -30,17 +42,24 @@ MOST = 100
 @router.post("/v1/chat/completions")
 def chat(body: ChatRequest, service: ServiceOf) -> Any:
     model = service.models.resolve(body.model)
-    messages = [message.plain() for message in body.messages]
+    prompt = _prompt(body, model)
     how = as_measured(model, chat_sampling(body), temperature=body.temperature)
     head = chat_head(body)
     if body.stream:
-        first = begin(service, model, messages, how, body.n or 1)
+        first = begin(service, model, prompt, how, body.n or 1)
         return sse(_chat_chunks(head, first, how, body, service))
     with service.slot():
-        choices = several(service, model, [messages], how, body.n or 1)
+        made = several(service, model, [prompt], how, body.n or 1)
+    choices = [read_choice(choice, body.tool_use) for choice in made]
     answer = chat_answer(head, choices, how, body)
     _keep(answer, body, service)
     return answer
+
+
+def _prompt(body: ChatRequest, model: ServedModel) -> Prompt:
+    messages = [message.plain() for message in body.messages]
+    check_results(messages)
+    return chat_prompt(model, messages, body.tool_use)
 
 
 def _keep(answer: dict[str, Any], body: ChatRequest, service: Service) -> None:
@@ -122,16 +141,12 @@ def _chat_chunks(
         start = {"role": "assistant", "content": "", "refusal": None}
         yield chunk(index, start, None, None)
     ends: list[Choice] = []
-    said: list[Delta] = []
-    for index, delta in deltas:
-        said.append(delta)
-        # A token may be a part of a letter: it has a probability, and no text yet.
-        if delta.text or delta.logprobs:
-            yield chunk(index, {"content": delta.text}, None, chat_logprobs(delta.logprobs, how))
-        if delta.finish_reason:
-            ends.append(collected(said))
-            said = []
-            yield chunk(index, {}, delta.finish_reason, None)
+    for index, answer in itertools.groupby(deltas, key=lambda numbered: numbered[0]):
+        reader, said = AnswerReader(body.tool_use), list[Delta]()
+        for event, tokens in read_stream((delta for _, delta in answer), reader, said):
+            yield chunk(index, reader.chat_delta(event), None, chat_logprobs(tokens, how))
+        ends.append(collected(said).read(reader))
+        yield chunk(index, {}, ends[-1].finish_reason, None)
     _keep(chat_answer(head, ends, how, body), body, service)
     if counts:
         yield frame | {"choices": [], "usage": usage(ends, body.n or 1)}

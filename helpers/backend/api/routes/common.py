@@ -17,15 +17,18 @@ from starlette.types import Receive, Scope, Send
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import Metadata, page
 from helpers.backend.service import Service
+from helpers.backend.service.callers import CALLER, Caller
 
 METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
 SSE_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 def service_of(request: Request) -> Service:
-    """The service that `create_app` made."""
-    found: Service = request.app.state.service
-    return found
+    """The service as the request's caller sees it: a route has no way to another's things."""
+    caller: Caller = request.scope[CALLER]
+    whole: Service = request.app.state.service
+    whole.presence.note(caller.owner)
+    return whole.of(caller.owner, metered=not caller.in_batch)
 
 
 ServiceOf = Annotated[Service, Depends(service_of)]

@@ -10,8 +10,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from helpers.backend.api.generation import begin, collected, several
 from helpers.backend.api.routes.common import ServiceOf, sse
+from helpers.backend.api.routes.generation import begin, collected, several
 from helpers.backend.inference.engine import refuse_by_length
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.errors import ApiError
@@ -19,7 +19,8 @@ from helpers.backend.protocol.response_format import FINGERPRINT, Choice, sampli
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob
 from helpers.backend.protocol.schemas import CompletionRequest, new_id
 from helpers.backend.service import Service
-from helpers.base.tokens import LocalTokenizer, local_tokenizer
+from helpers.base.local_tokenizer import LocalTokenizer
+from helpers.base.tokens import local_tokenizer
 
 router = APIRouter()
 COMPLETION_TOKENS = 16

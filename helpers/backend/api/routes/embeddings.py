@@ -39,6 +39,7 @@ def embed(body: EmbeddingRequest, service: ServiceOf) -> Any:
         vectors = service.engine.embed(texts)
     tokenizer = local_tokenizer()
     used = sum(tokenizer.count(text) for text in texts)
+    service.meter.count(used)
     return {
         "object": "list",
         "data": [

@@ -1,66 +1,72 @@
-"""`/v1/responses`: text in, text out, whole or as named events; stored, read back, referred to."""
+"""`/v1/responses`: text and calls, whole or as named events; stored, read back, referred to."""
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
-from helpers.backend.api.generation import as_measured, begin, collected, whole
 from helpers.backend.api.routes.common import ServiceOf, part_of, sse, within
+from helpers.backend.api.routes.generation import (
+    as_measured,
+    begin,
+    chat_prompt,
+    collected,
+    read_stream,
+    whole,
+)
+from helpers.backend.inference.engine import Prompt
+from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.json_schema import enforceable
 from helpers.backend.protocol.parameters import unsupported
-from helpers.backend.protocol.response_format import Choice, logprob_item
+from helpers.backend.protocol.response_format import read_choice, with_tools
+from helpers.backend.protocol.response_items import (
+    Item,
+    ResponseEvents,
+    finished,
+    frame,
+    input_item,
+    messages,
+)
 from helpers.backend.protocol.sampling import Delta, Sampling
 from helpers.backend.protocol.schemas import (
-    ChatMessage,
     InputTokensRequest,
     ResponseInput,
     ResponseRequest,
     TextFormat,
-    new_id,
 )
+from helpers.backend.protocol.tool_answers import AnswerReader, check_results
 from helpers.backend.service import Service
 from helpers.backend.storage.store import public
 
 router = APIRouter()
-ROLES = ("system", "developer", "user", "assistant")
 MOST = 100
 """Input items on one page."""
-Item = dict[str, Any]
 
 
 @router.post("/v1/responses")
 def respond(body: ResponseRequest, service: ServiceOf) -> Any:
     model = service.models.resolve(body.model)
     items = _items(body, service)
-    messages = _messages(body, items)
+    prompt = _prompt(body, items, model)
     how = as_measured(model, _sampling(body), temperature=body.temperature)
-    frame = _frame(body)
     if body.stream:
-        return sse(
-            _events(frame, begin(service, model, messages, how), service, items),
-            named=True,
-            done=False,
-        )
+        begun = begin(service, model, prompt, how)
+        return sse(_events(body, begun, service, items), named=True, done=False)
     with service.slot():
-        choice = whole(service, model, messages, how)
-    return _finish(frame, choice, new_id("msg_"), service, items)
+        choice = read_choice(whole(service, model, prompt, how), body.tool_use)
+    return _kept(finished(frame(body), choice), service, items)
 
 
 @router.post("/v1/responses/input_tokens")
 def count_input_tokens(body: InputTokensRequest, service: ServiceOf) -> Any:
     model = service.models.resolve(body.model)
-    messages = _messages(body, _items(body, service))
+    prompt = _prompt(body, _items(body, service), model)
     return {
         "object": "response.input_tokens",
-        "input_tokens": service.engine.count(model, messages),
+        "input_tokens": service.engine.count(model, prompt),
     }
 
 
@@ -104,7 +110,7 @@ def input_items(
 
 def _sampling(body: ResponseRequest) -> Sampling:
     form = body.text.format if body.text and body.text.format else None
-    return Sampling(
+    how = Sampling(
         temperature=1.0 if body.temperature is None else body.temperature,
         top_p=1.0 if body.top_p is None else body.top_p,
         max_tokens=body.max_output_tokens,
@@ -112,6 +118,7 @@ def _sampling(body: ResponseRequest) -> Sampling:
         json_schema=_schema(form) if form and form.type == "json_schema" else None,
         logprobs=(body.top_logprobs or 0) if body.with_logprobs else None,
     )
+    return with_tools(how, body.tool_use)
 
 
 def _schema(form: TextFormat) -> dict[str, Any]:
@@ -125,10 +132,10 @@ def _schema(form: TextFormat) -> dict[str, Any]:
     return enforceable(form.schema_, param="text.format")
 
 
-def _messages(body: ResponseInput, items: list[Item]) -> list[dict[str, Any]]:
-    """The chat that the items make, as the chat template takes it."""
-    system = [{"role": "system", "content": body.instructions}] if body.instructions else []
-    return system + [_message(number, item).plain() for number, item in enumerate(items)]
+def _prompt(body: ResponseInput, items: list[Item], model: ServedModel) -> Prompt:
+    chat = messages(items, body.instructions)
+    check_results(chat, param="input")
+    return chat_prompt(model, chat, body.tool_use)
 
 
 def _items(body: ResponseInput, service: Service) -> list[Item]:
@@ -146,32 +153,7 @@ def _item_of(number: int, item: Item, service: Service) -> Item:
     """An input item as it is stored; a reference becomes what it refers to."""
     if item.get("type") == "item_reference" or (item.keys() <= {"type", "id"} and "id" in item):
         return service.answers.item(str(item["id"]))
-    if item.get("type", "message") != "message" or item.get("role") not in ROLES:
-        raise ApiError(
-            400,
-            f"input[{number}]: this server reads messages with the roles {', '.join(ROLES)}, "
-            "and references to stored ones.",
-            param="input",
-            code="unsupported_value",
-        )
-    said = _message(number, item)
-    kind = "output_text" if item["role"] == "assistant" else "input_text"
-    content = said.content
-    parts = (
-        [part.model_dump() for part in content]
-        if isinstance(content, list)
-        else [{"type": kind, "text": content or ""}]
-    )
-    kept = {"id": str(item.get("id") or new_id("msg_")), "type": "message", "role": item["role"]}
-    return kept | {"status": "completed", "content": parts}
-
-
-def _message(number: int, item: Item) -> ChatMessage:
-    try:
-        return ChatMessage.model_validate({"role": item["role"], "content": item.get("content")})
-    except ValidationError as error:
-        wrong = [{**one, "loc": ("input", number, *one["loc"])} for one in error.errors()]
-        raise RequestValidationError(wrong) from error
+    return input_item(number, item)
 
 
 def _history(body: ResponseInput, service: Service) -> list[Item]:
@@ -189,114 +171,25 @@ def _history(body: ResponseInput, service: Service) -> list[Item]:
     return [*kept["_input"], *kept["output"]]
 
 
-def _frame(body: ResponseRequest) -> dict[str, Any]:
-    """All that is known before the first token."""
-    form = (body.text and body.text.format) or TextFormat()
-    return {
-        "id": new_id("resp_", 40),
-        "object": "response",
-        "created_at": int(time.time()),
-        "status": "in_progress",
-        "background": False,
-        "error": None,
-        "incomplete_details": None,
-        "instructions": body.instructions,
-        "max_output_tokens": body.max_output_tokens,
-        "model": body.model,
-        "output": [],
-        "parallel_tool_calls": body.parallel_tool_calls is not False,
-        "previous_response_id": body.previous_response_id,
-        "reasoning": {"effort": None, "summary": None},
-        "service_tier": "default",
-        "store": body.store is not False,
-        "temperature": 1.0 if body.temperature is None else body.temperature,
-        "text": {"format": form.model_dump(by_alias=True, exclude_none=True)},
-        "tool_choice": "auto",
-        "tools": [],
-        "top_logprobs": body.top_logprobs or 0,
-        "top_p": 1.0 if body.top_p is None else body.top_p,
-        "truncation": "disabled",
-        "metadata": body.metadata or {},
-    }
-
-
-def _part(choice: Choice | None) -> dict[str, Any]:
-    """The content of an answer; that of None is still empty."""
-    text, logprobs = (choice.text, choice.logprobs) if choice else ("", ())
-    return {
-        "type": "output_text",
-        "text": text,
-        "annotations": [],
-        "logprobs": [logprob_item(item) for item in logprobs],
-    }
-
-
-def _item(key: str, choice: Choice | None, status: str) -> Item:
-    return {
-        "id": key,
-        "type": "message",
-        "role": "assistant",
-        "status": status,
-        "content": [_part(choice)] if choice else [],
-    }
-
-
-def _finish(
-    frame: Mapping[str, Any], choice: Choice, key: str, service: Service, items: list[Item]
-) -> dict[str, Any]:
-    """The whole response; it is kept, with its input, unless `store` is false."""
-    cut = choice.finish_reason == "length"
-    status = "incomplete" if cut else "completed"
-    done = {
-        **frame,
-        "status": status,
-        "completed_at": None if cut else int(time.time()),
-        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-        "output": [_item(key, choice, status)],
-        "usage": {
-            "input_tokens": choice.prompt_tokens,
-            "input_tokens_details": {
-                "cached_tokens": choice.cached_tokens,
-                "cache_write_tokens": 0,
-            },
-            "output_tokens": choice.completion_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": choice.prompt_tokens + choice.completion_tokens,
-        },
-    }
-    if frame["store"]:
-        service.answers.keep("response", frame["id"], done | {"_input": items})
+def _kept(done: dict[str, Any], service: Service, items: list[Item]) -> dict[str, Any]:
+    """The response; it is kept, with its input, unless `store` is false."""
+    if done["store"]:
+        service.answers.keep("response", done["id"], done | {"_input": items})
     return done
 
 
 def _events(
-    frame: dict[str, Any],
+    body: ResponseRequest,
     deltas: Iterator[tuple[int, Delta]],
     service: Service,
     items: list[Item],
 ) -> Generator[dict[str, Any]]:
-    """OpenAI's order: created, in progress, item, part, deltas, and each one's end."""
-    number = itertools.count()
-    key = new_id("msg_")
-    place = {"item_id": key, "output_index": 0, "content_index": 0}
-
-    def event(name: str, **fields: Any) -> dict[str, Any]:
-        return {"type": f"response.{name}", "sequence_number": next(number), **fields}
-
-    yield event("created", response=frame)
-    yield event("in_progress", response=frame)
-    yield event("output_item.added", output_index=0, item=_item(key, None, "in_progress"))
-    yield event("content_part.added", **place, part=_part(None))
-    said: list[Delta] = []
-    for _, delta in deltas:
-        said.append(delta)
-        if delta.text or delta.logprobs:
-            logprobs = [logprob_item(item) for item in delta.logprobs]
-            yield event("output_text.delta", **place, delta=delta.text, logprobs=logprobs)
-    choice = collected(said)
-    part = _part(choice)
-    yield event("output_text.done", **place, text=choice.text, logprobs=part["logprobs"])
-    yield event("content_part.done", **place, part=part)
-    finished = _finish(frame, choice, key, service, items)
-    yield event("output_item.done", output_index=0, item=finished["output"][0])
-    yield event(finished["status"], response=finished)
+    begun = frame(body)
+    events, reader, said = ResponseEvents(begun), AnswerReader(body.tool_use), list[Delta]()
+    yield from events.start()
+    for event, tokens in read_stream((delta for _, delta in deltas), reader, said):
+        yield from events.take(event, reader.calls, tokens)
+    choice = collected(said).read(reader)
+    yield from events.finish(choice)
+    done = _kept(finished(begun, choice, events.items), service, items)
+    yield events.event(done["status"], response=done)

@@ -1,0 +1,1 @@
+"""Base models: which this machine has, what is wrong with the others, and what each needs."""

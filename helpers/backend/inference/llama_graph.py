@@ -1,0 +1,317 @@
+"""A Llama as a graph that OpenVINO compiles: its weights from a GGUF file, an adapter added.
+
+For: `openvino_engine`. The graph reads the tokens of many answers at once, laid behind each
+other, and finds what each has read before in a cache of blocks ("paged attention", Kwon et al.,
+2023, arXiv 2309.06180). Weights are bfloat16 where the processor multiplies it. Not for: other
+families, nor for files that hold more than a tied Llama's tensors; `fit` says which do.
+
+    shape = fit(Path("model.gguf"), None)       # None if this graph cannot answer for it
+    compiled = compiled_llama(Path("model.gguf"), None, shape, threads=2)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers.backend.storage.gguf_files import (
+    LAYER_NAMES,
+    WeightReader,
+    read_llama,
+    transformers_name,
+    unpermute,
+)
+from helpers.base.gguf_header import read_header
+from helpers.base.template_tokenizer import folder_of
+
+if TYPE_CHECKING:
+    import openvino
+
+BLOCK = 32
+"""Tokens in a block of the cache: OpenVINO's CPU plugin knows no other size."""
+INPUTS = (
+    "input_ids",
+    "position_ids",
+    "past_lens",
+    "subsequence_begins",
+    "block_indices",
+    "block_indices_begins",
+    "max_context_len",
+    "logits_at",
+)
+"""All int32. `logits_at` names the tokens of a pass whose successors are asked for."""
+
+
+@dataclass(frozen=True)
+class LlamaShape:
+    """Sizes of a Llama; two of the same shape can share one cache."""
+
+    layers: int
+    width: int
+    heads: int
+    groups: int
+    """Heads of keys and values."""
+    rope_base: float
+    epsilon: float
+    context: int
+
+    @property
+    def head(self) -> int:
+        """Numbers in one head."""
+        return self.width // self.heads
+
+
+@lru_cache(maxsize=1)
+def installed() -> bool:
+    """Whether OpenVINO is there; there are no wheels of it for Intel Macs and Windows on ARM."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+@lru_cache(maxsize=1)
+def core() -> openvino.Core:
+    """OpenVINO's entry; takes 0.1 s."""
+    import openvino
+
+    return openvino.Core()
+
+
+@lru_cache(maxsize=1)
+def precision() -> str:
+    """`bf16` where the processor multiplies it, else `f32`."""
+    return "bf16" if "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+def fit(gguf: Path, adapter: Path | None) -> LlamaShape | None:
+    """The model's shape; None for another family, and for what the graph would leave out."""
+    if folder_of(gguf):
+        return None  # a base that came as a folder, in whatever numbers it is served
+    header = read_header(gguf)
+    if header.get("general.architecture") != "llama":
+        return None
+    said = {name.removeprefix("llama."): value for name, value in header.items()}
+    shape = LlamaShape(
+        said["block_count"],
+        said["embedding_length"],
+        said["attention.head_count"],
+        said.get("attention.head_count_kv", said["attention.head_count"]),
+        said.get("rope.freq_base", 10_000.0),
+        said["attention.layer_norm_rms_epsilon"],
+        said["context_length"],
+    )
+    plain = said.get("rope.dimension_count", shape.head) == shape.head
+    plain = plain and said.get("rope.scaling.type", "none") == "none"
+    names = {tensor.name for tensor in WeightReader(gguf).tensors}
+    known = names == _tensors(shape)
+    return shape if plain and known and _adapter_fits(adapter, names) else None
+
+
+def _tensors(shape: LlamaShape) -> set[str]:
+    blocks = {f"blk.{n}.{name}.weight" for n in range(shape.layers) for name in LAYER_NAMES}
+    return blocks | {"token_embd.weight", "output_norm.weight"}
+
+
+def _adapter_fits(adapter: Path | None, names: set[str]) -> bool:
+    if adapter is None:
+        return True
+    try:
+        tensors = WeightReader(adapter).tensors
+    except (OSError, ValueError, IndexError):
+        return False  # llama.cpp says what is wrong with the file
+    targets = {tensor.name.rpartition(".")[0] for tensor in tensors}
+    return bool(targets) and targets <= names - {"token_embd.weight"}
+
+
+def merged_weights(
+    gguf: Path, adapter: Path | None, shape: LlamaShape
+) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[np.float32]]]]:
+    """Each weight in float32 under its name in transformers, with the adapter's product added."""
+    sides: dict[str, np.ndarray] = {}
+    alpha = 0.0
+    if adapter is not None:
+        reader = WeightReader(adapter)
+        alpha = float(reader.fields["adapter.lora.alpha"].contents())
+        for tensor in reader.tensors:
+            target, _, side = tensor.name.rpartition(".")
+            sides[f"{transformers_name(target)}.{side}"] = np.asarray(tensor.data, np.float32)
+    for name, values in read_llama(WeightReader(gguf), heads=shape.heads, groups=shape.groups):
+        if (a := sides.get(f"{name}.lora_a")) is not None:
+            b = sides[f"{name}.lora_b"]
+            if name.endswith(("q_proj.weight", "k_proj.weight")):
+                b = unpermute(b, shape.heads if "q_proj" in name else shape.groups)
+            values = values + alpha / len(a) * (b @ a)
+        yield name, values
+
+
+def compiled_llama(
+    gguf: Path, adapter: Path | None, shape: LlamaShape, *, threads: int
+) -> openvino.CompiledModel:
+    """The model, ready to be asked. Takes about 2 s for 135M weights on two cores."""
+    kind = precision()
+    model = _Graph(shape, merged_weights(gguf, adapter, shape), kind).model()
+    return core().compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": kind,
+            # A cache of 8 bits is the default; its answers are further from the model's own.
+            "KV_CACHE_PRECISION": kind,
+            "INFERENCE_NUM_THREADS": str(threads),
+            # Pinned threads would stay on a core that another program has taken.
+            "ENABLE_CPU_PINNING": "NO",
+            "PERFORMANCE_HINT": "LATENCY",
+        },
+    )
+
+
+def cache_tensors(shape: LlamaShape, blocks: int) -> dict[str, openvino.Tensor]:
+    """Room for keys and values of so many blocks, by input; memory is taken as it is written."""
+    import openvino
+
+    kind = openvino.Type.bf16 if precision() == "bf16" else openvino.Type.f32
+    size = [blocks, shape.groups, BLOCK, shape.head]
+    names = [f"{side}_cache.{n}" for n in range(shape.layers) for side in ("key", "value")]
+    return {name: openvino.Tensor(kind, openvino.Shape(size)) for name in names}
+
+
+class _Graph:
+    """Builds the graph; the names of its methods are those of a Llama's parts."""
+
+    def __init__(
+        self, shape: LlamaShape, weights: Iterator[tuple[str, np.ndarray]], kind: str
+    ) -> None:
+        import openvino
+        from openvino import opset13
+
+        self._ov, self._op = openvino, opset13
+        self._shape = shape
+        self._kind = openvino.Type.bf16 if kind == "bf16" else openvino.Type.f32
+        # Not copied. OpenVINO itself rounds matrices to the precision that it computes in.
+        self._weights = {
+            name: opset13.constant(values, shared_memory=True) for name, values in weights
+        }
+        self._parameters: dict[str, Any] = {}
+
+    def model(self) -> openvino.Model:
+        """Input: `INPUTS` and the caches; output: `logits`, float32,
+        (len(logits_at), vocabulary)."""
+        op, shape = self._op, self._shape
+        for name in INPUTS:
+            dims = [] if name == "max_context_len" else [-1]
+            self._parameter(name, dims, self._ov.Type.i32)
+        table = self._weights["model.embed_tokens.weight"]
+        x = op.gather(table, self._parameters["input_ids"], self._whole(0))
+        turns = self._rotations()
+        for layer in range(shape.layers):
+            x = op.add(x, self._attention(self._norm(x, layer, "input_layernorm"), layer, turns))
+            x = op.add(x, self._mlp(self._norm(x, layer, "post_attention_layernorm"), layer))
+        x = op.gather(x, self._parameters["logits_at"], self._whole(0))
+        logits = op.matmul(self._scaled(x, "model.norm.weight"), table, False, True)
+        result = op.result(logits)
+        result.output(0).get_tensor().set_names({"logits"})
+        return self._ov.Model([result], list(self._parameters.values()), "llama")
+
+    def _parameter(self, name: str, dims: list[int], kind: Any) -> Any:
+        made = self._op.parameter(self._ov.PartialShape(dims), kind, name=name)
+        made.output(0).get_tensor().set_names({name})
+        self._parameters[name] = made
+        return made
+
+    def _whole(self, *values: int) -> Any:
+        return self._op.constant(np.array(values if len(values) > 1 else values[0], np.int64))
+
+    def _number(self, value: float) -> Any:
+        return self._op.constant(np.array(value, np.float32))
+
+    def _linear(self, x: Any, layer: int, name: str) -> Any:
+        weights = self._weights[f"model.layers.{layer}.{name}.weight"]
+        return self._op.matmul(x, weights, False, True)
+
+    def _norm(self, x: Any, layer: int, name: str) -> Any:
+        return self._scaled(x, f"model.layers.{layer}.{name}.weight")
+
+    def _scaled(self, x: Any, name: str) -> Any:
+        """RMSNorm, in the form that OpenVINO computes in one pass."""
+        op = self._op
+        mean = op.reduce_mean(op.power(x, self._number(2)), self._whole(-1), True)
+        root = op.sqrt(op.add(mean, self._number(self._shape.epsilon)))
+        scaled = op.multiply(x, op.divide(self._number(1), root))
+        return op.multiply(scaled, self._weights[name])
+
+    def _rotations(self) -> tuple[Any, Any]:
+        """Cosines and sines of the tokens' places, (tokens, 1, head), looked up in a table:
+        computed in the graph, the angles would be rounded to bfloat16."""
+        op, size = self._op, self._shape.head
+        speeds = self._shape.rope_base ** -(np.arange(0, size, 2) / size)
+        angles = np.outer(np.arange(self._shape.context), np.tile(speeds, 2))
+        places = self._parameters["position_ids"]
+
+        def at_places(table: np.ndarray) -> Any:
+            found = op.gather(op.constant(table.astype(np.float32)), places, self._whole(0))
+            return op.unsqueeze(found, self._whole(1))
+
+        return at_places(np.cos(angles)), at_places(np.sin(angles))
+
+    def _turned(self, x: Any, heads: int, turns: tuple[Any, Any]) -> Any:
+        """Rotary position embedding (Su et al., 2021, arXiv 2104.09864)."""
+        op, size = self._op, self._shape.head
+        cosines, sines = turns
+        x = op.reshape(x, self._whole(0, heads, size), True)
+        low, high = op.split(x, self._whole(-1), 2).outputs()
+        other = op.concat([op.multiply(high, self._number(-1)), low], -1)
+        turned = op.add(op.multiply(x, cosines), op.multiply(other, sines))
+        return op.reshape(turned, self._whole(0, heads * size), True)
+
+    def _attention(self, x: Any, layer: int, turns: tuple[Any, Any]) -> Any:
+        from openvino import op as plain
+
+        shape, given = self._shape, self._parameters
+        query, key, value = (self._linear(x, layer, f"self_attn.{n}_proj") for n in "qkv")
+        size = [-1, shape.groups, BLOCK, shape.head]
+        caches = [
+            self._parameter(f"{side}_cache.{layer}", size, self._kind) for side in ("key", "value")
+        ]
+        nodes = [
+            self._turned(query, shape.heads, turns),
+            self._turned(key, shape.groups, turns),
+            value,
+            *caches,
+            *(given[name] for name in INPUTS[2:6]),
+            self._number(shape.head**-0.5),
+            self._op.constant(np.array(0, np.int32)),  # no sliding window
+            self._none(np.float32),  # no ALiBi slopes
+            given["max_context_len"],
+            *self._unused(),
+        ]
+        # Marked as experimental by its maker, who has no other operation for this.
+        operation = getattr(plain, "_PagedAttentionExtension")  # noqa: B009 - it has no other name
+        attention = operation([node.output(0) for node in nodes])
+        sizes = {"num_k_heads": shape.groups, "k_head_size": shape.head}
+        sizes |= {"num_v_heads": shape.groups, "v_head_size": shape.head}
+        for name, number in sizes.items():
+            attention.get_rt_info()[name] = number
+        return self._linear(attention.output(0), layer, "self_attn.o_proj")
+
+    def _unused(self) -> list[Any]:
+        """Inputs 13 to 27: scores, rotated blocks, sparse attention, eviction, trees."""
+        zero, whole, real = self._op.constant(np.array(0, np.int32)), np.int32, np.float32
+        none = self._none
+        return [
+            *(none(whole), none(whole), none(whole), none(real)),
+            *(none(real), zero, zero, none(real), zero),
+            *(none(whole), none(whole), none(whole), none(whole), none(np.uint8), none(whole)),
+        ]
+
+    def _none(self, kind: Any) -> Any:
+        return self._op.constant(np.zeros(0, kind))
+
+    def _mlp(self, x: Any, layer: int) -> Any:
+        op = self._op
+        gate = op.swish(self._linear(x, layer, "mlp.gate_proj"))
+        both = op.multiply(gate, self._linear(x, layer, "mlp.up_proj"))
+        return self._linear(both, layer, "mlp.down_proj")

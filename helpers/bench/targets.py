@@ -1,0 +1,289 @@
+"""What the packages of other hosts and trainers do with our exports: real runs, row by row.
+
+For: `python3 -m helpers bench targets`, which reads each export with the pinned package, in an
+environment of its own, and writes the table of targets by features. It is left out unless it
+is named: the environments take some 6 GB. Not for: the exports, see `helpers.datasets.exporting`.
+
+    with measuring(root) as measurements:
+        measurements["target-trl"]()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from helpers.backend.training.examples import Example, Pair, read_examples
+from helpers.base import jsonl, settings
+from helpers.base.chat_format import END
+from helpers.base.errors import DataError
+from helpers.base.files import write_text
+from helpers.base.tokens import local_tokenizer
+from helpers.bench.measurements import BenchRow, Measurement
+from helpers.datasets.example import TrainingExample
+from helpers.datasets.exporting.export import export
+from helpers.datasets.exporting.rows import parts_of
+from helpers.datasets.exporting.targets import TARGETS, Target
+from helpers.datasets.exporting.template import chat_template
+from helpers.legacy import environments
+
+READ = (
+    "openai", "together", "fireworks", "mistral", "google", "trl", "axolotl", "llamafactory",
+    "torchtune", "ms-swift", "mlx-lm", "oumi", "datasets",
+)  # fmt: skip
+"""Targets with a package that can be run here."""
+NAMES = tuple(f"target-{name}" for name in READ)
+SHARED = {"datasets": "trl"}
+"""Targets that are read in another's environment."""
+COPIES = 12
+"""Rows of each case: trainers refuse smaller files."""
+COURSE, PAIRS = "the course's training file", "the course's preferences"
+SAME, LINE_BREAK = "same tokens", "the line break after an answer is learnt too"
+SEEN, OTHER, GONE = "read", "other tokens", "row left out"
+TRAINERS = ("trl", "axolotl", "llamafactory", "torchtune", "ms-swift", "mlx-lm", "oumi")
+"""Those that make tokens of the base model's from their export."""
+Rows = list[dict[str, Any]]
+
+
+@contextmanager
+def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
+    """One measurement a target; when all were taken, the table stands in the state folder."""
+    found: dict[str, dict[str, str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        bench = TargetBench(root, Path(folder))
+        yield {f"target-{name}": partial(_row, bench, name, found) for name in READ}
+        write_table(settings.load().state / "targets.json", found, agreement(bench.readings))
+
+
+def _row(bench: TargetBench, name: str, found: dict[str, dict[str, str]]) -> BenchRow:
+    found[name] = bench.outcomes(name)
+    kept = [one for one in found[name].values() if one in (SAME, LINE_BREAK, SEEN)]
+    what = f"cases that {found[name]['package']} reads with nothing lost"
+    good = found[name][COURSE] in (SAME, LINE_BREAK, SEEN)
+    aim = "the course's file among them"
+    return BenchRow(f"target-{name}", what, "cases", len(kept), aim=aim, holds=good)
+
+
+def write_table(
+    path: Path, found: Mapping[str, Mapping[str, str]], agreed: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Date, by target the package and the outcome of each case, and the trainers' agreement."""
+    body = {"date": datetime.now(UTC).date().isoformat(), "targets": found, "agreement": agreed}
+    write_text(path, json.dumps(body, indent=1) + "\n")
+
+
+Reading = frozenset[tuple[tuple[int, ...], tuple[bool, ...]]]
+"""The different rows of one file: token ids, and which of them are learnt."""
+
+
+def agreement(readings: Mapping[str, Mapping[str, Reading]]) -> dict[str, dict[str, str]]:
+    """By case and trainer a letter for the tokens and a number for the targets.
+
+    In one case, the same letter means the same tokens, the same letter and number also the
+    same targets: `A1` is what the first of the trainers makes of it.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for case in dict.fromkeys(case for made in readings.values() for case in made):
+        texts: list[frozenset[tuple[int, ...]]] = []
+        whole: list[Reading] = []
+        found[case] = {}
+        for trainer, made in readings.items():
+            if case not in made:
+                continue
+            ids = frozenset(ids for ids, _ in made[case])
+            texts += [ids] if ids not in texts else []
+            whole += [made[case]] if made[case] not in whole else []
+            same = [one for one in whole if frozenset(ids for ids, _ in one) == ids]
+            letter = ascii_uppercase[texts.index(ids)]
+            found[case][trainer] = f"{letter}{same.index(made[case]) + 1}"
+    return found
+
+
+class TargetBench:
+    """Exports, readers and the comparison with the tokens of our own trainer."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root, self.folder = root, folder
+        self.peers = root / "tests" / "peers"
+        self.sources = self._sources()
+        self.model = folder / "model"
+        self.readings: dict[str, dict[str, Reading]] = {}
+        """By trainer and case, as far as they were read."""
+
+    def _sources(self) -> dict[str, Path]:
+        """The files of all cases, by name."""
+        cases = json.loads((self.peers / "targets" / "cases.json").read_text(encoding="utf-8"))
+        folder = self.folder / "sources"
+        folder.mkdir()
+        made = {}
+        for name, row in cases.items():
+            made[name] = folder / f"{name}.jsonl"
+            jsonl.write(made[name], [row] * COPIES)
+        data = self.root / "data" / "support"
+        return {COURSE: data / "train.jsonl", PAIRS: data / "preferences.jsonl"} | made
+
+    def outcomes(self, name: str) -> dict[str, str]:
+        """What the package of a target did with each case, and which package it was."""
+        target = TARGETS[name]
+        written = dict(self._written(target))
+        said = {row["folder"]: row for row in self.read(name, written.values())}
+        packages = {row["package"] for row in said.values()}
+        found = {"package": packages.pop()}
+        for case, source in self.sources.items():
+            folder = written.get(case)
+            answer = said[folder.name] if folder else None
+            found[case] = self._outcome(target, source, answer) if answer else GONE
+            if name in TRAINERS and answer and (reading := _reading(answer)):
+                self.readings.setdefault(name, {})[case] = reading
+        return found
+
+    def _written(self, target: Target) -> Iterator[tuple[str, Path]]:
+        valid = self.root / "data" / "support" / "validation.jsonl"
+        for place, (case, source) in enumerate(self.sources.items()):
+            folder = self.folder / target.name / f"case{place}"
+            also = valid if case == COURSE else None
+            try:
+                export(source, folder, target=target.name, validation=also, accept=True)
+            except DataError:
+                continue
+            yield case, folder
+
+    def python(self, name: str) -> Path:
+        """The interpreter of a target's environment; PyTorch is the course's own, unless pinned."""
+        if name == "openai":
+            return Path(sys.executable)
+        name = SHARED.get(name, name)
+        pins = self.peers / "pins" / f"target_{name}.txt"
+        config = settings.load()
+        place = (config.environments or config.state) / "peers" / f"target-{name}"
+        python = environments.ensure(place, pins)
+        ours = next(path for path in map(Path, sys.path) if path.name == "site-packages")
+        packages = next(place.glob("lib/python*/site-packages"))
+        (packages / "zz_course.pth").write_text(f"{ours}\n", encoding="utf-8")
+        return python
+
+    def read(self, name: str, folders: Any) -> list[dict[str, Any]]:
+        """What the reader of a target says of each folder."""
+        self._make_model()
+        script = self.peers / "targets" / f"read_{name.replace('-', '_')}.py"
+        words = [str(self.python(name)), str(script), str(self.model), *map(str, folders)]
+        own = {
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(self.folder / "hf"),
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        done = subprocess.run(
+            words, env=os.environ | own, cwd=self.folder, capture_output=True, text=True,
+            timeout=1200, check=False,
+        )  # fmt: skip
+        lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+        if not lines:
+            raise DataError(f"{name} read nothing: {done.stderr[-800:]}", fix="see its output")
+        return [json.loads(line.removeprefix("RESULT ")) for line in lines]
+
+    def _make_model(self) -> None:
+        """The base model's tokenizer and a tiny model, for trainers that want a folder of one."""
+        if self.model.is_dir():
+            return
+        self.model.mkdir()
+        from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+        core = local_tokenizer().core
+        core.encode_special_tokens = False
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=core, eos_token=END, pad_token=END, bos_token="<|im_start|>"
+        )
+        core.encode_special_tokens = True
+        tokenizer.chat_template = chat_template(markers=False)
+        tokenizer.save_pretrained(str(self.model))
+        config = LlamaConfig(
+            vocab_size=49152, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+            num_attention_heads=2, max_position_embeddings=8192, eos_token_id=2, bos_token_id=1,
+            pad_token_id=2, tie_word_embeddings=True,
+        )  # fmt: skip
+        LlamaForCausalLM(config).save_pretrained(str(self.model))
+
+    def _outcome(self, target: Target, source: Path, said: Mapping[str, Any]) -> str:
+        if "error" in said:
+            return f"refused: {said['error'][:120]}"
+        rows: Rows = next(rows for name, rows in said["files"].items() if "train" in name)
+        parts = [
+            part for row in jsonl.read(source)
+            for part in parts_of(TrainingExample.of(row), target)
+        ]  # fmt: skip
+        if len(rows) != len(parts):
+            return f"{len(parts)} rows became {len(rows)}"
+        return SEEN if "ids" not in rows[0] else self._compared(parts, rows)
+
+    def _compared(self, parts: Sequence[TrainingExample], rows: Rows) -> str:
+        path = self.folder / "parts.jsonl"
+        jsonl.write(path, [part.as_json() for part in parts])
+        ours: list[Example | Pair] = []
+        read_examples(path, local_tokenizer(), ours.append, max_tokens=2048)
+        if not ours:
+            text = local_tokenizer().decode(rows[0]["ids"])
+            tools = all(word in text for word in _words(parts[0]))
+            return "read: tools and calls are in the text" if tools else OTHER
+        # Some trainers shuffle their rows while they read them.
+        pairs = zip(sorted(ours, key=_ids), sorted(rows, key=lambda row: row["ids"]), strict=True)
+        verdicts = {compare(*pair) for pair in pairs}
+        return verdicts.pop() if len(verdicts) == 1 else OTHER
+
+
+def _reading(said: Mapping[str, Any]) -> Reading | None:
+    """The rows of the training file, if the package made tokens of them."""
+    files: Mapping[str, Rows] = said.get("files", {})
+    rows = next((rows for name, rows in files.items() if "train" in name), [])
+    if not rows or "ids" not in rows[0]:
+        return None
+    return frozenset((tuple(row["ids"]), tuple(row["targets"])) for row in rows)
+
+
+def _words(part: TrainingExample) -> list[str]:
+    """Names and values that tools and calls must bring into the text."""
+    names = [tool["function"]["name"] for tool in part.tools]
+    calls = [call["function"] for m in part.said for call in m.get("tool_calls") or ()]
+    values = [str(v) for call in calls for v in json.loads(call["arguments"]).values()]
+    return names + values
+
+
+def _ids(item: Example | Pair) -> list[int]:
+    return list(item.preferred.ids if isinstance(item, Pair) else item.ids)
+
+
+def compare(ours: Example | Pair, theirs: Mapping[str, Any]) -> str:
+    """How the tokens and targets of a row differ from ours."""
+    one = ours.preferred if isinstance(ours, Pair) else ours
+    ids, targets = list(one.ids), list(one.targets)
+    if isinstance(ours, Pair) and "rejected" in theirs:
+        length = len(ours.other.ids)
+        if list(ours.other.ids) != theirs["rejected"][:length]:
+            return OTHER
+    if (ids, targets) == (theirs["ids"], theirs["targets"]):
+        return SAME
+    if (ids, targets) == _without_line_breaks(theirs):
+        return LINE_BREAK
+    return OTHER
+
+
+def _without_line_breaks(row: Mapping[str, Any]) -> tuple[list[int], list[bool]]:
+    """A row whose line breaks after a message are no targets, and that does not end with one."""
+    tokenizer = local_tokenizer()
+    (line_break,) = tokenizer.encode_text("\n")
+    ids, targets = list(row["ids"]), list(row["targets"])
+    for place in range(1, len(ids)):
+        if ids[place] == line_break and ids[place - 1] == tokenizer.end_id:
+            targets[place] = False
+    if ids[-1] == line_break:
+        ids.pop(), targets.pop()
+    return ids, targets

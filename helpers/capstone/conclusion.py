@@ -1,0 +1,56 @@
+"""The verdict in words: which method to begin with, how sure that is, what to do next.
+
+For: the report's first sentences, and the advice for one's own table. Not for: the tests that
+decide, see `helpers.capstone.ranking`.
+
+    verdict(done)           # "Best is fine-tuned: facts 0.81 [0.74, 0.87] on 60 …"
+    advice(done).method     # "fine-tuned"
+"""
+
+from __future__ import annotations
+
+from helpers.capstone.baselines import FREQUENT, LOOKUPS
+from helpers.capstone.ranking import best_sentence, lookup_sentences, rounded, undecided
+from helpers.capstone.result import CapstoneResult
+from helpers.costs.advisor import ENOUGH, FIRST, Advice
+from helpers.costs.monthly import BOTH, TUNED
+from helpers.evaluation.statistics import p_text
+
+
+def verdict(done: CapstoneResult) -> str:
+    """The best method, how sure that is, and whether a lookup does as well: a few sentences."""
+    parts = [best_sentence(done.ranking), *lookup_sentences(done.ranking), *undecided(done.ranking)]
+    if done.within_reach is not None and done.ranking.yardstick == "facts":
+        parts.append(
+            f"{done.within_reach:.0%} of the held-out facts stand in some training answer; "
+            "the others no training on this table can teach."
+        )
+    return " ".join(parts)
+
+
+def advice(done: CapstoneResult) -> Advice:
+    """What to begin with, read from this result."""
+    found = done.ranking
+    reasons = [best_sentence(found), *lookup_sentences(found)]
+    against = {
+        name: f"{pair.comparison.difference.mean:.2f} behind, {p_text(pair.p)}."
+        if pair.decided
+        else f"{pair.comparison.difference.mean:.2f} behind, not decided: {pair.remedy}."
+        for name, pair in found.against_best().items()
+    }
+    steps = [f"Try the folder {done.model_folder.name}: it answers as {found.best} did."]
+    if any(not pair.decided for pair in found.against_best().values()):
+        least = max((p.needed or 0) for p in found.against_best().values() if not p.decided)
+        steps.insert(
+            0, f"Hold out more questions ({rounded(max(least, ENOUGH)):,} or so), ask again."
+        )
+    steps += [FIRST[found.best]] if found.best in FIRST else []
+    return Advice(found.best, _place(found.best), tuple(reasons), against, tuple(steps))
+
+
+def _place(method: str) -> str:
+    if method in (TUNED, BOTH):
+        return "an open model, on your own machine or with a host"
+    if method in (*LOOKUPS, FREQUENT):
+        return "any machine: no language model is needed"
+    return "any compatible endpoint, hosted or your own"

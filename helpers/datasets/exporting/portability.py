@@ -1,0 +1,121 @@
+"""What would go wrong if a file went to another trainer as it stands.
+
+For: a look before an export; each hazard was seen when the named package read such a file. Not
+for: the defects of a file, see `helpers.datasets.validation`.
+
+    found = check_portability("train.jsonl", target="trl")
+    print(found)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.base import jsonl
+from helpers.base.chat_format import text_of
+from helpers.base.tokens import local_tokenizer
+from helpers.datasets.exporting.export import BOM, account, examples_in
+from helpers.datasets.exporting.losses import Account
+from helpers.datasets.exporting.targets import target_of
+
+TRL_LENGTH = 1024
+"""Tokens that TRL keeps unless `max_length` says otherwise."""
+BLOCK = 10_000_000
+"""Bytes from which the datasets library guesses the types of a JSON Lines file."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
+
+
+@dataclass(frozen=True)
+class Portability:
+    """What a target cannot carry, and what it would stumble over."""
+
+    account: Account
+    hazards: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the file would be learnt as it says."""
+        return not self.hazards and not self.account.stops
+
+    def __str__(self) -> str:
+        lines = [*map(str, self.account.losses.values()), *self.hazards]
+        return "\n".join(lines) or f"nothing stands against {self.account.target.title}"
+
+
+def check_portability(
+    path: str | Path,
+    *,
+    target: str,
+    count_tokens: Callable[[str], int] | None = None,
+) -> Portability:
+    """Look through a sound file for a target; `safe` is the form that every reader took.
+
+    `count_tokens` None counts those of the course's model. Raises `DataError` for an unknown
+    target.
+    """
+    path = Path(path)
+    to = target_of(target)
+    made = account(path, to)
+    count = count_tokens or local_tokenizer().count
+    found = [*_bytes(path, to.name), *_names(path, to.name, made.rows_in)]
+    if to.name in ("trl", "unsloth", "safe"):
+        found += _for_trl(path, count)
+    if to.name in ("trl", "unsloth", "axolotl", "oumi", "safe"):
+        found += _mixed(path, made)
+    return Portability(made, tuple(found))
+
+
+def _bytes(path: Path, target: str) -> list[str]:
+    with path.open("rb") as stream:
+        marked = stream.read(3) == BOM
+    if marked and target != "azure":
+        return ["the file begins with a byte order mark: together refuses line 1"]
+    if not marked and target == "azure":
+        return ["the file has no byte order mark, which Azure asks for"]
+    return []
+
+
+def _names(path: Path, target: str, rows: int) -> list[str]:
+    if target != "mlx-lm":
+        return []
+    found = []
+    if path.name == "validation.jsonl":
+        found.append("mlx-lm looks for valid.jsonl and goes on without validation")
+    if rest := rows % 8:
+        found.append(f"the last {rest} rows fill no batch of 8: mlx-lm leaves them out each epoch")
+    return found
+
+
+def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
+    """Rows that TRL drops, and columns that it reads in another way, without a word."""
+    too_long, shadowed, dates, pairs = [], False, 0, 0
+    for row, example in zip(jsonl.read(path), examples_in(path), strict=True):
+        if example.kind == "chat":
+            continue
+        asked = example.messages if example.kind == "dpo" else example.messages[:1]
+        if sum(count(text_of(message)) for message in asked) >= TRL_LENGTH:
+            too_long.append(example.source.line)
+        shadowed |= example.kind == "completion" and "text" in row
+        if example.preferred and example.rejected:
+            pairs += 1
+            dates += all(_DATE.fullmatch(text_of(m)) for m in (example.preferred, example.rejected))
+    found = []
+    if too_long:
+        lines = ", ".join(map(str, too_long[:20]))
+        found.append(
+            f"prompts that fill {TRL_LENGTH} tokens are dropped unless max_length is set: {lines}"
+        )
+    if shadowed:
+        found.append("a column named text: TRL then adds no end mark to the completions")
+    if pairs and dates == pairs:
+        found.append("all answers are dates: the JSON reader makes times of them")
+    return found
+
+
+def _mixed(path: Path, made: Account) -> list[str]:
+    if path.stat().st_size > BLOCK and "parts" in made.losses:
+        return ["lists of parts in a file over 10 MB: datasets turns the texts near them to JSON"]
+    return []

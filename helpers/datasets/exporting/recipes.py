@@ -1,0 +1,455 @@
+"""The config or command beside an export: the same mask, weights, template, length as here.
+
+For: training elsewhere as this course's trainer does, as far as the target has a setting for
+it. Not for: what it cannot carry, see `losses`.
+
+    texts(target_of("axolotl"), Recipe(), kind="chat", rows={"train.jsonl": 378}, unrolled=False)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from helpers.base.chat_format import DEFAULT_SYSTEM, END, START
+from helpers.base.local_tokenizer import TEXT_END
+from helpers.datasets.example import Kind
+from helpers.datasets.exporting.targets import TRAIN, VALID, Target
+from helpers.datasets.exporting.template import chat_template
+
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+TEMPLATE, PLAIN_TEMPLATE = "chat_template.jinja", "chat_template_plain.jinja"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training is told; the numbers are those of the course's own trainer."""
+
+    model: str = BASE
+    n_epochs: int = 3
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    """Peak; after a short warm-up it falls to zero along a cosine."""
+    warmup: float = 0.05
+    """Share of the steps."""
+    beta2: float = 0.99
+    rank: int = 16
+    alpha: int = 32
+    max_tokens: int = 2048
+    beta: float = 0.1
+    """Preferences alone: how strongly the model is held to where it started."""
+    seed: int = 42
+
+
+OURS = Recipe()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the texts of one export depend on."""
+
+    recipe: Recipe
+    kind: Kind
+    rows: Mapping[str, int]
+    unrolled: bool
+
+    @property
+    def train(self) -> str:
+        """The training file."""
+        return next(name for name in self.rows if TRAIN in name)
+
+    @property
+    def valid(self) -> str | None:
+        """The validation file."""
+        return next((name for name in self.rows if VALID in name or "valid" in name), None)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of all epochs; a last batch that is not full counts."""
+        return -(-self.rows[self.train] // self.recipe.batch_size) * self.recipe.n_epochs
+
+    @property
+    def warmup_steps(self) -> int:
+        """For schedules that begin at a rate of zero, so that none is spent on learning nothing.
+
+        Ours takes its first step at the first part of the peak. A first step without effect
+        counts: in a training of 25 steps it cost a tenth of the validation loss.
+        """
+        return max(1, round(self.steps * self.recipe.warmup)) - 1
+
+
+def texts(
+    target: Target, recipe: Recipe, *, kind: Kind, rows: Mapping[str, int], unrolled: bool
+) -> dict[str, str]:
+    """The further files of an export, by name."""
+    return _MAKERS[target.name](Job(recipe, kind, rows, unrolled))
+
+
+def _openai(job: Job) -> dict[str, str]:
+    return {"train.py": _OPENAI.format(client="OpenAI()", note="", **_hosted(job))}
+
+
+def _azure(job: Job) -> dict[str, str]:
+    note = "# Set AZURE_OPENAI_ENDPOINT, AZURE_OPENAI_API_KEY and OPENAI_API_VERSION.\n"
+    body = _OPENAI.replace("import OpenAI", "import AzureOpenAI")
+    return {"train.py": body.format(client="AzureOpenAI()", note=note, **_hosted(job))}
+
+
+def _hosted(job: Job) -> dict[str, Any]:
+    one = job.recipe
+    method = "dpo" if job.kind == "dpo" else "supervised"
+    numbers: dict[str, Any] = {"n_epochs": one.n_epochs, "batch_size": one.batch_size}
+    numbers |= {"beta": one.beta} if job.kind == "dpo" else {}
+    body = {"type": method, method: {"hyperparameters": numbers}}
+    return {"train": job.train, "valid": job.valid, "method": repr(body), "seed": one.seed}
+
+
+_OPENAI = '''"""Start a job. The learning rate is the host's own; only a multiplier can be given."""
+
+{note}import sys
+
+from openai import OpenAI
+
+client = {client}
+MODEL = sys.argv[1]  # a model that your account may train
+
+
+def upload(name):
+    with open(name, "rb") as stream:
+        return client.files.create(file=stream, purpose="fine-tune").id
+
+
+valid = {valid!r}
+job = client.fine_tuning.jobs.create(
+    model=MODEL,
+    training_file=upload({train!r}),
+    validation_file=upload(valid) if valid else None,
+    method={method},
+    seed={seed},
+)
+print(job.id)
+'''
+
+
+def _together(job: Job) -> dict[str, str]:
+    one = job.recipe
+    words = [
+        "tg fine-tuning create", f"--training-file {job.train}",
+        *([f"--validation-file {job.valid}"] if job.valid else []), '--model "$MODEL"',
+        f"--n-epochs {one.n_epochs} --batch-size {one.batch_size} --no-packing",
+        f"--learning-rate {one.learning_rate} --lr-scheduler-type cosine",
+        f"--warmup-ratio {one.warmup} --lora --lora-r {one.rank} --lora-alpha {one.alpha}",
+    ]  # fmt: skip
+    method = f"--training-method dpo --dpo-beta {one.beta}" if job.kind == "dpo" else ""
+    words.append(method or "--train-on-inputs false")
+    return {"train.sh": "MODEL=$1\n" + " \\\n    ".join(words) + "\n"}
+
+
+def _fireworks(job: Job) -> dict[str, str]:
+    one = job.recipe
+    kind = "dpo-job" if job.kind == "dpo" else "sftj"
+    return {
+        "train.sh": (
+            f"firectl create dataset course {job.train}\n"
+            f'firectl create {kind} --base-model "$1" --dataset course '
+            f"--epochs {one.n_epochs} --learning-rate {one.learning_rate} --lora-rank {one.rank}\n"
+        )
+    }
+
+
+def _mistral(job: Job) -> dict[str, str]:
+    numbers = {"training_steps": job.steps, "learning_rate": job.recipe.learning_rate}
+    body = {"model": "MODEL", "training_files": [{"file_id": "FILE", "weight": 1}],
+            "validation_files": ["VALIDATION"] if job.valid else [],
+            "hyperparameters": numbers, "auto_start": False}  # fmt: skip
+    return {"job.json": json.dumps(body, indent=1) + "\n"}
+
+
+def _google(job: Job) -> dict[str, str]:
+    spec: dict[str, Any] = {"trainingDatasetUri": f"gs://BUCKET/{job.train}"}
+    if job.valid:
+        spec["validationDatasetUri"] = f"gs://BUCKET/{job.valid}"
+    numbers = {"epochCount": job.recipe.n_epochs, "adapterSize": "ADAPTER_SIZE_SIXTEEN"}
+    key = "preferenceOptimizationSpec" if job.kind == "dpo" else "supervisedTuningSpec"
+    body = {"baseModel": "MODEL", key: {**spec, "hyperParameters": numbers}}
+    return {"tuning_job.json": json.dumps(body, indent=1) + "\n"}
+
+
+def _cohere(job: Job) -> dict[str, str]:
+    body = {"base_model": {"base_type": "BASE_TYPE_CHAT"}, "dataset_id": "DATASET",
+            "hyperparameters": {"train_epochs": job.recipe.n_epochs,
+                                "train_batch_size": job.recipe.batch_size,
+                                "learning_rate": job.recipe.learning_rate}}  # fmt: skip
+    return {"settings.json": json.dumps(body, indent=1) + "\n"}
+
+
+def _bedrock(job: Job) -> dict[str, str]:
+    body: dict[str, Any] = {
+        "customizationType": "FINE_TUNING",
+        "trainingDataConfig": {"s3Uri": f"s3://BUCKET/{job.train}"},
+        "hyperParameters": {"epochCount": str(job.recipe.n_epochs)},
+    }
+    if job.valid:
+        body["validationDataConfig"] = {"validators": [{"s3Uri": f"s3://BUCKET/{job.valid}"}]}
+    return {"customization_job.json": json.dumps(body, indent=1) + "\n"}
+
+
+def _trl(job: Job) -> dict[str, str]:
+    return {"train.py": _trl_script(job, unsloth=False), TEMPLATE: chat_template(markers=True)}
+
+
+def _unsloth(job: Job) -> dict[str, str]:
+    return {"train.py": _trl_script(job, unsloth=True), TEMPLATE: chat_template(markers=True)}
+
+
+def _trl_script(job: Job, *, unsloth: bool) -> str:
+    one = job.recipe
+    name = "DPO" if job.kind == "dpo" else "SFT"
+    files = {"train": job.train} | ({"validation": job.valid} if job.valid else {})
+    settings: dict[str, Any] = {
+        "output_dir": "out", "num_train_epochs": one.n_epochs,
+        "per_device_train_batch_size": one.batch_size, "learning_rate": one.learning_rate,
+        "lr_scheduler_type": "cosine", "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
+        "adam_beta2": one.beta2, "max_length": one.max_tokens, "seed": one.seed,
+        "report_to": [],
+    }  # fmt: skip
+    if job.kind == "chat":
+        settings |= {"assistant_only_loss": True, "chat_template_path": TEMPLATE}
+    if job.kind == "dpo":
+        settings["beta"] = one.beta
+    lora = {"r": one.rank, "lora_alpha": one.alpha, "target_modules": list(MODULES)}
+    return (_UNSLOTH if unsloth else _TRL).format(
+        name=name, files=files, config=_arguments(settings), lora=_arguments(lora),
+        template=f"tokenizer.chat_template = open({TEMPLATE!r}).read()\n", model=one.model,
+        length=one.max_tokens,
+    )  # fmt: skip
+
+
+def _arguments(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in values.items())
+
+
+_TRL = '''"""Train with TRL: the same tokens, the same targets."""
+
+import torch
+from datasets import load_dataset
+from peft import LoraConfig
+from transformers import AutoTokenizer
+from trl import {name}Config, {name}Trainer
+
+MODEL = {model!r}
+data = load_dataset("json", data_files={files!r})
+tokenizer = AutoTokenizer.from_pretrained(MODEL)
+{template}
+trainer = {name}Trainer(
+    model=MODEL,
+    # Its default of bfloat16 is refused where there is no GPU.
+    args={name}Config({config}, bf16=torch.cuda.is_available()),
+    train_dataset=data["train"],
+    eval_dataset=data.get("validation"),
+    processing_class=tokenizer,
+    peft_config=LoraConfig({lora}, task_type="CAUSAL_LM"),
+)
+trainer.train()
+trainer.save_model("adapter")
+'''
+_UNSLOTH = '''"""Train with Unsloth, which needs a GPU: not run where this was written."""
+
+from unsloth import FastLanguageModel  # first: it changes what is imported after it
+
+from datasets import load_dataset
+from trl import {name}Config, {name}Trainer
+
+data = load_dataset("json", data_files={files!r})
+model, tokenizer = FastLanguageModel.from_pretrained({model!r}, max_seq_length={length})
+{template}model = FastLanguageModel.get_peft_model(model, {lora})
+trainer = {name}Trainer(
+    model=model,
+    args={name}Config({config}),
+    train_dataset=data["train"],
+    eval_dataset=data.get("validation"),
+    processing_class=tokenizer,
+)
+trainer.train()
+model.save_pretrained("adapter")
+'''
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _axolotl(job: Job) -> dict[str, str]:
+    one = job.recipe
+    chat: dict[str, Any] = {
+        "type": "chat_template", "field_messages": "messages", "field_tools": "tools",
+        "message_field_training": "weight", "roles_to_train": ["assistant"],
+        "train_on_eos": "turn",
+    }  # fmt: skip
+    pairs = {
+        "type": "chat_template.default",
+        "field_messages": "messages",
+        "field_chosen": "chosen",
+        "field_rejected": "rejected",
+    }
+    form = {"chat": chat, "dpo": pairs, "completion": {"type": "input_output"}}[job.kind]
+    values: dict[str, Any] = {
+        "base_model": one.model, "chat_template": "jinja", "chat_template_jinja": PLAIN_TEMPLATE,
+        "datasets": [{"path": job.train, "ds_type": "json", **form}],
+    }  # fmt: skip
+    if job.valid:
+        tested = {"path": job.valid, "ds_type": "json", "split": "train", **form}
+        values["test_datasets"] = [tested]
+    if job.kind == "dpo":
+        values |= {"rl": "dpo", "rl_beta": one.beta}
+    values |= {
+        "adapter": "lora", "lora_r": one.rank, "lora_alpha": one.alpha,
+        "lora_target_modules": list(MODULES), "sequence_len": one.max_tokens,
+        "sample_packing": False, "num_epochs": one.n_epochs, "micro_batch_size": one.batch_size,
+        "gradient_accumulation_steps": 1, "learning_rate": one.learning_rate,
+        "lr_scheduler": "cosine", "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
+        "adam_beta2": one.beta2, "optimizer": "adamw_torch", "seed": one.seed,
+        "output_dir": "out",
+    }  # fmt: skip
+    return {"axolotl.yml": _yaml(values), PLAIN_TEMPLATE: chat_template(markers=False)}
+
+
+def _llamafactory(job: Job) -> dict[str, str]:
+    one = job.recipe
+    columns = {"messages": "messages", "tools": "tools"}
+    pairs = {"chosen": "chosen", "rejected": "rejected"} if job.kind == "dpo" else {}
+    tags = {
+        "role_tag": "role", "content_tag": "content", "user_tag": "user",
+        "assistant_tag": "assistant", "observation_tag": "observation",
+        "function_tag": "function_call", "system_tag": "system",
+    }  # fmt: skip
+    entry: dict[str, Any] = {"formatting": "sharegpt", "columns": columns | pairs, "tags": tags}
+    entry |= {"ranking": True} if job.kind == "dpo" else {}
+    info = {"course": {"file_name": job.train, **entry}}
+    values: dict[str, Any] = {
+        "model_name_or_path": one.model, "stage": "dpo" if job.kind == "dpo" else "sft",
+        "do_train": True, "dataset_dir": ".", "dataset": "course", "template": "chatml",
+        "default_system": DEFAULT_SYSTEM, "mask_history": job.unrolled,
+        "cutoff_len": one.max_tokens, "finetuning_type": "lora", "lora_rank": one.rank,
+        "lora_alpha": one.alpha, "lora_target": ",".join(MODULES),
+        "num_train_epochs": one.n_epochs, "per_device_train_batch_size": one.batch_size,
+        "learning_rate": one.learning_rate, "lr_scheduler_type": "cosine",
+        "warmup_steps": job.warmup_steps, "adam_beta2": one.beta2, "seed": one.seed,
+        "output_dir": "out", "report_to": "none",
+    }  # fmt: skip
+    if job.kind == "dpo":
+        values["pref_beta"] = one.beta
+    if job.valid:
+        info["course_valid"] = {"file_name": job.valid, **entry}
+        values |= {"eval_dataset": "course_valid", "eval_strategy": "epoch"}
+    return {
+        "dataset_info.json": json.dumps(info, indent=1) + "\n",
+        "llamafactory.yaml": _yaml(values),
+    }
+
+
+def _torchtune(job: Job) -> dict[str, str]:
+    one = job.recipe
+    name = "pairs" if job.kind == "dpo" else "chats"
+    tokenizer = {
+        "_component_": "torchtune_chat.ChatTokenizer",
+        "tokenizer_json_path": "MODEL/tokenizer.json",
+        "tokenizer_config_json_path": "MODEL/tokenizer_config.json",
+        "max_seq_len": one.max_tokens,
+    }
+    values = {
+        "tokenizer": tokenizer,
+        "dataset": {"_component_": f"torchtune_chat.{name}", "data_files": job.train},
+        "seed": one.seed, "batch_size": one.batch_size, "epochs": one.n_epochs,
+        "optimizer": {"_component_": "torch.optim.AdamW", "lr": one.learning_rate,
+                      "betas": [0.9, one.beta2], "weight_decay": 0.0},
+    }  # fmt: skip
+    source = Path(__file__).with_name("torchtune_chat.py.txt").read_text(encoding="utf-8")
+    code = source.replace("DEFAULT_SYSTEM_MESSAGE", repr(DEFAULT_SYSTEM))
+    return {"torchtune.yaml": _yaml(values), "torchtune_chat.py": code}
+
+
+def _swift(job: Job) -> dict[str, str]:
+    one = job.recipe
+    words = [
+        "swift rlhf --rlhf_type dpo" if job.kind == "dpo" else "swift sft", f"--model {one.model}",
+        f"--dataset {job.train}", *([f"--val_dataset {job.valid}"] if job.valid else []),
+        "--template chatml --agent_template hermes",
+        f"--system '{DEFAULT_SYSTEM}'",
+        "--tuner_type lora",
+        f"--lora_rank {one.rank} --lora_alpha {one.alpha} --target_modules {' '.join(MODULES)}",
+        f"--num_train_epochs {one.n_epochs} --per_device_train_batch_size {one.batch_size}",
+        f"--learning_rate {one.learning_rate} --lr_scheduler_type cosine",
+        f"--warmup_ratio {one.warmup} --adam_beta2 {one.beta2} --weight_decay 0",
+        f"--max_length {one.max_tokens} --seed {one.seed} --output_dir out",
+    ]  # fmt: skip
+    words += [f"--beta {one.beta}"] if job.kind == "dpo" else []
+    return {"train.sh": " \\\n    ".join(words) + "\n"}
+
+
+def _mlx(job: Job) -> dict[str, str]:
+    one = job.recipe
+    values = {
+        "model": one.model, "train": True, "data": ".", "fine_tune_type": "lora",
+        "mask_prompt": True, "num_layers": -1, "batch_size": one.batch_size,
+        "iters": job.steps, "learning_rate": one.learning_rate,
+        "lora_parameters": {"rank": one.rank, "scale": one.alpha / one.rank, "dropout": 0.0,
+                            "keys": [f"self_attn.{m}" for m in MODULES[:4]]
+                            + [f"mlp.{m}" for m in MODULES[4:]]},
+        "max_seq_length": one.max_tokens, "seed": one.seed, "adapter_path": "adapter",
+    }  # fmt: skip
+    return {"lora.yaml": _yaml(values), PLAIN_TEMPLATE: chat_template(markers=False)}
+
+
+def _spans(job: Job) -> dict[str, str]:
+    """Which answers Oumi learns: of an unrolled row the last alone."""
+    return {
+        "train_target": "final_assistant_turn" if job.unrolled else "all_assistant_turns",
+        "response_template": f"{START}assistant\n",
+        "end_of_turn_template": END,
+    }
+
+
+def _oumi(job: Job) -> dict[str, str]:
+    one = job.recipe
+    values = {
+        "model": {"model_name": one.model, "model_max_length": one.max_tokens,
+                  "chat_template": PLAIN_TEMPLATE,
+                  # Its collator never learns the pad token; this model pads with its end mark.
+                  "tokenizer_pad_token": TEXT_END},
+        "data": {"train": {"datasets": [{"dataset_name": "text_sft_jsonl",
+                                          "dataset_path": job.train}],
+                           "collator_name": "text_completions_only_with_padding",
+                           "collator_kwargs": _spans(job),
+                           "seed": one.seed}},
+        "training": {"trainer_type": "TRL_SFT",
+                     "use_peft": True, "num_train_epochs": one.n_epochs,
+                     "per_device_train_batch_size": one.batch_size,
+                     "learning_rate": one.learning_rate, "lr_scheduler_type": "cosine",
+                     "warmup_ratio": one.warmup, "weight_decay": 0.0,
+                     "adam_beta2": one.beta2, "output_dir": "out"},
+        "peft": {"lora_r": one.rank, "lora_alpha": one.alpha,
+                 "lora_target_modules": list(MODULES)},
+    }  # fmt: skip
+    return {"oumi.yaml": _yaml(values), PLAIN_TEMPLATE: chat_template(markers=False)}
+
+
+def _datasets(job: Job) -> dict[str, str]:
+    files = {"train": job.train} | ({"validation": job.valid} if job.valid else {})
+    return {"load.py": f'from datasets import load_dataset\n\ndata = load_dataset("parquet", '
+            f"data_files={files!r})\n"}  # fmt: skip
+
+
+_MAKERS: dict[str, Callable[[Job], dict[str, str]]] = {
+    "openai": _openai, "azure": _azure, "together": _together, "fireworks": _fireworks,
+    "mistral": _mistral, "google": _google, "cohere": _cohere, "bedrock": _bedrock, "trl": _trl,
+    "unsloth": _unsloth, "axolotl": _axolotl, "llamafactory": _llamafactory,
+    "torchtune": _torchtune, "ms-swift": _swift, "mlx-lm": _mlx, "oumi": _oumi,
+    "safe": lambda job: {}, "datasets": _datasets,
+}  # fmt: skip

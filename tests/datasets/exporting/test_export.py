@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers.backend.training.spec import TrainSpec
+from helpers.base import jsonl
+from helpers.base.errors import DataError
+from helpers.datasets.example import TrainingExample
+from helpers.datasets.exporting import features, recipes
+from helpers.datasets.exporting.export import export
+from helpers.datasets.exporting.losses import Account, tried
+from helpers.datasets.exporting.portability import check_portability
+from helpers.datasets.exporting.readers import read_row, rows_of_file
+from helpers.datasets.exporting.rows import rows_of
+from helpers.datasets.exporting.targets import LOSSES, TARGETS
+from helpers.datasets.validation.file import validate_file
+from tests.datasets.exporting.rows import EXAMPLES
+
+WEIGHED = [EXAMPLES["chat"], EXAMPLES["weight_0"]]
+
+
+def test_each_feature_is_found_where_it_stands_and_only_there():
+    assert set(EXAMPLES) == set(features.FEATURES)
+    for name, row in EXAMPLES.items():
+        assert name in features.of(TrainingExample.of(row)), name
+    assert features.of(TrainingExample.of(EXAMPLES["chat"])) == {"chat"}
+
+
+def canonical(example: TrainingExample) -> str:
+    """The example without what has no meaning: ids of calls, spaces in JSON, null for no text."""
+    ids: dict[str, str] = {}
+    messages = []
+    for message in example.said:
+        row = {"content": None, **message}
+        row["content"] = row["content"] or ""
+        if row.get("weight") == 1:
+            del row["weight"]
+        for call in row.pop("tool_calls", None) or ():
+            ids[call["id"]] = f"call {len(ids)}"
+            held = [ids[call["id"]], call["function"]["name"]]
+            row.setdefault("calls", []).append([*held, json.loads(call["function"]["arguments"])])
+        if "tool_call_id" in row:
+            row["tool_call_id"] = ids[row["tool_call_id"]]
+        messages.append(row)
+    return json.dumps([example.kind, messages, example.tools, example.parallel_tool_calls,
+                       example.metadata], sort_keys=True)  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+def test_a_target_loses_what_its_account_says_and_nothing_else(target):
+    for name, row in EXAMPLES.items():
+        example = TrainingExample.of(row)
+        account = Account(target)
+        account.add(1, example)
+        made = rows_of(example, target)
+        assert bool(made) == (account.rows_left_out == 0), name
+        back = [read_row(json.loads(jsonl.dump(one))) for one in made]
+        if not account.losses:
+            assert list(map(canonical, back)) == [canonical(example)], name
+        fates = {loss.fate for loss in account.losses.values()}
+        if made and "unrolled" in fates:
+            learnt = [m for m in example.messages if m["role"] == "assistant"]
+            assert len(made) == sum(m.get("weight", 1) for m in learnt), name
+
+
+def test_what_changes_the_meaning_stops_until_it_is_accepted(tmp_path):
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, WEIGHED)
+    with pytest.raises(DataError, match=r"weight 0, .*trained on \(1 rows: 2\).*--accept"):
+        export(path, tmp_path / "out", target="cohere")
+    assert not (tmp_path / "out").exists()
+    done = export(path, tmp_path / "out", target="cohere", accept=True)
+    assert done.rows == {"train.jsonl": 2}
+    page = (tmp_path / "out" / "LOSSES.md").read_text(encoding="utf-8")
+    assert "| an answer of weight 0, which is not learnt | trained on | yes | 1 | 2 |" in page
+
+
+def test_the_page_of_an_export_says_all_that_its_target_carries_and_what_was_seen(tmp_path):
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, [EXAMPLES["chat"]])
+    export(path, tmp_path / "out", target="mlx-lm")
+    page = (tmp_path / "out" / "LOSSES.md").read_text(encoding="utf-8")
+    known = tried()
+    assert f"from {known['date']}: what {TARGETS['mlx-lm'].package} made" in page
+    assert "| a list of tools | row left out | yes | row left out |" in page
+    assert "| a chat | kept | no | same tokens |" in page
+    export(path, tmp_path / "hosted", target="cohere")
+    page = (tmp_path / "hosted" / "LOSSES.md").read_text(encoding="utf-8")
+    assert "| a chat | kept | no | not tried |" in page
+
+
+def test_an_export_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, [EXAMPLES["tools"]])
+    with pytest.raises(DataError, match="no row is left for Cohere"):
+        export(path, tmp_path / "out", target="cohere", accept=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["train.jsonl"]
+    with pytest.raises(DataError, match=r"there is no target 'gpt'.*one of: openai, azure"):
+        export(path, tmp_path / "out", target="gpt")
+
+
+def test_a_damaged_file_is_refused_before_any_target_sees_it(tmp_path):
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, [EXAMPLES["chat"], {"messages": [{"role": "robot", "content": "x"}]}])
+    for name in TARGETS:
+        with pytest.raises(DataError, match="unknown_role"):
+            export(path, tmp_path / name, target=name)
+
+
+def test_azure_gets_its_byte_order_mark_and_bedrock_both_forms(tmp_path):
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, [EXAMPLES["chat"]])
+    export(path, tmp_path / "azure", target="azure")
+    assert (tmp_path / "azure" / "train.jsonl").read_bytes().startswith(b"\xef\xbb\xbf{")
+    export(path, tmp_path / "bedrock", target="bedrock")
+    for name in ("nova", "claude"):
+        (back,) = map(read_row, rows_of_file(tmp_path / "bedrock" / f"{name}-train.jsonl"))
+        assert back.as_json() == EXAMPLES["chat"]
+
+
+def test_parquet_brings_everything_back(tmp_path):
+    for name, row in EXAMPLES.items():
+        path = tmp_path / "train.jsonl"
+        jsonl.write(path, [row])
+        export(path, tmp_path / "out", target="datasets")
+        (back,) = map(read_row, rows_of_file(tmp_path / "out" / "train.parquet"))
+        assert canonical(back) == canonical(TrainingExample.of(row)), name
+
+
+def test_an_answer_of_weight_0_makes_one_row_for_each_answer_that_is_learnt(tmp_path):
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, WEIGHED)
+    export(path, tmp_path / "out", target="llamafactory")
+    rows = list(jsonl.read(tmp_path / "out" / "train.jsonl"))
+    assert [len(row["messages"]) for row in rows] == [3, 5]
+    assert "mask_history: true" in (tmp_path / "out" / "llamafactory.yaml").read_text()
+
+
+def test_calls_for_mistral_have_ids_of_nine_letters_and_answers_the_same_ones():
+    (row,) = rows_of(TrainingExample.of(EXAMPLES["tool_answers"]), "mistral")
+    call_id = row["messages"][2]["tool_calls"][0]["id"]
+    assert len(call_id) == 9
+    assert call_id.isalnum()
+    assert row["messages"][3]["tool_call_id"] == call_id
+    assert row["tools"] == EXAMPLES["tools"]["tools"]
+
+
+def test_older_functions_become_tools():
+    function = {"name": "hours", "arguments": "{}"}
+    row = {
+        "messages": [
+            {"role": "user", "content": "When?"},
+            {"role": "assistant", "content": None, "function_call": function},
+            {"role": "function", "name": "hours", "content": "9"},
+            {"role": "assistant", "content": "At 9."},
+        ],
+        "functions": [{"name": "hours"}],
+    }
+    made = TrainingExample.of(row)
+    assert made.tools == ({"type": "function", "function": {"name": "hours"}},)
+    (call,) = made.messages[1]["tool_calls"]
+    assert (call["function"], made.messages[2]["tool_call_id"]) == (function, call["id"])
+
+
+@pytest.mark.slow
+def test_the_recipe_is_the_trainers_own():
+    from helpers.backend.bases.families import SEVEN
+
+    ours, theirs = TrainSpec("", ""), recipes.Recipe()
+    for name in ("n_epochs", "batch_size", "learning_rate", "rank", "alpha", "max_tokens", "beta"):
+        assert getattr(theirs, name) == getattr(ours, name), name
+    assert recipes.MODULES == SEVEN
+
+
+def test_a_preference_of_another_trainer_is_no_broken_completion(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    jsonl.write(path, [{"prompt": "When?", "chosen": "At 9.", "rejected": "Never."}])
+    report = validate_file(path, minimum=1)
+    assert set(report.counts) == {"unknown_format"}
+    assert "preference" in str(report)
+    assert read_row(next(iter(jsonl.read(path)))).preferred == {
+        "role": "assistant",
+        "content": "At 9.",
+    }
+
+
+def test_what_trips_a_valid_file_elsewhere_is_named(tmp_path):
+    def said(rows, target, name="train.jsonl"):
+        path = tmp_path / name
+        jsonl.write(path, rows)
+        return str(check_portability(path, target=target, count_tokens=lambda text: len(text)))
+
+    assert said([EXAMPLES["chat"]] * 8, "safe") == "nothing stands against any trainer"
+    assert "trained on (1 rows: 2)" in said(WEIGHED, "safe")
+    assert "valid.jsonl" in said([EXAMPLES["chat"]] * 8, "mlx-lm", "validation.jsonl")
+    assert "the last 1 rows fill no batch" in said([EXAMPLES["chat"]] * 9, "mlx-lm")
+    long = {"prompt": "When? " * 200, "completion": " At 9."}
+    assert "tokens are dropped unless max_length is set: 1" in said([long], "trl")
+    assert "a column named text" in said([{**EXAMPLES["completion"], "text": "x"}], "trl")
+    dated = {
+        **EXAMPLES["preference"],
+        "preferred_output": [{"role": "assistant", "content": "2026-11-29"}],
+        "non_preferred_output": [{"role": "assistant", "content": "2026-11-30"}],
+    }
+    assert "all answers are dates" in said([dated], "trl")
+    assert "all answers are dates" not in said([dated, EXAMPLES["preference"]], "trl")
+    path = tmp_path / "bom.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + jsonl.dump(EXAMPLES["chat"]))
+    assert "byte order mark" in str(check_portability(path, target="together"))
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(str.strip)
+
+
+@st.composite
+def chats(draw):
+    """Chats of any texts, weights and calls, with two turns at most."""
+    messages = [{"role": "system", "content": draw(words)}] if draw(st.booleans()) else []
+    for turn in range(draw(st.integers(1, 2))):
+        messages.append({"role": "user", "content": draw(words)})
+        if draw(st.booleans()):
+            arguments = json.dumps(draw(st.dictionaries(words, words | st.none(), max_size=2)))
+            function = {"name": "hours", "arguments": arguments}
+            call = {"id": f"call_{turn}", "type": "function", "function": function}
+            messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+            answer = {"role": "tool", "tool_call_id": f"call_{turn}", "content": draw(words)}
+            messages.append(answer)
+        messages.append({"role": "assistant", "content": draw(words)})
+    if draw(st.booleans()):
+        first = next(m for m in messages if m["role"] == "assistant")
+        if first is not messages[-1]:
+            first["weight"] = 0
+    return {"messages": messages, "tools": EXAMPLES["tools"]["tools"]}
+
+
+@settings(max_examples=15, deadline=None)
+@given(chats())
+def test_what_comes_back_is_what_was_sent_but_for_what_the_account_names(row):
+    example = TrainingExample.of(row)
+    for target in TARGETS.values():
+        account = Account(target)
+        account.add(1, example)
+        lost = {loss.feature for loss in account.losses.values() if loss.fate in LOSSES}
+        unrolled = any(loss.fate == "unrolled" for loss in account.losses.values())
+        if lost or unrolled:
+            continue
+        (back,) = (read_row(json.loads(jsonl.dump(one))) for one in rows_of(example, target))
+        assert canonical(back) == canonical(example), target.name

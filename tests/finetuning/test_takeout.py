@@ -1,0 +1,125 @@
+"""A whole account, as the SDK's own types and OpenAI's documented answers describe it."""
+
+from __future__ import annotations
+
+import json
+
+import httpx2
+import openai
+import pytest
+
+from helpers.base.errors import DataError
+from helpers.finetuning.takeout import takeout
+
+FILE = {"object": "file", "bytes": 3, "created_at": 1, "status": "processed"}
+FILES = [
+    {**FILE, "id": "file-train", "filename": "train.jsonl", "purpose": "fine-tune"},
+    {**FILE, "id": "file-old", "filename": "old.jsonl", "purpose": "assistants"},
+]
+JOB = {
+    "id": "ftjob-1", "object": "fine_tuning.job", "created_at": 1, "error": None,
+    "fine_tuned_model": "ft:gpt-4.1::x", "finished_at": 2, "hyperparameters": {"n_epochs": 3},
+    "model": "gpt-4.1", "organization_id": "org", "result_files": ["file-result"], "seed": 1,
+    "status": "succeeded", "trained_tokens": 9, "training_file": "file-train",
+    "validation_file": None,
+}  # fmt: skip
+EVENTS = [
+    {"id": f"ftevent-{n}", "object": "fine_tuning.job.event", "created_at": n, "level": "info",
+     "message": f"Step {n}", "type": "message", "data": {}}
+    for n in (3, 2, 1)
+]  # fmt: skip
+BYTES = {"file-train": b"{}\n", "file-result": b"step,train_loss\n1,0.5\n"}
+
+
+def listed(rows, more=False):
+    return {"object": "list", "data": rows, "has_more": more}
+
+
+class Account:
+    """Answers requests from what is written above; `broken` stops at one address."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.broken = ""
+
+    def __call__(self, request):
+        path = request.url.path.removeprefix("/v1")
+        self.asked.append(path)
+        if path == self.broken:
+            raise httpx2.ConnectError("the line is dead")
+        if path.endswith("/content"):
+            data = BYTES.get(path.split("/")[2])
+            if data is None:
+                said = "Not allowed to download files of purpose: assistants"
+                body = {"error": {"message": said, "type": "invalid_request_error"}}
+                return httpx2.Response(400, json=body)
+            return httpx2.Response(200, content=data)
+        after = request.url.params.get("after")
+        answers = {
+            "/files": listed(FILES),
+            "/fine_tuning/jobs": listed([JOB]),
+            "/fine_tuning/jobs/ftjob-1/events": (
+                listed(EVENTS[2:]) if after == "ftevent-2" else listed(EVENTS[:2], more=True)
+            ),
+            "/fine_tuning/jobs/ftjob-1/checkpoints": listed([]),
+        }
+        if path in answers:
+            return httpx2.Response(200, json=answers[path])
+        return httpx2.Response(404, json={"error": {"message": f"no {path}", "type": "x"}})
+
+
+@pytest.fixture
+def account():
+    return Account()
+
+
+@pytest.fixture
+def client(account):
+    http = httpx2.Client(transport=httpx2.MockTransport(account))
+    return openai.OpenAI(api_key="k", base_url="http://replay/v1", http_client=http, max_retries=0)
+
+
+def test_everything_is_fetched_once_and_what_may_not_be_had_is_named(account, client, tmp_path):
+    done = takeout(client, tmp_path / "home")
+    assert (tmp_path / "home/files/file-result.content").read_bytes() == BYTES["file-result"]
+    events = (tmp_path / "home/jobs/ftjob-1/events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in events] == ["ftevent-3", "ftevent-2", "ftevent-1"]
+    assert set(done.missing) == {"file-old old.jsonl", "stored completions"}
+    manifest = json.loads((tmp_path / "home/manifest.json").read_text())
+    assert manifest["complete"]
+    assert manifest["missing"] == done.missing
+    assert set(manifest["sha256"]) == set(done.fetched)
+    account.asked.clear()
+    again = takeout(client, tmp_path / "home")
+    assert again.fetched == []
+    assert "/files/file-train/content" not in account.asked
+
+
+def test_a_run_that_was_stopped_goes_on_and_mends_what_was_damaged(account, client, tmp_path):
+    account.broken = "/files/file-result/content"
+    with pytest.raises(openai.APIConnectionError):
+        takeout(client, tmp_path)
+    assert not json.loads((tmp_path / "manifest.json").read_text())["complete"]
+    (tmp_path / "files/file-train.json").write_text("damaged")
+    account.broken = ""
+    done = takeout(client, tmp_path)
+    assert done.fetched == ["files/file-train.json", "files/file-result.content"]
+    assert "files/file-train.content" in done.kept
+
+
+def test_a_manifest_that_is_no_manifest_is_an_error_with_a_remedy(client, tmp_path):
+    (tmp_path / "manifest.json").write_text("[")
+    with pytest.raises(DataError, match="remove it to fetch everything anew"):
+        takeout(client, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_embedded_servers_own_account_comes_home(server, tmp_path):
+    client = openai.OpenAI(api_key=server.token, base_url=f"{server.url}/v1")
+    said = [{"role": "user", "content": "1"}, {"role": "assistant", "content": "Yes."}]
+    rows = [{"messages": said, "metadata": {"n": n}} for n in range(10)]
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    file = client.files.create(file=("train.jsonl", data), purpose="fine-tune")
+    done = takeout(client, tmp_path)
+    assert (tmp_path / f"files/{file.id}.content").read_bytes() == data
+    assert done.fetched

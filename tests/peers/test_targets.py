@@ -1,0 +1,53 @@
+"""Our exports in the packages that read them, each in an environment of its own.
+
+What came out last stands in `data/targets.json`; another outcome fails here, so that the table
+which readers see is never older than the pins. `WORKBOOK_TARGETS_TABLE=FILE` writes that file
+anew from this run, as `bench targets` does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from helpers.bench.targets import (
+    COURSE,
+    LINE_BREAK,
+    READ,
+    SAME,
+    SEEN,
+    TargetBench,
+    agreement,
+    write_table,
+)
+from helpers.datasets.exporting.targets import TARGETS
+from tests.places import ROOT
+
+pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(2400)]
+KNOWN = json.loads((ROOT / "data" / "targets.json").read_text(encoding="utf-8"))["targets"]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return TargetBench(ROOT, tmp_path_factory.mktemp("targets"))
+
+
+@pytest.fixture(scope="module")
+def outcomes(bench):
+    found = {}
+    yield found
+    if place := os.environ.get("WORKBOOK_TARGETS_TABLE"):
+        write_table(Path(place), found, agreement(bench.readings))
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_package_reads_what_we_write_for_it(name, bench, outcomes):
+    found = outcomes[name] = bench.outcomes(name)
+    if name in KNOWN:
+        assert found == KNOWN[name]
+    assert found[COURSE] in (SAME, LINE_BREAK, SEEN)
+    if not TARGETS[name].package.startswith("openai"):
+        assert found["package"] == TARGETS[name].package
