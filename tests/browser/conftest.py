@@ -246,11 +246,28 @@ def run_all(tab: Tab, *, seconds: float = 90) -> None:
 
 
 def rewrite(tab: Tab, cell: Any, source: str) -> None:
-    """Put other code into a cell and run it, by keyboard."""
-    cell.locator(".cm-content").click()
-    tab.page.keyboard.press("Control+A")
-    tab.page.keyboard.insert_text(source)
-    tab.page.keyboard.press("Control+Enter")
+    """Put other code into a cell and run it, by keyboard.
+
+    A page that is still building itself now and then takes the focus away from the editor, so
+    each half is looked at, and done again where it went elsewhere.
+    """
+    prompt, editor = cell.locator(".jp-InputPrompt").first, cell.locator(".cm-content")
+    for _ in range(3):
+        editor.click()
+        tab.page.keyboard.press("Control+A")
+        tab.page.keyboard.insert_text(source)
+        if "".join(editor.inner_text().split()) == "".join(source.split()):
+            break
+    else:
+        raise AssertionError(f"the cell holds {editor.inner_text()!r}")
+    before = prompt.inner_text()
+    for _ in range(3):
+        editor.press("Control+Enter")
+        for _ in range(20):
+            if prompt.inner_text() != before:
+                return
+            tab.page.wait_for_timeout(100)
+    raise AssertionError(f"the cell does not run: {before!r}")
 
 
 def save(tab: Tab) -> None:
