@@ -27,6 +27,8 @@ def names(model: Hashable, prompt: Sequence[int]) -> Iterator[BlockName]:
     """A name for each whole block of a prompt; it stands for all that is before it too."""
     name = b""
     for start in range(0, len(prompt) - BLOCK + 1, BLOCK):
+        # The name goes on from the one before it, so equal blocks behind different beginnings
+        # differ.
         own = array("q", prompt[start : start + BLOCK]).tobytes()
         name = hashlib.blake2b(name + own, digest_size=16).digest()
         yield model, name
@@ -45,6 +47,7 @@ class Blocks:
     """The blocks of one cache, by number. Not safe for several threads."""
 
     def __init__(self, count: int) -> None:
+        # A block is in one place at a time: free, unused (named, with no users), or in use.
         self._free = list(range(count - 1, -1, -1))
         self._users = [0] * count
         self._named: dict[BlockName, int] = {}
@@ -87,6 +90,8 @@ class Blocks:
     def publish(self, model: Hashable, prompt: Sequence[int], blocks: Sequence[int]) -> None:
         """Let others read the blocks of a prompt, as far as they are computed and given here."""
         for name, block in zip(names(model, prompt), blocks, strict=False):
+            # Two requests may have computed the same beginning side by side: the first one's is
+            # kept, the other's goes back as free when it ends.
             if name not in self._named and block not in self._names:
                 self._named[name], self._names[block] = block, name
 
@@ -105,6 +110,7 @@ class Blocks:
     def forget(self, model: Hashable) -> None:
         """Nobody will ask for what a model left: it is unloaded, or its weights changed."""
         for block in [block for block, name in self._names.items() if name[0] == model]:
+            # A block that is still read loses its name alone; `give_back` then frees it.
             del self._named[self._names.pop(block)]
             if block in self._unused:
                 del self._unused[block]

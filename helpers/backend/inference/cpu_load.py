@@ -34,17 +34,20 @@ class Neighbours:
         """Whether there are fewer free cores than threads."""
         self._level += SMOOTHING * (self._others() - self._level)
         missing = self._threads - (self._cores - self._level)
+        # Two bounds, so that a level between them does not load the models anew each second.
         self._crowded = missing > (ENOUGH if self._crowded else TOO_FEW)
         return self._crowded and self._threads > 1
 
 
 def cores_of_others() -> Callable[[], float]:
     """A function that says how many cores other programs kept busy since it was last called."""
+    # This process alone: a trainer of ours needs cores as any other program does.
     own, cores = psutil.Process(), psutil.cpu_count() or 1
 
     def look() -> float:
         all_of_them = psutil.cpu_percent() / 100 * cores
         return max(0.0, all_of_them - own.cpu_percent() / 100)
 
+    # psutil measures since the last call, so the first one says nothing.
     look()
     return look

@@ -35,6 +35,7 @@ def load(cache: Path, *, threads: int) -> xllamacpp.Server:
     params = common_params(converted(cache), threads=threads)
     params.embedding = True
     params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    # A text has to come in one batch: its vector is the mean over all of its tokens.
     params.n_batch = params.n_ubatch = MAX_TOKENS
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * MAX_TOKENS
@@ -67,6 +68,7 @@ def _request(server: xllamacpp.Server, texts: Sequence[str]) -> np.ndarray:
 
 def converted(cache: Path) -> Path:
     """The model as GGUF, made if it is not there."""
+    # With the weights' hash in its name: another release is written over anew.
     target = cache / f"{EMBEDDING_MODEL}-mixed-{EMBEDDING_SHA256[:12]}.gguf"
     if target.is_file():
         return target

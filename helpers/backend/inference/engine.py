@@ -76,6 +76,7 @@ def refuse_by_length(model: ServedModel, tokenizer: LocalTokenizer, prompt: Prom
     else:
         letters = sum(len(text_of(part)) for part in _messages(prompt))
         letters += len(tools_text(_tools(prompt)))
+    # `longest`: letters of the vocabulary's longest token.
     least = letters // tokenizer.longest
     if least > model.context:
         raise ContextTooLong(least, model.context, at_least=True)
@@ -143,6 +144,7 @@ class Engine:
         if chosen == OPENVINO:
             from helpers.backend.inference.openvino_engine import OpenVinoEngine
 
+            # Before llama.cpp, which fits every model: the first that fits answers.
             self._engines.insert(0, OpenVinoEngine(threads=threads, max_loaded=max_loaded))
         self._embedder: xllamacpp.Server | None = None
         self._embedding = threading.Lock()
@@ -181,9 +183,12 @@ class Engine:
     @contextlib.contextmanager
     def _asking(self) -> Iterator[Callable[[], bool]]:
         """Whether nobody waits for the answer any more; raises if it ended for that."""
+        # Set by `finally` too, when a reader drops the iterator: the engine's thread then stops.
         cancelled, left = threading.Event(), CLIENT_LEFT.get(threading.Event())
         try:
             yield lambda: cancelled.is_set() or self._closed.is_set() or left.is_set()
+            # Raised only now, at the end: what was stopped for these reasons must not pass for an
+            # answer that ended by itself.
             if self._closed.is_set():
                 raise BackendError("the server is stopping")
             if left.is_set():
@@ -193,6 +198,7 @@ class Engine:
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Unit-length vectors of the texts, float32, shape (n, 384)."""
+        # Held while it loads: a second text waits for the model instead of loading another.
         with self._embedding:
             if self._embedder is None:
                 self._embedder = embeddings.load(self._cache, threads=self._threads)
@@ -245,6 +251,7 @@ class Engine:
 
     def close(self) -> None:
         """Cancel what is under way, and unload everything."""
+        # First, so that requests under way end early and the engines need not wait for them.
         self._closed.set()
         for engine in self._engines:
             engine.close()

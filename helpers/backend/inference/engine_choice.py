@@ -61,6 +61,7 @@ def chosen(settings: Settings) -> EngineChoice:
         return EngineChoice(LLAMA_CPP, machine(), {})
     try:
         first = measured(settings, OPENVINO)
+    # Not kept: what hindered it may be gone at the next start.
     except BackendError:
         return EngineChoice(LLAMA_CPP, machine(), {})
     seconds = {OPENVINO: first, LLAMA_CPP: measured(settings, LLAMA_CPP, most=PATIENCE * first)}
@@ -86,7 +87,9 @@ def measured(settings: Settings, name: str, *, most: float = math.inf) -> float:
     engine = Engine(threads=settings.threads, cache=settings.state / "cache", chosen=name)
 
     def ask(number: int) -> None:
+        # Its number stands first, or the chats would share what was read for one of them.
         prompt = f"{number}: " + "lighthouse " * WORDS
+        # Set in each thread: those of a pool have contexts of their own.
         CLIENT_LEFT.set(late)
         try:
             for _ in engine.generate(model, prompt, Sampling(temperature=0, max_tokens=TOKENS)):
@@ -98,6 +101,7 @@ def measured(settings: Settings, name: str, *, most: float = math.inf) -> float:
     late = threading.Event()
     timer = threading.Timer(min(most, LONGEST), late.set)
     try:
+        # Before the clock starts: loading is not what is compared.
         engine.warm(model)
         timer.start()
         start = time.perf_counter()

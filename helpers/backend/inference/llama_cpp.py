@@ -51,6 +51,7 @@ class LlamaCppEngine:
             "prompt": list(tokens) or "",
             "stream": True,
             "cache_prompt": True,
+            # Progress comes as empty chunks, at which a client that has left is noticed.
             "return_progress": len(tokens) > BATCH,
             **sampling.request(room, end=local_tokenizer(model.gguf).end_id),
         }
@@ -89,6 +90,7 @@ class LlamaCppEngine:
 
         def receive(chunk: dict[str, Any]) -> bool:
             chunks.put(chunk)
+            # True makes llama.cpp end the request.
             return stopped()
 
         def work() -> None:
@@ -100,6 +102,7 @@ class LlamaCppEngine:
                 pass
             except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
                 chunks.put(error)
+            # In any case, or the reader would wait for an end that never comes.
             chunks.put(None)
 
         threading.Thread(target=work, daemon=True, name="llama.cpp request").start()
@@ -107,6 +110,7 @@ class LlamaCppEngine:
             try:
                 chunk = chunks.get(timeout=LOOK_SECONDS)
             except queue.Empty:
+                # A moment for the reader, who may close the iterator here.
                 yield None
                 continue
             if chunk is None:

@@ -106,6 +106,8 @@ def fit(gguf: Path, adapter: Path | None) -> LlamaShape | None:
     )
     plain = said.get("rope.dimension_count", shape.head) == shape.head
     plain = plain and said.get("rope.scaling.type", "none") == "none"
+    # An output layer of its own, biases or stored frequencies are tensors that this graph would not
+    # read: the set must be the same, not just contain its own.
     names = {tensor.name for tensor in WeightReader(gguf).tensors}
     known = names == _tensors(shape)
     return shape if plain and known and _adapter_fits(adapter, names) else None
@@ -142,8 +144,10 @@ def merged_weights(
     for name, values in read_llama(WeightReader(gguf), heads=shape.heads, groups=shape.groups):
         if (a := sides.get(f"{name}.lora_a")) is not None:
             b = sides[f"{name}.lora_b"]
+            # Queries and keys lie in pairs of neighbours in a GGUF, in halves in transformers.
             if name.endswith(("q_proj.weight", "k_proj.weight")):
                 b = unpermute(b, shape.heads if "q_proj" in name else shape.groups)
+            # `len(a)` is the rank: a is (rank, inputs), b is (outputs, rank).
             values = values + alpha / len(a) * (b @ a)
         yield name, values
 
@@ -210,7 +214,10 @@ class _Graph:
         for layer in range(shape.layers):
             x = op.add(x, self._attention(self._norm(x, layer, "input_layernorm"), layer, turns))
             x = op.add(x, self._mlp(self._norm(x, layer, "post_attention_layernorm"), layer))
+        # Rows of the tokens whose successors are asked for; the vocabulary's product is the
+        # largest.
         x = op.gather(x, self._parameters["logits_at"], self._whole(0))
+        # The embedding again: only tied models fit.
         logits = op.matmul(self._scaled(x, "model.norm.weight"), table, False, True)
         result = op.result(logits)
         result.output(0).get_tensor().set_names({"logits"})
@@ -248,6 +255,7 @@ class _Graph:
         computed in the graph, the angles would be rounded to bfloat16."""
         op, size = self._op, self._shape.head
         speeds = self._shape.rope_base ** -(np.arange(0, size, 2) / size)
+        # (context, head): the same speeds for both halves, since place i turns with i + head/2.
         angles = np.outer(np.arange(self._shape.context), np.tile(speeds, 2))
         places = self._parameters["position_ids"]
 
@@ -291,6 +299,7 @@ class _Graph:
         # Marked as experimental by its maker, who has no other operation for this.
         operation = getattr(plain, "_PagedAttentionExtension")  # noqa: B009 - it has no other name
         attention = operation([node.output(0) for node in nodes])
+        # As OpenVINO's own conversion to paged attention notes them on the operation.
         sizes = {"num_k_heads": shape.groups, "k_head_size": shape.head}
         sizes |= {"num_v_heads": shape.groups, "v_head_size": shape.head}
         for name, number in sizes.items():

@@ -43,6 +43,7 @@ class ServedModel:
     adapter: Path | None = None
     """LoRA weights as GGUF."""
     context: int = MAX_CONTEXT
+    # Not compared: the same weights are loaded once, whatever is done with a chat before.
     method: ServedMethod | None = field(default=None, compare=False)
 
     @classmethod

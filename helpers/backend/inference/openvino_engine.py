@@ -78,6 +78,8 @@ class OpenVinoEngine:
         self._shapes: dict[ServedModel, LlamaShape | None] = {}
         self._loaded: OrderedDict[ServedModel, LoadedModel] = OrderedDict()
         self._caches: dict[LlamaShape, BlockCache] = {}
+        # Guards `_new`, `_tasks` and `_closed`. Models, caches and rows belong to the engine's
+        # thread.
         self._changed = threading.Condition()
         self._new: deque[Row] = deque()
         self._waiting: list[Row] = []
@@ -126,11 +128,15 @@ class OpenVinoEngine:
         with self._changed:
             self._new.append(row)
             self._changed.notify_all()
+        # Started with the first request: a server that answers with the other engine has no such
+        # thread.
         _ = self._thread
         while True:
             try:
                 one = row.out.get(timeout=LOOK_SECONDS)
             except queue.Empty:
+                # The engine's thread sees the same and gives the blocks back; nobody waits for that
+                # here.
                 if row.stopped():
                     return
                 yield None
@@ -149,6 +155,7 @@ class OpenVinoEngine:
 
     def unload(self, model_id: str) -> None:
         """Free the memory of a model; requests under way end first."""
+        # The file may be another one the next time: its shape is read again.
         for model in [model for model in self._shapes if model.id == model_id]:
             del self._shapes[model]
         self._later(lambda: self._unload(model_id))
@@ -166,6 +173,7 @@ class OpenVinoEngine:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        # Looking at the property would start the thread only to end it.
         if "_thread" in self.__dict__:
             self._thread.join(10)
 
@@ -190,6 +198,7 @@ class OpenVinoEngine:
                 self._new.clear()
                 tasks = list(self._tasks)
                 self._tasks.clear()
+            # Outside the lock, as tasks may add further ones.
             for task in tasks:
                 task()
             self._let_go()
@@ -197,6 +206,8 @@ class OpenVinoEngine:
             if self._rows:
                 self._pass()
             elif self._waiting:
+                # What waits has no place now (all models in use, or no blocks), and nobody notifies
+                # of one.
                 time.sleep(LOOK_SECONDS)
         for row in [*self._rows, *self._waiting, *self._new]:
             row.out.put(None)
@@ -234,6 +245,7 @@ class OpenVinoEngine:
                 # Another request computes this beginning just now: read it from there.
                 blocks.give_back(found)
                 continue
+            # Nobody overtakes: smaller requests behind it would keep the cache full for ever.
             if row.needed - len(found) > blocks.free:
                 blocks.give_back(found)
                 return
@@ -280,6 +292,7 @@ class OpenVinoEngine:
     def _drop(self, model: ServedModel) -> None:
         loaded = self._loaded.pop(model)
         self._caches[loaded.shape].blocks.forget(model)
+        # The cache goes with the last model of its shape.
         if not any(other.shape == loaded.shape for other in self._loaded.values()):
             del self._caches[loaded.shape]
 
@@ -293,6 +306,7 @@ class OpenVinoEngine:
         busy = {row.model for row in self._rows}
         for model in [model for model in self._loaded if model.id == model_id]:
             if model in busy:
+                # Tried again after each pass, until its last request has ended.
                 self._later(lambda: self._unload(model_id))
             else:
                 self._drop(model)
@@ -314,6 +328,7 @@ class OpenVinoEngine:
             tokens = row.next_tokens(room)
             if tokens:
                 parts.append((row, tokens))
+                # Answers read one token each, whatever room the prompts have left.
                 room -= len(tokens) if row.read < len(row.prompt) else 0
         try:
             logits = self._logits(self._loaded[model], parts)
@@ -328,6 +343,7 @@ class OpenVinoEngine:
             count = len(row.places(len(tokens)))
             reading = row.read < len(row.prompt)
             row.read += len(tokens)
+            # Only what prompts left: the module says why an answer's own tokens are never shared.
             if reading:
                 blocks.publish(model, row.prompt[: row.read], row.blocks)
             try:
@@ -366,6 +382,7 @@ class OpenVinoEngine:
             tokens, places, pasts = [*tokens, 0], [*places, 0], [*pasts, 0]
             used = [*used, self._caches[loaded.shape].spare]
             begins, used_begins = [*begins, 2], [*used_begins, len(used)]
+        # Two rows at least: the product with the vocabulary has another kernel for one row, too.
         at += [0] * max(0, 2 - wanted)
         values = (tokens, places, pasts, begins, used, used_begins, longest, at)
         return run(loaded.request, values)[:wanted]

@@ -77,6 +77,7 @@ class Lane:
     @contextlib.contextmanager
     def reserved(self, given_up: Callable[[], bool]) -> Iterator[xllamacpp.Server]:
         """Wait in line for a slot; then serve. Raises `GivenUp` if nobody waits any more."""
+        # Loaded before it waits in line: a slot that is taken is a slot that answers.
         server = self._loaded()
         self._enter(given_up)
         try:
@@ -101,10 +102,12 @@ class Lane:
                     self._changed.wait(LOOK_SECONDS)
                 self._free -= 1
             finally:
+                # Those behind may be first in line now, also where this one has given up.
                 self._line.remove(ticket)
                 self._changed.notify_all()
 
     def _loaded(self) -> xllamacpp.Server:
+        # The first request loads, others wait here instead of loading the weights a second time.
         with self._loading:
             if self._server is None:
                 self._server = load(
@@ -152,10 +155,12 @@ class Pool:
         """The instance of a model; the least recently used one is dropped for it if need be."""
         with self._lock:
             instance = self._instances.pop(model, None)
+            # Costs nothing under this lock: weights are loaded when a lane is first used.
             if instance is None or instance.threads != self.threads:
                 instance = Instance(model, threads=self.threads)
             self._instances[model] = instance
             while len(self._instances) > self._max_loaded:
+                # Only forgotten here: requests under way hold it until they end.
                 self._instances.popitem(last=False)
             return instance
 
@@ -187,6 +192,7 @@ def load(model: ServedModel, *, slots: int, tokens: int, threads: int) -> xllama
     Raises `BackendError` if the weights or the adapter cannot be read.
     """
     params = common_params(served_weights(model.gguf), threads=threads)
+    # llama.cpp takes the sum over all slots; not unified, each gets its even share.
     params.n_ctx, params.n_parallel, params.kv_unified = slots * tokens, slots, False
     params.n_batch, params.n_ubatch = BATCH, PART
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -195,6 +201,7 @@ def load(model: ServedModel, *, slots: int, tokens: int, threads: int) -> xllama
     if model.adapter is None:
         return start(params, model.id)
     with tempfile.TemporaryDirectory() as folder:
+        # The copy may go after the start: an adapter is read whole when it is loaded.
         steady = _steady(model.adapter, Path(folder), model.id)
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(steady), 1.0)]
         return start(params, model.id)

@@ -50,12 +50,14 @@ class Row:
     @property
     def needed(self) -> int:
         """Blocks for prompt and answer."""
+        # All are taken at the start, so an answer never stops half way for want of a block.
         return -(-(len(self.prompt) + self.limit) // BLOCK)
 
     def next_tokens(self, room: int) -> list[int]:
         """What the next pass reads for this request; nothing if a prompt does not fit in."""
         left = len(self.prompt) - self.read
         if left <= 0:
+            # The token said last is not in the cache yet: saying and reading are one pass apart.
             return [self.said[-1]]
         if left > room:
             left = room // BLOCK * BLOCK
@@ -120,6 +122,7 @@ class AnswerRow(Row):
 class ScoredRow(Row):
     """A text whose own tokens' probabilities are asked for."""
 
+    # Every token's logits are wanted, and those of shared blocks were never kept.
     shares = False
 
     def __init__(

@@ -51,6 +51,7 @@ def _forced(
     ask: Ask, before: Sequence[int], piece: Sequence[int], alternatives: int
 ) -> list[dict[str, Any]]:
     """What llama.cpp reports while it writes the piece behind what stands before."""
+    # llguidance's form of a rule of tokens: `<[504]> <[3575]>`.
     rule = " ".join(f"<[{token}]>" for token in piece)
     return _reported(
         ask(

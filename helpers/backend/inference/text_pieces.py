@@ -23,6 +23,7 @@ class TextPieces:
     def __init__(self, tokenizer: LocalTokenizer, stop: Sequence[str]) -> None:
         self._tokenizer = tokenizer
         self._special = frozenset(tokenizer.special_tokens.values())
+        # Bytes, not letters: a token may end in the middle of a letter.
         self._stop = [text.encode() for text in stop if text]
         self._held = b""
         self._entries: list[tuple[int, TokenLogprob]] = []
@@ -65,6 +66,8 @@ class TextPieces:
 
 def _open_letter(data: bytes) -> int:
     """Bytes at the end that are the beginning of a letter in UTF-8."""
+    # UTF-8: 110xxxxx begins a letter of two bytes, 1110xxxx of three, 11110xxx of four; 10xxxxxx
+    # goes on.
     for size in range(1, min(4, len(data) + 1)):
         byte = data[-size]
         if byte >= 0xC0:

@@ -37,6 +37,7 @@ class Chooser:
         self, sampling: Sampling, tokenizer: LocalTokenizer, *, prompt: Sequence[int], limit: int
     ) -> None:
         self._how, self._tokenizer = sampling, tokenizer
+        # numpy takes no negative seeds, OpenAI's API does.
         self._draw = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**63)
         self._penal = bool(sampling.presence_penalty or sampling.frequency_penalty)
         self._last = deque(prompt[-limit:] if self._penal and limit else (), maxlen=limit)
@@ -63,6 +64,8 @@ class Chooser:
         values = self._changed(logits)
         if self._how.temperature <= 0:
             return int(values.argmax())
+        # Not divided by their sum: what is drawn is compared with shares of that sum instead. The
+        # greatest is 1, so nothing overflows.
         probabilities = np.exp(values - values.max())
         if self._how.top_p < 1:
             return self._from_nucleus(values, probabilities)
@@ -87,10 +90,13 @@ class Chooser:
     def _from_nucleus(self, values: np.ndarray, probabilities: np.ndarray) -> int:
         """From the fewest tokens that together have the probability `top_p`."""
         wanted = self._how.top_p * float(probabilities.sum(dtype=np.float64))
+        # Sorting the whole vocabulary would take long, and the nucleus seldom has more than a few
+        # tokens.
         count = 64
         while True:
             count = min(count, len(values))
             best = np.argpartition(-probabilities, count - 1)[:count]
+            # By number where two are equally likely, so that the same seed draws the same token.
             best = best[np.lexsort((best, -probabilities[best]))]
             sums = np.cumsum(probabilities[best], dtype=np.float64)
             if count == len(values) or sums[-1] >= wanted:
@@ -193,14 +199,13 @@ class Grammar:
 
         fill_next_token_bitmask(self._matcher, self._bits)
         self._check()
+        # One bit a token, in words of 32: the last one may reach past the vocabulary.
         allowed = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[: len(values)]
-        may_end = allowed[list(self._ends)].any()
         values[allowed == 0] = -np.inf
-        if not may_end:
-            values[list(self._ends)] = -np.inf
 
     def take(self, token: int) -> None:
         """Go on behind a token that was chosen."""
+        # The end is the engine's matter: behind it the grammar has nothing to say.
         if token not in self._ends:
             self._matcher.consume_token(token)
             self._check()
@@ -212,6 +217,7 @@ class Grammar:
             )
 
 
+# Takes the whole vocabulary apart, so it is kept for each tokenizer.
 @functools.lru_cache(maxsize=4)
 def _known_words(tokenizer: LocalTokenizer) -> LLTokenizer:
     from llguidance import LLTokenizer

@@ -54,6 +54,8 @@ def load_folder(folder: Path, *, four_bit: bool = False) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    # Some configs have dropout, and `recompute` runs the base in training mode, where it would act:
+    # two runs of one seed would differ.
     config.attention_dropout = 0.0
     if four_bit:
         return _in_four_bits(folder, config)
@@ -88,6 +90,7 @@ def _in_four_bits(folder: Path, config: Any) -> PreTrainedModel:
         folder,
         config=config,
         quantization_config=how,
+        # Loaded onto the device at once, where they are packed; the loop moves no such model.
         device_map={"": 0},
         dtype=torch.bfloat16,
         attn_implementation="sdpa",
@@ -103,6 +106,8 @@ def _load_gguf(gguf: Path) -> LlamaForCausalLM:
 
     reader = WeightReader(gguf)
     config = read_config(reader)
+    # On the meta device nothing is allocated or drawn at random only to be replaced by the file's
+    # weights; `assign` below takes these as they are, without a copy.
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
     heads = config.num_attention_heads
@@ -114,6 +119,8 @@ def _load_gguf(gguf: Path) -> LlamaForCausalLM:
     model.tie_weights()
     # Rotary frequencies are not stored, so they were left on the meta device.
     model.model.rotary_emb = type(model.model.rotary_emb)(config)
+    # Divided here, as the config below says "default": the divisors of Llama 3.1 are in the file
+    # one by one, not as the four numbers from which transformers would make them.
     model.model.rotary_emb.inv_freq /= rope_divisors(reader)
     return model.eval().requires_grad_(False)
 
@@ -138,6 +145,7 @@ def read_config(reader: GGUFReader) -> LlamaConfig:
     if value("general.architecture") != "llama":
         raise ValueError(f"cannot train the architecture {value('general.architecture')!r}")
     heads, width = value("llama.attention.head_count"), value("llama.embedding_length")
+    # GGUF gives a shape with the innermost axis first: (inputs, outputs), (width, vocabulary).
     shapes = {tensor.name: tensor.shape for tensor in reader.tensors}
     return LlamaConfig(
         hidden_size=width,
@@ -153,6 +161,7 @@ def read_config(reader: GGUFReader) -> LlamaConfig:
             "rope_theta": value("llama.rope.freq_base"),
         },
         vocab_size=int(shapes["token_embd.weight"][1]),
+        # A tied output layer is left out of the file.
         tie_word_embeddings="output.weight" not in shapes,
     )
 
@@ -173,6 +182,8 @@ def with_adapter(
 
     if parent is not None:
         return PeftModel.from_pretrained(model, str(parent), is_trainable=True)
+    # peft draws the A matrices at random and starts B at zero, so an untrained adapter changes
+    # nothing.
     torch.manual_seed(seed)
     config = LoraConfig(
         r=rank,
@@ -188,6 +199,8 @@ def with_adapter(
 def save_adapter(model: PeftModel, folder: Path) -> Path:
     """Write the forms that plain `peft` and llama.cpp load; `folder` is there whole or not."""
     with atomic_folder(folder) as partial:
+        # peft would look on the hub whether the vocabulary was resized; embeddings are never
+        # trained here.
         model.save_pretrained(str(partial), save_embedding_layers=False)
         _in_fixed_order(partial / "adapter_config.json")
         write_adapter(model, partial / "adapter.gguf")

@@ -23,12 +23,14 @@ from helpers.base.files import write_text
 
 Precision = Literal["float32", "bfloat16", "auto"]
 
+# PyTorch's names for the features, not those of /proc/cpuinfo.
 NATIVE = ("avx512_bf16", "amx_bf16")
 """CPU features that multiply bfloat16; elsewhere it is converted and slower than float32."""
 LAYER = (640, 576, 1536)
 """Rows, inputs and outputs of a product as training makes them."""
 GAIN = 1.25
 """How much faster bfloat16 must be, so that noise does not decide."""
+# Numbers of glibc's parameters, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 MMAP_BYTES, KEPT_BYTES = 32 << 20, 1 << 30
 """glibc takes no larger threshold for mapped blocks than 32 MB."""
@@ -54,6 +56,8 @@ def choose_precision(wanted: Precision, device: torch.device | None = None) -> t
 
 def job_precision(folder: Path, wanted: Precision, device: torch.device) -> torch.dtype:
     """The precision of a job, chosen at its first start: a resumed job computes as it began."""
+    # Both precisions are sound, but a run that changes over in the middle no longer equals one that
+    # ran through.
     kept = folder / PRECISION
     if not kept.is_file():
         write_text(kept, str(choose_precision(wanted, device)).removeprefix("torch."))
@@ -82,6 +86,7 @@ def _least_seconds(dtype: torch.dtype) -> float:
     layer = FrozenLinear(torch.ones(outputs, inputs, dtype=dtype))
     x = torch.ones(rows, inputs, dtype=dtype)
     taken = []
+    # The least of many, since whatever else runs on the machine can only make a product slower.
     for _ in range(20):
         begun = time.perf_counter()
         layer.forward(x)
@@ -92,6 +97,8 @@ def _least_seconds(dtype: torch.dtype) -> float:
 def repeatable(device: torch.device) -> None:
     """On CUDA, choose operations that give the same result every time."""
     if device.type == "cuda":
+        # Without this PyTorch refuses cuBLAS in deterministic mode. The size is one of the two that
+        # NVIDIA names for it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
 

@@ -79,6 +79,7 @@ def _joined(line: int, turns: Iterable[TokenTurn]) -> Example:
     targets: list[bool] = []
     prompt: list[bool] = []
     for turn in turns:
+        # Places inside this turn's ids: of the first token of the text, and of the mark behind it.
         start, end = turn.text_at, turn.end_at
         # What a tool answered stands in a turn of the user, who did not write it.
         message = turn.turn.message
@@ -98,6 +99,7 @@ def completion_example(
         tokenizer.encode_text(prompt),
         [*tokenizer.encode_text(completion), tokenizer.end_id],
     )
+    # The prompt has no chat marks around it: every token before the answer is the asker's.
     asked = (True,) * len(head) + (False,) * len(body)
     return Example(line, tuple(head + body), tuple(not word for word in asked), asked)
 
@@ -118,6 +120,7 @@ def untrainable(line: int, kind: Kind, example: Mapping[str, Any]) -> Iterator[P
     said = [message for chat in chats for message in chat]
     if any(_has_picture(message) for message in said):
         yield problem("image_unsupported", line, f"Line {line} holds a picture")
+    # The first chat: of a pair, the preferred one. The other answer may well be empty.
     if any(is_learnt(message) and not text_of(message).strip() for message in chats[0]):
         yield problem("nothing_to_learn", line, f"Line {line} teaches an empty answer")
     if any(message.get("name") and message["role"] != "function" for message in said):
@@ -151,6 +154,8 @@ class ExampleBuilder:
         item, parts = self._build(line, kind, example)
         found = [*untrainable(line, kind, example), *self.lengths.take(line, parts)]
         yield from found
+        # A refused line leaves no example, but the file is read on: all its problems are told at
+        # once.
         if not any(one.severity == "error" for one in found):
             self._keep(item)
 
@@ -165,7 +170,10 @@ class ExampleBuilder:
             answer = Part("completion", completion, said, 0, learnt=True)
             return cut(whole, self._limit), [[asked, answer]]
         if tools := tools_of(kind, example):
+            # Of a pair both chats have the same tools, so one line is noted once.
             self._with_tools.append(line)
+        # Lengths are measured before the cut and the example is built after it, from the same
+        # tokens.
         chats = [self._tokenizer.training_turns(chat, tools) for chat in chats_of(kind, example)]
         built = [cut(_joined(line, turns), self._limit) for turns in chats]
         item = built[0] if kind == "chat" else Pair(line, *built)
@@ -183,5 +191,6 @@ def read_examples(
 ) -> ValidationReport:
     """Check a file and build its examples in one reading; `keep` receives each in turn."""
     builder = ExampleBuilder(tokenizer, keep, max_tokens=max_tokens)
+    # `minimum=0`: whether there are enough examples is decided where the job is made.
     report = look_through(source, (), sound=[builder], minimum=0)
     return replace(report, tokens=builder.lengths.lengths)

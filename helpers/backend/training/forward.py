@@ -46,6 +46,7 @@ class Noise:
 
     def on(self, embedded: Tensor, longest: int) -> Tensor:
         """The embeddings (N, width) with noise added."""
+        # Drawn on the CPU, so that a seed gives the same noise on every device.
         noise = torch.rand(embedded.shape, generator=self.draw).mul_(2).sub_(1)
         size = self.alpha / (longest * embedded.shape[1]) ** 0.5
         return embedded.add(noise.to(embedded.device), alpha=size)
@@ -114,6 +115,7 @@ def joined(modules: Sequence[Any], dtype: torch.dtype, *, release: bool) -> Join
     if release:
         for module in modules:
             module.base_layer.weight.data = torch.empty(0)
+    # peft keeps alpha / rank for each layer; a product of several can have but one factor.
     scales = {module.scaling["default"] for module in modules}
     assert len(scales) == 1
     return JoinedBatch(
@@ -158,9 +160,12 @@ class Network:
         tied = base.lm_head.weight is inner.embed_tokens.weight
         self.output = FrozenLinear(self.embedding if tied else base.lm_head.weight.to(precision))
         if release:
+            # The converted table is shared with the peft model: otherwise there would be two of
+            # them.
             inner.embed_tokens.weight.data = self.embedding
             if not tied:
                 base.lm_head.weight.data = torch.empty(0)
+        # Norms stay in float32: they are small, and are multiplied with the residual stream.
         self.norm = inner.norm.weight.data
         self.frequencies = inner.rotary_emb.inv_freq
         self.blocks = [self._block(layer, release) for layer in inner.layers]
@@ -208,9 +213,12 @@ class Network:
         # A sum over all layers: in bfloat16 it would lose what the later ones add.
         stream = F.embedding(batch.ids, self.embedding).float()
         angles = self._angles(batch.positions)
+        # L, the length to which each example's own rows are padded.
         own = len(batch.spread) // batch.examples
         if noise:
             stream = noise.on(stream, batch.prefix + own)
+        # One mask for all: padding stands behind an example's own rows, where "not yet" hides it
+        # already.
         bias = causal_bias(own, batch.prefix, self.embedding)
         for block in self.blocks:
             qkv = block.qkv(self._normed(stream, block.norm1), adapted=adapted)
@@ -236,9 +244,11 @@ class Network:
     ) -> Tensor:
         """Attention inside each example, over the shared prefix and its own tokens; (N, width)."""
         heads, groups = self.config.num_attention_heads, self.config.num_key_value_heads
+        # (N, query heads + key groups + value groups, d), in the order in which they were joined.
         rows = qkv.view(len(qkv), heads + 2 * groups, -1)
         rows = rotate(rows, *angles, heads + groups)
         shared, own = rows.split([batch.prefix, len(rows) - batch.prefix])
+        # (n, L, heads + 2 * groups, d): each example's own rows, padded to the longest.
         laid = spread(own, batch.spread, batch.back).unflatten(0, (batch.examples, -1))
         q, k, v = laid.split([heads, groups, groups], dim=2)
         first_q, first_k, first_v = shared[None].split([heads, groups, groups], dim=2)
@@ -265,8 +275,10 @@ def grouped_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     n, length, heads, size = q.shape
     groups = k.shape[2]
     # The query heads of a group stand below each other, so that a group is one product.
+    # Shape (n * groups, heads / groups * L, d).
     asked = q.unflatten(2, (groups, -1)).permute(0, 2, 3, 1, 4).reshape(n * groups, -1, size)
     keys, values = (t.transpose(1, 2).reshape(n * groups, -1, size) for t in (k, v))
+    # Repeated in the order of `asked`: all L rows of a query head, then those of the next.
     mixed = attention(asked, keys, values, bias.repeat(heads // groups, 1))
     return mixed.view(n, heads, length, size).transpose(1, 2).flatten(2)
 

@@ -32,6 +32,7 @@ TARGETS_AT_ONCE = 128
 def packed(weight: Tensor) -> Product:
     """A function x -> x @ weight.T. On x86 the weight is laid out once as oneDNN wants it,
     which multiplies by up to a third faster than MKL, most of all with few rows."""
+    # A private operation: where a release of PyTorch lacks it, the plain product does the same.
     pack = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
     if pack is None or weight.is_cuda or not _can_lay_out(weight.dtype):
         return lambda x: F.linear(x, weight)
@@ -61,6 +62,7 @@ class FrozenLinear:
     def __init__(self, weight: Tensor) -> None:
         self.width = weight.shape[0]
         self.forward: Product = packed(weight)
+        # A copy of its own: a packed weight multiplies in one direction alone.
         self.backward: Product = packed(weight.t().contiguous())
 
 
@@ -156,6 +158,7 @@ def swiglu(both: Tensor) -> Tensor:
 class _RmsNorm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+        # By the norm, and not by squares that are summed: no tensor as large as x is made for it.
         square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
         inverse = square.div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, inverse)
@@ -194,6 +197,7 @@ class _Rotate(Function):
 def _rotated(x: Tensor, cosine: Tensor, sine: Tensor, heads: int) -> Tensor:
     result = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     left, right = x[:, :heads].chunk(2, dim=-1)
+    # Views of the result: rotating in halves and joining them would pass over the memory twice.
     to_left, to_right = result[:, :heads].chunk(2, dim=-1)
     torch.mul(left, cosine, out=to_left).addcmul_(right, sine, value=-1)
     torch.mul(right, cosine, out=to_right).addcmul_(left, sine)

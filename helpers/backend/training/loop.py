@@ -61,6 +61,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 def epoch_order(n: int, *, seed: int, epoch: int) -> list[int]:
     """The shuffled order of n examples in one epoch; the same for the same seed."""
     order = list(range(n))
+    # A string as seed is hashed the same way in every process, unlike `hash`.
     random.Random(f"{seed} {epoch}").shuffle(order)
     return order
 
@@ -102,6 +103,7 @@ class Trainer:
             release=True,
             recompute=spec.recompute,
         )
+        # Before `restore`, which puts a resumed run's matrices where the parent's stand now.
         if parent and spec.method == "dpo":
             self.net.reference.keep()
         self.optimizer = torch.optim.AdamW(
@@ -140,6 +142,8 @@ class Trainer:
             stats = self._step(step)
             self.by_line.update(stats.by_line)
             self.seconds = before + time.monotonic() - started
+            # Told before it is saved: after a kill between the two the step is done again, and
+            # `worker.ProgressFile` drops its first line.
             self._report_step(step + 1, stats)
             epoch_ended = (step + 1) % self.steps_per_epoch == 0
             if epoch_ended or time.monotonic() - saved > SAVE_EVERY:
@@ -150,6 +154,7 @@ class Trainer:
                 self.save(step + 1)
                 raise Stopped
         self._write_losses()
+        # Last, since it says that the job's folder is complete.
         self.emit({"type": "done", "trained_tokens": self.tokens_per_epoch * self.spec.n_epochs})
 
     def save(self, step: int) -> None:
@@ -183,6 +188,7 @@ class Trainer:
         spec = self.spec
         if spec.method == "dpo":
             return dpo(self.net, batch, torch.Tensor.backward, beta=spec.beta)
+        # `seed * steps + step`: no two steps of a run share a draw.
         draw = torch.Generator().manual_seed(spec.seed * self.steps + step)
         return supervised(
             self.net,

@@ -18,6 +18,7 @@ from helpers.backend.training.peft_network import PeftNetwork
 if TYPE_CHECKING:
     from peft import PeftModel
 
+# Mistral is a Llama with a sliding window, which `is_fast` asks about.
 FAST_KINDS = ("llama", "mistral")
 FAST_ROPES = ("default", "linear", "llama3")
 """Rotary positions whose frequencies are fixed, and that scale nothing else."""
@@ -39,6 +40,7 @@ def is_fast(config: Any) -> bool:
         and config.hidden_act == "silu"
         and not getattr(config, "attention_bias", False)
         and not getattr(config, "mlp_bias", False)
+        # A window as long as the longest text hides nothing.
         and (window is None or window >= config.max_position_embeddings)
     )
 

@@ -57,6 +57,7 @@ def prepare(
 
     What was built before in the same way, for the same vocabulary and limit, is taken as it is.
     """
+    # Whatever decides how a line becomes tokens; one that differs, and the file is built anew.
     how = {"form": FORM, "max_tokens": max_tokens, "vocabulary": tokenizer.vocabulary_id}
     return _kept(folder, how) or _build(path, folder, tokenizer, how)
 
@@ -129,12 +130,15 @@ def _report(known: dict[str, Any]) -> ValidationReport:
 def _write(out: BinaryIO, item: Item) -> None:
     sides = (item.preferred, item.other) if isinstance(item, Pair) else (item,)
     data = msgspec.msgpack.encode([_packed(side) for side in sides])
+    # Each item behind its length, so that neither side holds the whole file in one piece of
+    # msgpack.
     out.write(len(data).to_bytes(4, "little") + data)
 
 
 def _packed(example: Example) -> tuple[int, bytes, bytes]:
     marks = zip(example.targets, example.prompt, strict=True)
     flags = bytes(TARGET * target + PROMPT * asked for target, asked in marks)
+    # As bytes: a list of numbers would take msgpack a step for each token.
     return example.line, array("i", example.ids).tobytes(), flags
 
 

@@ -56,7 +56,7 @@ class TrainSpec:
     max_tokens: int = 2048
     """Longer examples are cut at the end."""
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
-    """"auto" is bfloat16 where the processor multiplies it natively."""
+    """"auto" is bfloat16 where it is measured to be faster, see `device.choose_precision`."""
     recompute: bool = False
     """Work activations out twice: slower, and far less memory."""
     four_bit: bool = False
@@ -99,6 +99,8 @@ def read_new_progress(
         with (job_dir / PROGRESS).open("rb") as stream:
             known = os.fstat(stream.fileno())
             inode = known.st_ino
+            # A file that is shorter than the place was cut or replaced under a number that was used
+            # before.
             start = place.start if inode == place.inode and place.start <= known.st_size else 0
             stream.seek(start)
             data = stream.read()

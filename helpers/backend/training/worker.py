@@ -30,6 +30,7 @@ class ProgressFile:
 
     def __init__(self, job_dir: Path, *, keep_to_step: int) -> None:
         self.path = job_dir / PROGRESS
+        # Written anew as a whole: readers see by the new inode that steps may be told again.
         kept = [row for row in read_progress(job_dir) if _until(row, keep_to_step)]
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self._stream: TextIO = self.path.open("a", encoding="utf-8")
@@ -41,6 +42,7 @@ class ProgressFile:
 
 def _until(row: dict[str, Any], step: int) -> bool:
     """Steps after the saved state are done again, so their lines go."""
+    # Each start writes a "started" of its own, and what ended the last one is no longer true.
     return row["type"] in ("step", "checkpoint") and row["step"] <= step
 
 
