@@ -73,6 +73,7 @@ def ensure_running(settings: Settings) -> Address:
     # Only one process starts the server; the others wait, and then find it.
     guard = settings.state / "starting.lock"
     with locked(guard, held=_slow_start, seconds=START_SECONDS):
+        # It may have come up while this process waited for the lock.
         if found := find(settings):
             return found
         spawned, present = None, _process(settings)
@@ -130,6 +131,7 @@ def stop(settings: Settings, *, seconds: float = 10) -> bool:
     if process is None:
         return False
     with contextlib.suppress(psutil.NoSuchProcess):
+        # Gathered before the end: afterwards nobody knows whose children they were.
         family = [process, *process.children(recursive=True)]
         process.terminate()
         _, alive = psutil.wait_procs(family, timeout=seconds)
@@ -185,6 +187,7 @@ def serve(
         listener = _listen(host, port or 0)
         url = f"http://{host}:{listener.getsockname()[1]}"
         address = settings.state / "server.json"
+        # Before the application is made, so that a second process sees one that is starting.
         write_text(address, json.dumps({"url": url, "pid": os.getpid()}))
         try:
             app = _app(settings, (host, *names), limits)
@@ -263,6 +266,8 @@ def token_of(settings: Settings) -> str:
     with contextlib.suppress(FileNotFoundError):
         return path.read_text(encoding="utf-8").strip()
     with contextlib.suppress(FileExistsError):
+        # Exclusively, with its mode from the start: of two processes one writes, and nobody else
+        # can read it in between.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(f"workbook-{secrets.token_urlsafe(32)}")

@@ -94,6 +94,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         bound = self._bound(scope["path"])
+        # Refused by what it says, before a byte is read; who says nothing or lies is counted below.
         said = Headers(scope=scope).get("content-length", "0")
         if not said.isdecimal() or int(said) > bound:
             await _answer(_too_large(bound))(scope, receive, send)
@@ -145,6 +146,7 @@ class ClientWatch:
         async def receive_watched() -> Message:
             nonlocal watching
             if watching is not None:
+                # Shielded: whoever stops waiting for the message must not end the watch.
                 return await asyncio.shield(watching)
             message = await receive()
             if not message.get("more_body"):
@@ -203,6 +205,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
+    # The last one added is the outermost: first the door, then the bound on bodies, then the watch.
     app.add_middleware(ClientWatch)
     app.add_middleware(BodyLimit, upload=bounds.file_bytes)
     callers = Callers(token, Keys(store), hub)
@@ -223,6 +226,7 @@ def through(app: FastAPI) -> Ask:
         # An error that nobody expected is answered with 500 here too.
         inside = httpx2.ASGITransport(app=as_owner, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=inside, base_url="http://127.0.0.1") as client:
+            # No timeout: a batch waits for its answer as long as it takes.
             answer = await client.post(
                 path, content=json.dumps(body), headers=headers, timeout=None
             )
@@ -287,6 +291,7 @@ def _field(fault: Mapping[str, Any]) -> str:
     """The field's path as the client wrote it: without pydantic's names for types."""
     parts = [str(part) for part in fault["loc"] if part not in ("body", "query")]
     path = ".".join(part for part in parts if not TYPE_NAME.match(part))
+    # A name may hold half of a surrogate pair, which could not be sent back.
     return path.encode("utf-8", "backslashreplace").decode()
 
 

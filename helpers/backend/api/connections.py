@@ -36,6 +36,7 @@ def most_connections() -> int:
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # No limit is told as -1.
     return MOST if soft < 0 else max(LEAST, min(MOST, soft // 2))
 
 
@@ -46,6 +47,8 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     def connection_made(self, transport: Any) -> None:
         if len(self.connections) >= most_connections():
+            # uvicorn's own protocol is never told of this connection, so nothing below may reach
+            # it.
             self.refused = True
             transport.write(FULL)
             transport.close()

@@ -23,6 +23,7 @@ from helpers.backend.protocol.schemas import new_id
 from helpers.backend.service.callers import CALLER, Caller, Callers
 from helpers.backend.service.rates import Rates
 
+# The page of a class holds nothing itself; it asks for a key and sends that.
 OPEN = ("/health", "/class")
 """Paths that ask for no token."""
 LOOKUPS = 8
@@ -78,6 +79,8 @@ class AuthMiddleware:
     async def _let_in(self, scope: Scope) -> None:
         """Write down whose request it is. Raises `ApiError` where it may not pass."""
         headers = Headers(scope=scope)
+        # Against names that a foreign page lets lead here (DNS rebinding): they come with their own
+        # host.
         if _host(f"//{headers.get('host', '')}") not in self.hosts:
             raise ApiError(403, "This server answers on this machine only.", code="bad_host")
         origin = headers.get("origin")
@@ -96,6 +99,7 @@ class AuthMiddleware:
 
     async def _caller(self, given: str) -> Caller:
         # In a thread: a key is looked up in the database, and elsewhere if it is not there.
+        # A bound of its own: wrong keys must not take the threads that answer.
         self._lookups = self._lookups or anyio.CapacityLimiter(LOOKUPS)
         kind, _, token = given.partition(" ")
         found = None

@@ -37,6 +37,7 @@ def write_adapter(model: PeftModel, path: Path) -> None:
             a, b = (_array(side["default"]) for side in (module.lora_A, module.lora_B))
             weight = f"{source}.weight"
             if is_turned(shape, weight):
+                # Of B only: turning the outputs' rows leaves A, which reads the inputs, as it is.
                 b = permute(b, shape.heads if "q_proj" in source else shape.groups)
             name = names.get_name(weight, try_suffixes=(".weight",))
             writer.add_tensor(f"{name}.lora_a", a)

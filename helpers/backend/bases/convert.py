@@ -84,6 +84,7 @@ def write_gguf(
     """
     shape = read_shape(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     weights = FolderWeights(folder)
+    # Gone through before anything is written: what does not fit is said without a half file.
     pieces = list(_pieces(shape, weights, numbers))
     extra = _extra(shape)
     with atomic_path(target) as partial:
@@ -92,6 +93,7 @@ def write_gguf(
         write_vocabulary(writer, folder, size=shape.vocabulary, end=end or None)
         if template:
             writer.add_chat_template(template)
+        # Header, names and values are written in three passes, each in the same order: extra first.
         for name, values in extra.items():
             writer.add_tensor_info(name, values.shape, values.dtype, values.nbytes)
         for piece in pieces:
@@ -115,6 +117,7 @@ def check_names(shape: ModelShape, weights: FolderWeights) -> None:
 def _pieces(shape: ModelShape, weights: FolderWeights, numbers: Numbers) -> Iterator[GGUFTensor]:
     names, seen = names_of(shape), set()
     for source in weights:
+        # Worked out from the config, or the embedding once more.
         if source.endswith("rotary_emb.inv_freq") or (source == "lm_head.weight" and shape.tied):
             continue
         name = names.get_name(source, try_suffixes=(".weight", ".bias"))
@@ -124,6 +127,7 @@ def _pieces(shape: ModelShape, weights: FolderWeights, numbers: Numbers) -> Iter
             )
         seen.add(name)
         size = weights.shape(source)
+        # Blocks of 32 run along a row; a matrix with other rows is written in 16 bits.
         fits = len(size) == 2 and size[-1] % BLOCK == 0
         kind = MATRICES[numbers] if fits or numbers != "q8_0" else GGMLQuantizationType.F16
         yield GGUFTensor(source, name, size, kind if len(size) == 2 else GGMLQuantizationType.F32)
@@ -161,6 +165,7 @@ def _converted(shape: ModelShape, weights: FolderWeights, piece: GGUFTensor) -> 
     values = weights[piece.source]
     if is_turned(shape, piece.source):
         values = permute(values, shape.heads if "q_proj" in piece.source else shape.groups)
+    # Gemma multiplies by 1 + weight; llama.cpp expects the sum.
     if shape.family.norm_plus_one and piece.source.endswith("norm.weight"):
         values = values + 1
     return np.ascontiguousarray(quants.quantize(values, piece.kind))
@@ -214,5 +219,6 @@ def _long_attention(shape: ModelShape) -> float:
     given = options.get("attention_factor")
     if given is not None:
         return float(given)
+    # What transformers takes for `longrope` where the config names no factor.
     factor = float(options["max_position_embeddings"]) / shape.context
     return 1.0 if factor <= 1 else float(np.sqrt(1 + np.log(factor) / np.log(shape.context)))

@@ -106,6 +106,7 @@ class ModelShape:
     @property
     def cache_bytes(self) -> int:
         """Bytes that keys and values of one token take in 16 bits."""
+        # Keys and values, two bytes each.
         return 2 * 2 * self.layers * self.groups * self.head_width
 
     @property
@@ -174,6 +175,7 @@ def _rope(config: Mapping[str, Any]) -> Rope:
     """Positions as transformers 5 writes them, or as its earlier releases did."""
     new = dict(config.get("rope_parameters") or {})
     if "full_attention" in new:
+        # Gemma 3 has two sets: for layers that see everything, and for those that see a window.
         whole, local = new["full_attention"], new["sliding_attention"]
         if local.get("rope_type", "default") != "default":
             raise ValueError("positions of a window that are stretched")
@@ -237,6 +239,7 @@ def _own_layers(kind: str, config: Mapping[str, Any]) -> list[bool]:
     n = int(config["num_hidden_layers"])
     if kind == "smollm3":
         every = int(config.get("no_rope_layer_interval") or SMOLLM3_EVERY)
+        # In spite of its name, a 1 in the list stands for a layer with positions.
         marks = config.get("no_rope_layers") or [(i + 1) % every for i in range(n)]
         return [not mark for mark in marks]
     types = config.get("layer_types")
@@ -249,6 +252,7 @@ def _own_layers(kind: str, config: Mapping[str, Any]) -> list[bool]:
 
 def _scaled_otherwise(shape: ModelShape, config: Mapping[str, Any]) -> bool:
     scalar = config.get("query_pre_attn_scalar")
+    # Tested where Gemma's scores are scaled by the head's width alone.
     return shape.kind == "gemma3_text" and scalar is not None and scalar != shape.head_width
 
 
@@ -260,6 +264,7 @@ def rope_divisors(shape: ModelShape) -> list[float]:
     low, high = float(options["low_freq_factor"]), float(options["high_freq_factor"])
     divisors = []
     for place in range(0, shape.rotary_width, 2):
+        # Tokens in a full turn of this pair of numbers.
         wave = 2 * math.pi * shape.rope.theta ** (place / shape.rotary_width)
         if wave < length / high:
             divisors.append(1.0)

@@ -50,6 +50,7 @@ def looks_like_model(folder: Path) -> bool:
 
 def fingerprint(folder: Path) -> str:
     """Another one whenever a file was changed that says what the model computes."""
+    # By size and time, since reading gigabytes at each start would take minutes.
     files = [p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".jinja")]
     try:
         known = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(files)]
@@ -80,6 +81,7 @@ def licence(folder: Path) -> str:
     """What the head of its README.md calls its licence; empty if it says nothing."""
     path = folder / "README.md"
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    # Between two lines of "---": `license: other`, and then `license_name: gemma`.
     head = text.split("---")[1] if text.startswith("---") and text.count("---") > 1 else ""
     said = dict(line.split(":", 1) for line in head.splitlines() if ":" in line)
     name = said.get("license", "").strip()
@@ -107,6 +109,7 @@ def _is_for_chats(folder: Path, config: dict[str, Any]) -> None:
         raise BackendError(f"makes embeddings ({kind}): it cannot chat", fix="give a chat model")
     if config.get("is_encoder_decoder"):
         raise BackendError(f"has an encoder before its decoder ({kind})", fix="give a chat model")
+    # An adapter may lie beside the weights of a whole model: then the folder is a base.
     if (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors")):
         raise _adapter(folder)
     if made_for and "ForCausalLM" not in made_for:
@@ -125,6 +128,7 @@ def _adapter(folder: Path) -> BackendError:
 
 def _is_whole(folder: Path) -> None:
     """Raises `BackendError` where a download ended early."""
+    # A clone without Git LFS has small text files under the weights' names.
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as stream:
             if stream.read(len(POINTER)) == POINTER:
@@ -137,6 +141,7 @@ def _is_whole(folder: Path) -> None:
 def _has_tokenizer(folder: Path, shape: ModelShape) -> None:
     tokenizer = template_tokenizer.load(folder)
     check_vocabulary(folder)
+    # Fewer is usual: embeddings are padded to a round number of rows.
     known = tokenizer.core.get_vocab_size(with_added_tokens=True)
     if known > shape.vocabulary:
         raise SetupError(

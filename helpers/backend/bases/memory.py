@@ -81,6 +81,7 @@ def training_bytes(
     loaded = 4 * shape.parameters
     adapter = 4 * ADAPTER_COPIES * rank * shape.layers * _lora_width(shape)
     kept = _kept_inside(shape)
+    # Recomputing keeps each layer's input, and the inside of the one that is worked out just now.
     layers = shape.layers * shape.width + kept if recompute else shape.layers * kept
     logits = 4 * LOSS_COPIES * min(targets, TARGETS_AT_ONCE) * shape.vocabulary
     return PROCESS + max(held, loaded) + adapter + 4 * rows * layers + logits

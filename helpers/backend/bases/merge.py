@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.backend.bases.weights import INDEX, FolderWeights, StoredTensor, read_file, write_file
+from helpers.backend.bases.weights import FolderWeights, StoredTensor, read_file, write_file
 from helpers.base.errors import BackendError
 from helpers.base.files import atomic, atomic_folder
 
@@ -38,14 +38,13 @@ def write_merged(folder: Path, adapter: Path, target: Path) -> Path:
     with atomic_folder(target) as partial:
         for form in BESIDE:
             for path in folder.glob(form):
-                if path.name != INDEX:
-                    shutil.copyfile(path, partial / path.name)
-        if (folder / INDEX).is_file():
-            shutil.copyfile(folder / INDEX, partial / INDEX)
+                shutil.copyfile(path, partial / path.name)
         for name, tensors in weights.files.items():
             known = [
                 StoredTensor(one, weights.stored_as(one), weights.shape(one)) for one in tensors
             ]
+            # A file of the base becomes a file of the same name, so the index of the parts stays
+            # true.
             with atomic(partial / name) as stream:
                 write_file(stream, known, lambda one: products.added_to(one, weights[one]))
     return target

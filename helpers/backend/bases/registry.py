@@ -92,6 +92,7 @@ def find(settings: Settings) -> Bases:
     own = settings_module.base_gguf()
     if own is None:
         raise BackendError("the base model is not installed", fix="run: python3 -m helpers doctor")
+    # First, so that nothing added can take its name.
     found = Bases({BASE_MODEL: look_at(BASE_MODEL, own, settings)}, {})
     for name, one in added(settings).items():
         _take(found, name, Path(one.path), settings, one)
@@ -189,6 +190,7 @@ def _of_folder(name: str, folder: Path, settings: Settings, told: AddedBase) -> 
         licence = told.licence or model_folder.licence(folder)
         known: dict[str, Any] = {"folder": str(folder), "licence": licence, "source": told.source}
         write_text(kept / BASE_FILE, json.dumps(known, indent=1))
+    # Read back instead of kept from above, so that both ways give the same.
     known = json.loads((kept / BASE_FILE).read_text(encoding="utf-8"))
     shape = read_shape(model_folder.read_config(folder))
     return Base(

@@ -38,6 +38,7 @@ def served_gguf(gguf: Path) -> Path:
     from helpers.backend.bases.convert import write_gguf
 
     lock = gguf.with_name("converting.lock")
+    # Looked at again under the lock: the one before may have made it.
     with locked(lock, held=lambda: _slow(folder), seconds=PATIENCE):
         if not gguf.is_file():
             tokenizer = load(folder)
@@ -60,4 +61,5 @@ def cache_bytes(gguf: Path) -> int:
     heads = int(header[f"{name}.attention.head_count"])
     width = int(header[f"{name}.embedding_length"]) // heads
     groups = int(header.get(f"{name}.attention.head_count_kv", heads))
+    # As `ModelShape.cache_bytes`.
     return 2 * 2 * int(header[f"{name}.block_count"]) * groups * width

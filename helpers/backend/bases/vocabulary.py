@@ -19,14 +19,21 @@ from gguf import GGUFWriter, SpecialVocab, TokenType
 
 from helpers.base.errors import BackendError
 
+# A token for one byte, where SentencePiece has no letter: "<0x0A>".
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+# English endings such as 's and 'll.
 SHORT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+# Line breaks with the space before them; space, all but its last; any other space.
 SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+# Signs, with one space before them.
 OTHER = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
+# Words by their capitals: "HelloWorld" is two. The first form ends in small letters, the second
+# begins with capitals.
 SMALL = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
 )
+# As OTHER, with slashes behind them, as in addresses and code.
 SLASH = r" ?[^\s\p{L}\p{N}]+[\r\n/]*"
 WORDS = {
     "llama-bpe": rf"{SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{OTHER}|{SPACES}",
@@ -57,6 +64,7 @@ def write_vocabulary(writer: GGUFWriter, folder: Path, *, size: int, end: str | 
     model = file["model"]
     tokens = list(_tokens(file, size))
     pieces = bool(model.get("byte_fallback"))
+    # llama.cpp's "llama" is SentencePiece with scores, its "gpt2" is byte pairs with merges.
     if pieces:
         writer.add_tokenizer_model("llama")
         writer.add_tokenizer_pre("default")
@@ -92,6 +100,7 @@ def check_vocabulary(folder: Path) -> dict[str, Any]:
 def _tokens(file: Mapping[str, Any], size: int) -> Iterator[Token]:
     by_id = {place: text for text, place in file["model"]["vocab"].items()}
     unknown = file["model"].get("unk_token")
+    # Added tokens win where both have an id, as in the tokenizers library.
     added = {token["id"]: token for token in file.get("added_tokens", ())}
     for place in range(size):
         if place in added:
@@ -113,6 +122,7 @@ def _scores(model: Mapping[str, Any], tokens: list[Token]) -> list[float]:
     rank: dict[str, int] = {}
     for place, merge in enumerate(model["merges"]):
         joined = "".join(merge if isinstance(merge, list) else merge.split(" "))
+        # A token may come about by several merges; the first is the one that counts.
         rank.setdefault(joined, place)
     last = len(model["merges"])
     return [-float(rank.get(token.text, last)) for token in tokens]

@@ -67,6 +67,7 @@ class FolderWeights:
 
 
 def _values(tensor: Any) -> np.ndarray:
+    # Mapped, not read: only what is used comes into memory.
     raw = tensor.mmap_bytes().view(TYPES[tensor.dtype]).reshape(tensor.shape)
     if tensor.dtype == "BF16":
         wide = raw.astype(np.uint32) << np.uint32(16)
@@ -109,6 +110,7 @@ def write_file(
         }
         end += size
     text = json.dumps(head).encode()
+    # The format wants the numbers behind the head to begin at a multiple of eight.
     text += b" " * (-len(text) % 8)
     stream.write(len(text).to_bytes(8, "little") + text)
     for one in tensors:
@@ -150,6 +152,7 @@ def _tensors(path: Path) -> dict[str, Any]:
         tensors: dict[str, Any] = SafetensorsLocal(path).tensors
     except (ValueError, KeyError, TypeError) as error:
         raise BackendError(f"has a damaged {path.name}", fix="get it again") from error
+    # A download that ended early still has its whole head, which tells what should follow.
     places = (tensor.data_range for tensor in tensors.values())
     missing = max((place.offset + place.size for place in places), default=0) - path.stat().st_size
     if missing > 0:

@@ -87,6 +87,7 @@ def read(path: Path, *, endpoint: str) -> tuple[list[BatchLine], list[BatchProbl
     """The requests of a file, and what is wrong with it: then nothing of it is answered."""
     lines: list[BatchLine] = []
     problems: list[BatchProblem] = []
+    # `replace`: a byte that is no UTF-8 spoils its own line, which is then named.
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, text in enumerate(stream, start=1):
             if not text.strip():
@@ -176,11 +177,13 @@ class Answers:
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
         self._path.touch()
+        # Behind the last whole line; without any, `rfind` is -1 and the file is emptied.
         os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
         self._done = {row["custom_id"] for row in self.rows()}
 
     def rows(self) -> list[dict[str, Any]]:
         """All output lines so far."""
+        # Safe to split: JSON is written in ASCII, so that no text brings line breaks of its own.
         return list(map(json.loads, self._path.read_text(encoding="utf-8").splitlines()))
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -212,6 +215,7 @@ def tally(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 def total_usage(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The tokens of all answers together."""
     used = [row["response"]["body"].get("usage") or {} for row in rows]
+    # The two endpoints name the same numbers differently.
     read = sum(one.get("prompt_tokens", one.get("input_tokens", 0)) for one in used)
     made = sum(one.get("completion_tokens", one.get("output_tokens", 0)) for one in used)
     details = [one.get("prompt_tokens_details") or {} for one in used]

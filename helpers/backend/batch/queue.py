@@ -36,6 +36,7 @@ SHARE = 0.75
 """Of what the engine answers at the same time: people come first."""
 CANCELLABLE = ("validating", "in_progress", "cancelling")
 UNDER_WAY = (*CANCELLABLE, "finalizing")
+# Not "failed": what was answered before a fault stays in the batch's folder.
 ENDED = ("completed", "cancelled", "expired")
 INPUT = "input.jsonl"
 SLICE = 500
@@ -63,6 +64,7 @@ class Batches:
     def start(self, ask: Ask) -> None:
         """Begin to answer, also what an earlier server left undone."""
         self._ask = ask
+        # Left by a server that died between the last status and the removal.
         for folder in self._store.jobs.glob("batch_*"):
             batch = self._store.get("batch", folder.name)
             if batch is None or batch["status"] in ENDED:
@@ -87,6 +89,7 @@ class Batches:
         key = new_id("batch_")
         folder = self._store.job_dir(key)
         folder.mkdir(parents=True)
+        # A copy, since the upload may be deleted while the batch waits.
         own_copy(self._store.files / input_file, folder / INPUT)
         body = line_format.new_batch(
             key, endpoint, input_file, metadata=metadata, output_seconds=output_seconds
@@ -178,6 +181,7 @@ class Batches:
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[bool]:
         """Wait until nothing trains; False if the batch was stopped meanwhile."""
+        # In short waits: a batch that is cancelled meanwhile must not wait for the training's end.
         while not self._cores.acquire(timeout=POLL):
             if self._stopped(key):
                 yield False
@@ -195,6 +199,7 @@ class Batches:
             for name, number in new.items():
                 batch["request_counts"][name] += number
 
+        # Answers come from many tasks; a line must be whole in the file, and counted once.
         with self._queue.lock:
             answers.add(rows)
             self._store.update("batch", key, count)
@@ -219,6 +224,8 @@ class Batches:
                         status, request_id, body = 500, new_id("req_"), refusal.body
                     if self._queue.closing.is_set():
                         return  # its answer may be that the server ends
+                    # 429: too many requests are under way. It is no answer, so the line is sent
+                    # again.
                     if status != 429:
                         row = line_format.output(line, status, request_id, body)
                         self._answered(key, answers, [row])
@@ -231,6 +238,8 @@ class Batches:
 
     def _finish(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
         """Write the files of a batch that ran to its end, was cancelled or ran out of time."""
+        # From here on it can no longer be cancelled. After a crash it is found "finalizing", and
+        # its files are written again.
         with self._queue.lock:
             batch = self.get(key)
             cancelled = batch["status"] == "cancelling"
@@ -260,6 +269,7 @@ class Batches:
                 usage=total_usage(good),
                 request_counts={"total": len(lines), "completed": len(good), "failed": len(bad)},
             )
+        # Last: until the status is written, the answers are here alone.
         self._store.remove_job_dir(key)
 
     def _fail(self, key: str, problems: Sequence[line_format.BatchProblem]) -> None:

@@ -66,6 +66,7 @@ def newest_state(exchange: Exchange, job: str, *, before: int) -> SavedState | N
 def save_state(exchange: Exchange, job: str, number: int, path: Path, count: int) -> None:
     """Put a state into the exchange, then make it the newest; the one before last goes."""
     place = attempt_prefix(job, number)
+    # A name of its own: whoever reads the state before must not find half of this one.
     name = f"resume-{count}.pt"
     exchange.put_file(f"{place}/{name}", path)
     known = {"name": name, "sha256": sha256_of(path)}

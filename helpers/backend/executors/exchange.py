@@ -97,6 +97,7 @@ class Exchange:
         return {
             one.path.removeprefix(f"{place}/"): one.size
             for one in found
+            # Names with a dot are those of `_Move`, still being written.
             if one.type == FileType.File and not one.base_name.startswith(".")
         }
 

@@ -48,6 +48,7 @@ class LocalExecutor:
     def room(self) -> Iterator[bool]:
         """The cores, for all runs together: the first takes them, the last gives them back."""
         with self._guard:
+            # The lock is waited for by the first only; further runs share what that one holds.
             inside = self._inside > 0 or self._cores.acquire(timeout=CORES_SECONDS)
             if inside:
                 self._inside += 1
@@ -98,6 +99,7 @@ def start_process(folder: Path, root: Path, *, lower: bool = True) -> subprocess
         process = subprocess.Popen(
             [sys.executable, "-m", TRAINER, str(folder)],
             cwd=root,
+            # `watch_parent` reads it: the trainer ends with this server.
             env=os.environ | {"WORKBOOK_PARENT": str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=log,

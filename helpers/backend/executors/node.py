@@ -86,6 +86,7 @@ class Carrier:
             if path.name not in self._known:
                 self._exchange.put_folder(f"{self._place}/checkpoints/{path.name}", path)
                 stamps[path.name] = True
+        # Noted only when all is there: after an error in between, everything is tried again.
         self._known |= stamps
         if told != self._known.get(PROGRESS, b""):
             self._exchange.put(f"{self._place}/{PROGRESS}", told)
@@ -113,11 +114,14 @@ class Carrier:
         """A second name of a state: the trainer puts the next one in its place."""
         copy = path.with_name(f"carried-{path.name}")
         copy.unlink(missing_ok=True)
+        # Before the copy, which has a time of its own where it is no link; and if the trainer puts
+        # a newer one here just now, that is carried once more.
+        stamp = _stamp(path)
         try:
             os.link(path, copy)
         except OSError:
             shutil.copyfile(path, copy)
-        return copy, _stamp(copy)
+        return copy, stamp
 
 
 def _stamp(path: Path) -> Any:
@@ -134,6 +138,7 @@ def run(carrier: Carrier, folder: Path) -> int:
     while process.poll() is None:
         _try(carrier, folder)
         time.sleep(EVERY)
+    # The trainer has ended, and what it made is here alone as long as it is not carried.
     deadline = time.monotonic() + GIVE_UP_SECONDS
     while not _try(carrier, folder):
         if time.monotonic() > deadline:

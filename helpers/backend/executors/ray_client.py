@@ -62,6 +62,7 @@ def address_of(executor: str) -> str:
             fix="leave it out for this machine, or set ray://HOST:8265 or https://HOST",
         )
     if scheme == "ray":
+        # Behind "]", if there is one: an IPv6 address such as [::1] has colons of its own.
         return f"http://{host}" if ":" in host.rpartition("]")[2] else f"http://{host}:{PORT}"
     return f"{scheme}://{host}"
 
@@ -129,6 +130,7 @@ class RayClient:
         body = self._ask("GET", "/api/cluster_status").json()
         report = (body["data"]["clusterStatus"] or {}).get("loadMetricsReport") or {}
         found = [node.get("CPU") for node in (report.get("usageByNode") or {}).values()]
+        # Ray gives a pair, used and total; a node without processors has no entry.
         return [RayNode(total=cpu[1], used=cpu[0]) for cpu in found if cpu]
 
     def _ask(self, method: str, path: str, *, missing: bool = False, **more: Any) -> Any:

@@ -41,6 +41,7 @@ ATTEMPT = "attempt.json"
 EVERY = 0.5
 """Seconds between two looks at a run, and at its files."""
 STOP_AGAIN = 2.0
+# As of a process that SIGKILL ended.
 KILLED = -9
 NODE_GONE = (
     "JOB_SUPERVISOR_ACTOR_DIED",
@@ -49,6 +50,7 @@ NODE_GONE = (
     "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE",
 )
 """Ray's errors for which the program can do nothing."""
+# The earliest that a zip can hold; with real times the same code would have other bytes.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ class RayRun:
         self._ray, self._exchange, self._folder, self._attempt = ray, exchange, folder, attempt
         self._looked = self._stopped = 0.0
         self._killed = threading.Event()
+        # Whether the last look failed: a cluster that is away for an hour is one line in the log.
         self._unheard = False
 
     def poll(self) -> int | None:
@@ -120,12 +123,14 @@ class RayRun:
 
     def _end(self, job: RayJob | None) -> int:
         code = self._code(job)
+        # Before the code is returned: who sees the end finds everything that was told.
         bring(self._exchange, self._folder, self._attempt.number)
         if job and code != 0 and job.message:
             with (self._folder / LOG).open("a", encoding="utf-8") as stream:
                 stream.write(f"{job.message}\n")
         # Now nothing of this attempt is still to come.
         replace(self._attempt, ended=True).write(self._folder)
+        # Any other end may get a further attempt, which goes on from what lies there.
         if code == 0 or self._killed.is_set():
             self._exchange.remove_all(attempts.prefix(self._folder.name))
         return code
@@ -133,6 +138,7 @@ class RayRun:
     def _code(self, job: RayJob | None) -> int:
         if self._killed.is_set():
             return KILLED
+        # A head that was started anew knows none of its earlier jobs.
         if job is None or job.error in NODE_GONE:
             return LOST
         if job.status == "SUCCEEDED":
@@ -170,6 +176,7 @@ class RayExecutor:
             log.warning("%s", error)
             return 0
         places = sum(int(node.total // self._threads) for node in nodes)
+        # Rounded up: a node that is used in part has no room for a whole job in that part.
         taken = sum(-int(-node.used // self._threads) for node in nodes)
         free = places - max(busy, taken)
         return min(free, self._at_once - busy) if self._at_once else free
@@ -235,6 +242,7 @@ class RayExecutor:
     def _prepare(self, folder: Path, number: int) -> RunAttempt:
         """Put what a node needs into the exchange; then the attempt counts as begun."""
         job = folder.name
+        # Once for a job: a later attempt finds the files of the first.
         if not attempts.is_given(self._exchange, job):
             self._give_state(folder, job)
             attempts.give(self._exchange, job, folder)
@@ -242,6 +250,7 @@ class RayExecutor:
         if (folder / PRECISION).is_file():
             self._exchange.put_file(f"{place}/{PRECISION}", folder / PRECISION)
         attempt = RunAttempt(number, f"{job}-{number}")
+        # Before it is handed in, as the module says.
         attempt.write(folder)
         return attempt
 
@@ -250,6 +259,7 @@ class RayExecutor:
         if not (folder / RESUME).is_file():
             return
         for name in (PRECISION, PROGRESS):
+            # As attempt 0, which no node has: the search for the newest state ends with it.
             self._exchange.put_file(f"{attempts.attempt_prefix(job, 0)}/{name}", folder / name)
         attempts.save_state(self._exchange, job, 0, folder / RESUME, 0)
 
@@ -271,9 +281,11 @@ def bring(exchange: Exchange, folder: Path, number: int) -> None:
     found = exchange.names(place)
     log_name = LOG
     for name, size in found.items():
+        # Each attempt's log is kept; the later ones are 2.trainer.log and so on.
         path = folder / (name if name != log_name or number == 1 else f"{number}.{name}")
         if name.startswith("resume") or name in (PROGRESS, STOP, SPEC):
             continue
+        # By size: only the log grows, all else is written once.
         if not path.is_file() or path.stat().st_size != size:
             exchange.get_file(f"{place}/{name}", path)
     if told is not None:

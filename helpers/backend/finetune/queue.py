@@ -45,6 +45,8 @@ MAX_DEATHS = 3  # of a process without a reason; then the job is given up
 MAX_LOSSES = 20  # of the node under a process, for which the job can do nothing
 INTERRUPTED = "The trainer was interrupted; the job goes on"
 WAITING = ("validating_files", "queued")
+# States in which nothing of a job may still run on a cluster, should the server have died before it
+# could end it.
 SETTLED = ("cancelled", "paused", "failed")
 OVER = ("succeeded", "failed", "cancelled")
 
@@ -93,6 +95,8 @@ class Jobs:
         """
         job_id = body["id"]
         folder = self._store.job_dir(job_id)
+        # Folder first, then the document: whoever finds a job finds its files. After a crash in
+        # between the folder is left over, and no job without files.
         spec.with_own_files(folder).write(folder)
         self._store.put("job", job_id, body)
         self.event(job_id, f"Created fine-tuning job: {job_id}")
@@ -102,6 +106,7 @@ class Jobs:
         for text in warnings:
             self.event(job_id, text, level="warn")
         self.event(job_id, "Files validated, moving job to queued state")
+        # Queued only now: until here a worker would begin before its first events.
         done = self._set(job_id, status="queued")
         self._queue.wake()
         return done
@@ -128,6 +133,7 @@ class Jobs:
             self._must(job_id, ("running", "queued"), "paused")
             done = self._set(job_id, status="paused")
             self.event(job_id, "The job has been paused")
+            # One that only waits needs no stop; its status alone keeps it from being chosen.
             if job_id in self._queue.current:
                 (self._store.job_dir(job_id) / STOP).touch()
         return done
@@ -189,6 +195,7 @@ class Jobs:
         with self._queue.lock:
             if self.get(job_id)["status"] != "queued" or self._queue.closing.is_set():
                 return
+            # Left by an earlier pause, it would stop the trainer in its first step.
             (folder / STOP).unlink(missing_ok=True)
             self._set(job_id, status="running")
         # Not under the lock: its files may have to travel first.
@@ -199,8 +206,10 @@ class Jobs:
             return
         with self._queue.lock:
             self._runs[job_id] = run
+            # It was cancelled while it was being started, when there was no run to kill.
             if self.get(job_id)["status"] == "cancelled":
                 run.kill()
+        # Once in a job's life, not at each start.
         if not self.get(job_id).get("_started"):
             self.event(job_id, "Fine-tuning job started")
             self._set(job_id, _started=True)
@@ -265,6 +274,8 @@ class Jobs:
 
     def _model_name(self, job: Document) -> str:
         """`ft:base:course:suffix:id`, the same for the job's whole life."""
+        # The base of "ft:smollm2:workbook:support:1a2b3c4d", where a job goes on from a tuned
+        # model.
         base = re.sub(r"^ft:([^:]+):.*$", r"\1", job["model"])
         return f"ft:{base}:workbook:{job['_suffix'] or ''}:{job['id'].removeprefix('ftjob-')[:8]}"
 
@@ -287,11 +298,13 @@ class Jobs:
         job = self.get(job_id)
         if job["status"] == "cancelled":
             return
+        # A trainer that was killed before its first line leaves none.
         rows = read_progress(self._store.job_dir(job_id)) or [{"type": "none"}]
         last = rows[-1]
         # It may be resumed already: then it waits for its turn.
         if code == PAUSED and job["status"] in ("paused", "queued"):
             return
+        # What it told counts, not its exit code: a trainer may be killed right after "done".
         if last["type"] == "done":
             seconds = max(row.get("seconds", 0.0) for row in rows)
             write_rate(self._store.root, tokens=last["trained_tokens"], seconds=seconds)
@@ -327,8 +340,10 @@ class Jobs:
             self._keep(job["id"], "step_metrics.csv", metrics_csv(read_progress(folder))),
             self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
         ]
+        # Before the status: whoever sees that the job is over gets a quick first answer.
         self._warm(job[OWNER], name)
         with self._queue.lock:
+            # Cancelled while the model was loaded: that stays.
             if self.get(job["id"])["status"] == "cancelled":
                 return
             # Events come before the status: who sees that the job is over has all of them.

@@ -55,6 +55,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        # One lock for both: batches and local jobs each take the whole machine, so never at once.
         cores, share_cores = threading.Lock(), self.engine.share_cores
         self.models = Models(self.settings, self.store, self.engine)
         self.files = Files(self.store, self.limits)
@@ -95,6 +96,7 @@ class Service:
 
         `metered`: tokens and requests count for the owner's limits, as those of a batch do not.
         """
+        # Shallow: engine, queues, meters and the semaphore stay the same objects.
         view = copy.copy(self)
         view.store = self.store.of(owner)
         view._show()  # noqa: SLF001 - its own class
@@ -165,6 +167,8 @@ class Service:
             self._waiting.release()
 
     def close(self) -> None:
+        # Nothing new first, then what runs, then the engine: closing it ends the requests of a
+        # batch, so that its thread can be waited for. The store last, which all of them write to.
         self.batch_queue.stop()
         self.job_queue.close()
         self.engine.close()

@@ -39,6 +39,7 @@ class Callers:
 
     def of(self, given: str) -> Caller | None:
         """Who a token stands for; None for an unknown one."""
+        # In constant time, so that nobody can guess the token letter by letter.
         if hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token):
             return Caller(LOCAL, leader=True)
         if owner := self._keys.owner_of(given):

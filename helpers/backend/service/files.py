@@ -82,6 +82,7 @@ class Files:
             if purpose == "fine-tune":
                 try:
                     self._check_jsonl(key)
+                # Nothing of a refused upload stays, and nothing of one whose client left.
                 except BaseException:
                     self._remove(key)
                     raise
@@ -92,6 +93,7 @@ class Files:
         """Hold space for an upload. Raises `ApiError` if there is none."""
         size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
+        # Counted and taken in one step: two uploads at once must not both get the last space.
         with self._lock:
             owner, limits = self._store.owner, self._limits
             files, own = self._held(owner)
@@ -140,6 +142,7 @@ class Files:
     def _check_jsonl(self, key: str) -> None:
         """What an upload is refused for; the rest is said when a job is created."""
         for problem in self.prepared(key).report.errors:
+            # Codes for which no line could be read; faults of single examples are the job's matter.
             if problem.code in ("empty_file", "not_text", "not_utf8", "not_jsonl", "line_too_long"):
                 raise invalid_file(str(problem.message), problem.fix, problem.line, problem.code)
 
@@ -208,6 +211,7 @@ def too_large(size: int, limit: int, *, param: str = "file") -> ApiError:
 
 def invalid_file(message: str, fix: str, line: int, problem: str, param: str = "file") -> ApiError:
     """A refused file, in OpenAI's words where it has some; the remedy stands at the end."""
+    # "ine 3": the message may say "Line 3" or "line 3" itself.
     where = f" Line {line}:" if line and f"ine {line}" not in message else ""
     code = problem if problem == "invalid_n_examples" else "invalid_training_file"
     assert problem in CODES

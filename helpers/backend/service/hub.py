@@ -62,6 +62,8 @@ class Hub:
             return known
         found = self._allowed(self._ask(token))
         with self._lock:
+            # All at once: a table that is this full was filled by guessing, and the rest is asked
+            # again.
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[key] = now + KEPT_SECONDS, found
@@ -69,6 +71,7 @@ class Hub:
 
     def _ask(self, token: str) -> dict[str, Any] | None:
         """What the hub says of a token; None where it knows none such."""
+        # A header cannot carry it, so it is nobody's token.
         if not token.isascii() or not token.isprintable():
             return None
         request = urllib.request.Request(self._url, headers={"Authorization": f"token {token}"})
@@ -79,6 +82,7 @@ class Hub:
         except urllib.error.HTTPError as error:
             if error.code in (401, 403, 404):
                 return None
+            # Any other answer says nothing about the token: a refusal would end a learner's work.
             raise _silent() from error
         except (OSError, ValueError) as error:
             raise _silent() from error

@@ -36,6 +36,7 @@ def fit(spec: TrainSpec, lengths: TokenLengths | None, *, free: int) -> TrainSpe
     """The job in the form that is fastest and fits. Raises `ApiError` with what would fit."""
     if lengths is None:
         return spec
+    # Recomputing is slower, so only where the faster form does not fit.
     for one in (spec, replace(spec, recompute=True)):
         if needed(one, lengths) <= free:
             return one

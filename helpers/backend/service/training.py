@@ -151,6 +151,7 @@ class Training:
 
     def _data(self, body: JobRequest, kind: str, gguf: Path) -> JobData:
         """What there is to train on, when both files are good."""
+        # By id first, then by content: the same file may have been uploaded twice.
         if body.validation_file == body.training_file:
             raise _same_twice()
         training = self._check(body.training_file, gguf, kind=kind, param="training_file")
@@ -172,6 +173,7 @@ class Training:
         file = self._files.prepared(key, gguf)
         report, found = file.report, file.report.kind or ""
         few = too_few(report.examples, MINIMUM if param == "training_file" else 1)
+        # Only the first problem is told, as OpenAI's API has room for one.
         for problem in [few] if few else report.errors:
             raise invalid_file(problem.message, problem.fix, problem.line, problem.code, param)
         if (found == "dpo") != (kind == "dpo"):

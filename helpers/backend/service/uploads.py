@@ -60,6 +60,7 @@ class Uploads:
         """Take in a part; the order is settled when the upload is completed."""
         self._pending(key)
         part = new_id("part_")
+        # The part is on disk before the upload names it; after a kill in between it is dead weight.
         with self._files.room_for(part, stream):
             size = self._store.save_file(part, stream)
             self._store.update("upload", key, lambda body: body["_parts"].update({part: size}))
@@ -83,6 +84,7 @@ class Uploads:
                 f"The parts have {total} bytes, and the upload was created for {upload['bytes']}.",
                 "part_ids",
             )
+        # Beside the files and not in the system's folder, which may be small or in memory.
         with tempfile.TemporaryFile(dir=self._store.root) as whole:
             for part in parts:
                 with (self._store.files / part).open("rb") as stream:
@@ -91,6 +93,7 @@ class Uploads:
             file = self._files.add(
                 upload["filename"], upload["purpose"], whole, seconds=upload["_seconds"]
             )
+        # The parts go only now: after a failed check they may be completed again.
         self._end(upload, "completed")
         return self._store.update("upload", key, lambda body: body.update(file=file))
 

@@ -20,6 +20,8 @@ from helpers.base.errors import BackendError
 Values = Sequence[Any]
 Row = tuple[Any, ...]
 
+# `seq` is the order of all lists; AUTOINCREMENT gives no number twice, also not that of a
+# row that was deleted.
 TABLE = """
 CREATE TABLE IF NOT EXISTS documents (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -111,6 +113,8 @@ class Sqlite:
                     fix="use that release, or name another folder with WORKBOOK_STATE",
                 )
             # A new file says version 0 as well; only one with a table is of an earlier release.
+            # The whole change is one transaction: a kill in between leaves the old table, and the
+            # next start does it again.
             old = version == 0 and bool(self.rows("PRAGMA table_info(documents)"))
             if old:
                 self._db.execute("ALTER TABLE documents RENAME TO ownerless")

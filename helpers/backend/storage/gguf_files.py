@@ -82,6 +82,7 @@ class WeightReader(GGUFReader):
         if raw_type != GGUFValueType.ARRAY:
             return super()._get_field_parts(orig_offs, raw_type)
         raw = self.data.data
+        # The kind of the items, then their number; a text stands behind its length of eight bytes.
         inner, length = struct.unpack_from("<IQ", raw, orig_offs)
         end = orig_offs + struct.calcsize("<IQ")
         if inner == GGUFValueType.STRING:
@@ -89,6 +90,8 @@ class WeightReader(GGUFReader):
                 end += 8 + struct.unpack_from("<Q", raw, end)[0]
         else:
             end += length * np.dtype(self.gguf_scalar_to_np[GGUFValueType(inner)]).itemsize
+        # What the library returns: size, parts, which of them are values, kinds. The parts stay
+        # empty.
         return end - orig_offs, [], [], [GGUFValueType.ARRAY]
 
 
@@ -144,6 +147,8 @@ def transformers_name(name: str) -> str | None:
 def unpermute(weight: np.ndarray, heads: int) -> np.ndarray:
     """Undo llama.cpp's order of the rotary halves; shape (heads * d, in) stays."""
     rows, columns = weight.shape
+    # llama.cpp turns neighbours (2i, 2i + 1), transformers a place of the first half and its
+    # counterpart in the second; so the rows of a head are interleaved there.
     grouped = weight.reshape(heads, rows // heads // 2, 2, columns)
     return grouped.swapaxes(1, 2).reshape(rows, columns)
 
@@ -160,6 +165,7 @@ def written(path: Path, architecture: str) -> Iterator[GGUFWriter]:
     """What is added in the block is written when it ends well."""
     writer = GGUFWriter(str(path), architecture)
     yield writer
+    # Only here is the file opened, so a block that raised has left none.
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -258,12 +264,14 @@ def _write_vocabulary(writer: GGUFWriter, words: Sequence[str]) -> None:
     """WordPiece in llama.cpp's form: a mark in front of word starts, none on continuations."""
     special = [word.startswith("[") and word.endswith("]") and len(word) > 2 for word in words]
     tokens = [
+        # "##ing" is "ing" here, and "play" is "▁play".
         word if control else word[2:] if word.startswith("##") else f"\u2581{word}"
         for word, control in zip(words, special, strict=True)
     ]
     writer.add_tokenizer_model("bert")
     writer.add_token_list(tokens)
     writer.add_token_types([CONTROL if control else NORMAL for control in special])
+    # BERT knows first and second sentences, although only first ones are embedded.
     writer.add_token_type_count(2)
     for name, word in (("unk", "[UNK]"), ("sep", "[SEP]"), ("pad", "[PAD]"), ("mask", "[MASK]")):
         getattr(writer, f"add_{name}_token_id")(words.index(word))

@@ -69,6 +69,7 @@ class Keys:
         found, _ = self._store.list("key", keep=lambda body: body["name"] == name)
         if not found:
             raise CourseError(f"{name} has no key", fix="run: python3 -m helpers keys list")
+        # Two processes may have made a key for one name at the same moment.
         for body in found:
             self._store.delete("key", body["id"])
 

@@ -34,6 +34,8 @@ def watch_parent() -> None:
 
     def alive(parent: psutil.Process) -> bool:
         try:
+            # psutil compares the time at which it began too: another process of that number is not
+            # it.
             return parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
@@ -43,6 +45,7 @@ def watch_parent() -> None:
             parent = psutil.Process(int(pid))
             while alive(parent):
                 time.sleep(PARENT_POLL)
+        # At once, without cleaning up: what matters is saved, and threads of PyTorch could hang.
         os._exit(ORPHANED)
 
     threading.Thread(target=look, daemon=True).start()

@@ -17,6 +17,7 @@ from helpers.backend.storage.store import Document, Store
 
 def base_name(name: str) -> str:
     """The last part of a path in either style: a client may send a whole path."""
+    # Dots, blanks and NUL at the ends go too, so that ".." is no name.
     return re.split(r"[\\/]", name)[-1].strip("\x00. ") or "upload"
 
 

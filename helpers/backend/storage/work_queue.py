@@ -109,6 +109,8 @@ class WorkQueue:
                 # The look each second is for documents that came without a call of `wake`,
                 # and for room that others gave back.
                 self._wake.wait(REST)
+            # Cleared before the next look at the store: what is queued during that look sets it
+            # again.
             self._wake.clear()
 
     def _begin(self) -> bool:
@@ -144,6 +146,8 @@ class WorkQueue:
                 # A full disk is not emptier a moment later.
                 self.closing.wait(REST)
         finally:
+            # After `work` has left the document in its next state: before, it could be chosen once
+            # more.
             del self.current[key]
             self.wake()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 import zipfile
 from collections.abc import Iterator
@@ -344,6 +345,23 @@ def test_a_state_is_found_whole_while_the_next_is_written(exchange, tmp_path):
     left = exchange.names(f"jobs/{JOB}/attempts/1")
     assert set(left) == {"resume.json", "resume-3.pt", "resume-4.pt"}
     assert attempts.newest_state(exchange, JOB, before=1) is None
+
+
+def test_a_state_is_carried_once_where_a_file_cannot_have_two_names(
+    executor, exchange, job, tmp_path, monkeypatch
+):
+    def no_links(*_):
+        raise OSError("not supported")
+
+    executor.start(job)
+    carrier = on_node(exchange, 1, tmp_path / "first")
+    (tmp_path / "first" / RESUME).write_bytes(b"state 8")
+    os.utime(tmp_path / "first" / RESUME, (1, 1))
+    monkeypatch.setattr(os, "link", no_links)
+    carrier.carry()
+    carrier.carry()
+    names = exchange.names(f"jobs/{JOB}/attempts/1")
+    assert [name for name in names if name.endswith(".pt")] == ["resume-1.pt"]
 
 
 def test_the_code_that_is_sent_has_the_same_name_as_long_as_it_is_the_same():

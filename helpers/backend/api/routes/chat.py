@@ -141,12 +141,14 @@ def _chat_chunks(
         start = {"role": "assistant", "content": "", "refusal": None}
         yield chunk(index, start, None, None)
     ends: list[Choice] = []
+    # The answers come one after the other, so neighbours of one number are one answer.
     for index, answer in itertools.groupby(deltas, key=lambda numbered: numbered[0]):
         reader, said = AnswerReader(body.tool_use), list[Delta]()
         for event, tokens in read_stream((delta for _, delta in answer), reader, said):
             yield chunk(index, reader.chat_delta(event), None, chat_logprobs(tokens, how))
         ends.append(collected(said).read(reader))
         yield chunk(index, {}, ends[-1].finish_reason, None)
+    # Before the stream ends: whoever has it whole can read the answer back.
     _keep(chat_answer(head, ends, how, body), body, service)
     if counts:
         yield frame | {"choices": [], "usage": usage(ends, body.n or 1)}

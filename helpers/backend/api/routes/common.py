@@ -20,6 +20,7 @@ from helpers.backend.service import Service
 from helpers.backend.service.callers import CALLER, Caller
 
 METADATA: TypeAdapter[dict[str, str]] = TypeAdapter(Metadata)
+# The second one keeps nginx from holding events back until a buffer is full.
 SSE_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
@@ -91,6 +92,7 @@ class EventStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
+            # Shielded, since the client's leaving has cancelled what this runs in.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._lines.close)
 

@@ -72,6 +72,7 @@ def complete(body: CompletionRequest, service: ServiceOf) -> Any:
     }
 
 
+# With `echo` and no tokens of an answer, a prompt is only scored: the engine is not asked.
 def _nothing(prompt: Sequence[int]) -> Delta:
     return Delta("", finish_reason="length", prompt_tokens=len(prompt))
 
@@ -98,9 +99,11 @@ def _prompts(
     """Each prompt as tokens. Raises `ApiError` for tokens that the model does not have."""
     given = body.prompt
     if given is None or given == "":
+        # OpenAI's default too: the beginning of a new document.
         given = "<|endoftext|>"
     if not given:
         raise ApiError(400, "The prompt is empty.", param="prompt", code="invalid_value")
+    # A list of numbers is one prompt in tokens, not many prompts.
     single = isinstance(given, str) or isinstance(given[0], int)
     several_given: list[Any] = [given] if single else list(given)
     if body.stream and len(several_given) > 1:
@@ -140,6 +143,7 @@ def _echoed(
         scored: tuple[TokenLogprob, ...] = ()
         if body.logprobs is not None:
             first = tokenizer.bytes_of(ids[0])
+            # The first token has nothing before it, so no probability either.
             head = TokenLogprob(first.decode("utf-8", "replace"), None, tuple(first))
             scored = (head, *service.engine.score(model, ids, alternatives=body.logprobs))
         found.append(EchoedPrompt(ids, tokenizer.decode(ids), scored))
@@ -182,6 +186,7 @@ def _old_logprobs(
     if body.logprobs is None:
         return None
     items = [*echo.logprobs, *answer]
+    # A stream's pieces come without the prompt's entries: their places then begin behind its text.
     start = 0 if echo.logprobs else len(echo.text)
     return {
         "tokens": [item.token for item in items],

@@ -23,6 +23,7 @@ MAX_LETTERS = 50_000
 @router.post("/v1/embeddings")
 def embed(body: EmbeddingRequest, service: ServiceOf) -> Any:
     if body.model != EMBEDDING_MODEL:
+        # An unknown model is 404; one that is known and makes no vectors is 400.
         service.models.resolve(body.model)
         raise ApiError(
             400,

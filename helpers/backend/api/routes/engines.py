@@ -57,6 +57,7 @@ def engine(model: Document) -> Document:
 def with_model(kind: type[RequestKind], name: str, body: Document) -> RequestKind:
     """The request that the body makes for the model of the path."""
     try:
+        # The path counts, not the body, as it did then.
         return kind.model_validate(body | {"model": name})
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error

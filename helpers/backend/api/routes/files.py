@@ -21,6 +21,7 @@ router = APIRouter()
 MOST = 10_000
 """Files on one page of the list."""
 EXPIRY = "expires_after"
+# `expires_after[anchor]` and the like: how OpenAI's clients write an object into a form.
 BRACKETED = {f"{EXPIRY}[{name}]": name for name in Expiry.model_fields}
 FIELDS = {"file", "purpose", EXPIRY, *BRACKETED}
 
@@ -29,6 +30,7 @@ FIELDS = {"file", "purpose", EXPIRY, *BRACKETED}
 async def upload(
     request: Request, file: UploadFile, purpose: Annotated[str, Form()], service: ServiceOf
 ) -> Any:
+    # Read already for the parameters; here it is looked through for names that nobody knows.
     form = await request.form()
     if unknown := form.keys() - FIELDS:
         name = min(unknown)

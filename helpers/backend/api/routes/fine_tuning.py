@@ -67,6 +67,7 @@ def events(
     after: str | None = None,
     limit: int = 20,
 ) -> Any:
+    # Another owner's job is none: without this look its list would be empty instead of a 404.
     service.jobs.get(job_id)
     found, more = service.store.list("event", parent=job_id, after=after, limit=within(limit, MOST))
     return page(found, more)

@@ -128,4 +128,6 @@ def begin(
 
     stream = numbered()
     first = next(stream)
+    # When the client leaves, this is dropped; the generator is closed with it, which frees the
+    # slot.
     return itertools.chain([first], stream)

@@ -151,6 +151,7 @@ def _items(body: ResponseInput, service: Service) -> list[Item]:
 
 def _item_of(number: int, item: Item, service: Service) -> Item:
     """An input item as it is stored; a reference becomes what it refers to."""
+    # A reference may leave out its type, as OpenAI's description says: then it has an id alone.
     if item.get("type") == "item_reference" or (item.keys() <= {"type", "id"} and "id" in item):
         return service.answers.item(str(item["id"]))
     return input_item(number, item)
