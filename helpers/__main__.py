@@ -182,7 +182,9 @@ def main(arguments: list[str]) -> int:
     if options.verb == "test":
         options.rest = rest
     elif rest:
+        # Once more, strictly: only `test` hands unknown words on, to pytest.
         parser().parse_args(arguments)
+    # Imported here: the first lines must run on a Python for which the library is too new.
     from helpers.base.errors import CourseError
     from helpers.cli import bootstrap
 
@@ -191,6 +193,7 @@ def main(arguments: list[str]) -> int:
             extra = "test" if options.verb == "test" else ""
             wheels = getattr(options, "wheels", None)
             python = bootstrap.ensure(ROOT, extra=extra, wheels=wheels)
+            # This Python made or found .venv; the verb itself runs in that one.
             if not bootstrap.is_current(ROOT):
                 return bootstrap.rerun(python, arguments)
         verb = importlib.import_module(f"helpers.cli.{options.verb}")

@@ -93,6 +93,7 @@ def connect(
     Raises `BackendError` when the endpoint does not answer, or has no such base model.
     """
     config = settings or settings_module.load()
+    # By its host: whoever names OpenAI's own address pays as without it, and must say yes too.
     at_openai = config.base_url and urlsplit(config.base_url).hostname == OPENAI_HOST
     if config.base_url and not at_openai:
         found = _other(config, config.base_url)
@@ -158,6 +159,7 @@ def _openai(config: Settings) -> Connection:
     from helpers.costs import catalog
 
     known = catalog.load()
+    # The cheapest: a learner who said yes to a paid call has not chosen a model yet.
     chat = min(known.inference.values(), key=lambda price: price.per_million)
     embedding = min(known.embeddings.values(), key=lambda price: price.per_million)
     client = OpenAI(base_url=OPENAI_URL, api_key=config.api_key)
@@ -204,6 +206,7 @@ def tell_progress(progress: Mapping[str, Any]) -> None:
 def _other(config: Settings, url: str) -> Connection:
     from openai import APIConnectionError, APIStatusError, OpenAI
 
+    # The client cannot be made without a key; servers of one's own often ask for none.
     client = OpenAI(base_url=url, api_key=config.api_key or "none")
     url = _without_password(url)
     try:
@@ -228,6 +231,7 @@ def _other(config: Settings, url: str) -> Connection:
         "other",
         url,
         BASE_MODEL if BASE_MODEL in names else names[0],
+        # A guess by name, which the note tells how to correct.
         next((name for name in names if "embed" in name or "minilm" in name.lower()), names[0]),
         "Choose other models with connect(chat_model=..., embedding_model=...).",
     )

@@ -76,6 +76,7 @@ def turns(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[Turn]
         given.insert(0, {"role": "system", "content": DEFAULT_SYSTEM})
     made: list[Turn] = []
     calls: Any = None
+    # Results that stand in a row are one turn of the user, as the template writes them.
     for answers, group in itertools.groupby(given, is_result):
         listed = list(group)
         if answers:

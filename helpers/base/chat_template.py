@@ -41,6 +41,7 @@ class ChatTemplate:
     def takes_system(self) -> bool:
         """Whether it has a place for a system message."""
         try:
+            # A sign that no template writes itself.
             return "\u2042" in self._render([{"role": "system", "content": "\u2042"}, *PROBE])
         except DataError:
             return False
@@ -97,6 +98,7 @@ def _put_before(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _plain(message: Message) -> dict[str, Any]:
     """A message as templates expect it: text as one string, arguments of calls as objects."""
     role = message.get("role", "")
+    # `weight` is OpenAI's word for training files; a template that lists all fields would write it.
     plain = {key: value for key, value in message.items() if key != "weight"}
     calls = message.get("tool_calls")
     content = text_of({**message, "tool_calls": None, "function_call": None})
@@ -108,6 +110,7 @@ def _plain(message: Message) -> dict[str, Any]:
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = dict(call.get("function", {}))
+    # Arguments come as text, and templates write them as JSON: a text would be quoted once more.
     with contextlib.suppress(KeyError, TypeError, ValueError):
         function["arguments"] = json.loads(function["arguments"])
     return {**call, "function": function}
@@ -148,6 +151,8 @@ def _compile(source: str) -> Any:
         """What a template keeps for itself: nothing of Python's own."""
 
         def __init__(*given: Any, **options: Any) -> None:
+            # Names with an underscore lead to Python's own attributes, and from there out of the
+            # sandbox.
             for name in dict(*given[1:], **options):
                 Names.check(name)
             jinja2.utils.Namespace.__init__(*given, **options)

@@ -1,7 +1,7 @@
 """The errors that this library raises, each with a remedy.
 
 For: everything a caller may want to catch. Not for: HTTP error envelopes, which
-the server builds from `ApiError` in `helpers.backend.protocol.schemas`.
+the server builds from `ApiError` in `helpers.backend.protocol.errors`.
 
     raise CourseError("no file support.csv", fix="check the spelling of the path")
 """

@@ -23,6 +23,7 @@ from helpers.base.errors import CourseError, DataError, NoSpaceError
 
 PARTIAL = ".partial"
 """How the name of a file ends that is being written; it begins with a dot."""
+# Disk full, quota used up, file larger than allowed.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 HELD_SECONDS = 2.0 if os.name == "nt" else 0.0
 """How long to try again: on Windows nobody may move a file that an antivirus still reads."""
@@ -99,6 +100,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             # Without this the new name can reach the disk before the bytes: after a power
             # cut, the file would be there and empty.
             _flush(partial)
+            # `mkstemp` lets the owner alone read what it makes.
             partial.chmod(0o644)
             replace(partial, target)
         except BaseException:
@@ -156,6 +158,7 @@ def locked(
     """
     import filelock
 
+    # Not by thread: a lock may be given back in another one than it was taken in.
     lock = filelock.FileLock(path, timeout=seconds, thread_local=False)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:

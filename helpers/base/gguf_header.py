@@ -67,6 +67,7 @@ def _read(path: Path, *, tensors: bool) -> GGUFIndex:
             count, pairs = _number(file, "<Q"), _number(file, "<Q")
             header = dict(_pair(file) for _ in range(pairs))
             index = dict(_tensor(file) for _ in range(count if tensors else 0))
+            # The head ends where it ends; tensors begin at the next multiple behind it.
             step = int(header.get("general.alignment", ALIGNMENT))
             return GGUFIndex(header, index, -(-file.tell() // step) * step)
     except OSError as error:
@@ -93,6 +94,7 @@ def _value(file: BinaryIO, kind: int) -> Any:
         inner, length = _number(file, "<I"), _number(file, "<Q")
         if inner in FORMATS:
             form = f"<{length}{FORMATS[inner][1]}"
+            # At once: a vocabulary has tens of thousands of numbers.
             return list(struct.unpack(form, _bytes(file, struct.calcsize(form))))
         return [_value(file, inner) for _ in range(length)]
     return _number(file, FORMATS[kind])

@@ -56,11 +56,13 @@ def blocks(source: Readable, *, limit: int = LINE_LIMIT) -> Iterator[LineBlock]:
     with opened(source) as stream:
         first = 1
         while data := stream.read(BLOCK):
+            # To the end of a line, so that no line is in two blocks.
             rest = b"" if data.endswith(b"\n") else stream.readline(limit)
             cut = len(rest) >= limit and not rest.endswith(b"\n")
             if cut:
                 _skip_line(stream)
             yield LineBlock(first, data + rest, cut)
+            # A line that was cut has lost its "\n", and counts all the same.
             first += (data + rest).count(b"\n") + cut
 
 
@@ -75,6 +77,7 @@ def lines_of(block: LineBlock, *, limit: int = LINE_LIMIT) -> Iterator[Line]:
     parts = block.data.split(b"\n")
     last = len(parts) - 1
     for place, part in enumerate(parts):
+        # What stands behind the last "\n" is no line, unless it holds something.
         if place == last and not part:
             return
         ending = b"\n" if place < last else b""

@@ -40,6 +40,8 @@ class TokenTurn(NamedTuple):
 
 def _byte_letters() -> dict[str, int]:
     """Byte-level BPE writes each byte as one visible letter: those that are none, above 255."""
+    # As in GPT-2: "Ġ" (256 + 32) is the space, since a vocabulary is text and a space would not
+    # show.
     plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(b): b for b in plain} | {chr(256 + n): b for n, b in enumerate(others)}
@@ -75,6 +77,7 @@ class LocalTokenizer:
 
     @functools.cached_property
     def _marks(self) -> re.Pattern[str]:
+        # In a choice the first that fits wins: a mark that begins another must come after it.
         longest_first = sorted(self.special_tokens, key=len, reverse=True)
         return re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
 
@@ -93,6 +96,8 @@ class LocalTokenizer:
         """Token ids of `text`; special tokens written in it become their own ids."""
         ids: list[int] = []
         for place, piece in enumerate(self._marks.split(text)):
+            # With a group in the pattern, `split` gives texts and marks in turn: each second is a
+            # mark.
             ids += [self.special_tokens[piece]] if place % 2 else self.encode_text(piece)
         return ids
 

@@ -64,6 +64,7 @@ def lines(error: BaseException, trace: TracebackType | None) -> list[str]:
     """At most ten lines: those of the reader's own cells that led here, and what to do."""
     words = said(error)
     words = words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
+    # No lines of code: what is wrong is not in the cell, and the message says all.
     if isinstance(error, CourseError | KeyboardInterrupt) or words == GONE:
         return [words]
     own = [f for f in traceback.extract_tb(trace) if _is_cell(f.filename)]

@@ -21,6 +21,7 @@ Tell = Callable[[int, int], None]
 Show = Callable[[int, int, str], None]
 """The same with what is counted; how many there are is 0 at the end."""
 
+# The innermost is asked: a command may show a wait within a wait in its own way.
 _shown_by: list[Show] = []
 
 
@@ -50,6 +51,7 @@ def counted(what: str) -> Iterator[Tell]:
     from IPython.display import display
 
     def shown(html: str) -> dict[str, str]:
+        # Empty as plain text: a stored notebook keeps no bar.
         return {"text/html": html, "text/plain": ""}
 
     handle = display(shown(""), raw=True, display_id=True)

@@ -173,6 +173,8 @@ def base_gguf() -> Path | None:
 
 def served_gguf() -> Path:
     """Where set-up writes the base model as it is served, by `backend.inference.quantize`."""
+    # With the environment, not the state: what `clean` removes need not be made again. The hash is
+    # in its name, as other weights would be another file.
     return Path(sys.prefix) / "share" / "workbook" / f"{BASE_MODEL}-{BASE_SHA256[:12]}-q8_0.gguf"
 
 

@@ -98,6 +98,7 @@ class TemplateTokenizer(LocalTokenizer):
 
     @property
     def end_ids(self) -> tuple[int, ...]:
+        # Some templates end a turn with one mark and a text with another.
         names = (self.end_mark, self.template.marks.get("eos_token", self.end_mark))
         return tuple(dict.fromkeys(self.special_tokens[n] for n in names))
 
@@ -159,6 +160,7 @@ class TemplateTokenizer(LocalTokenizer):
         tokens = written.tokens({span.text_at for span in spans if span.answer})
         made, start = [], 0
         for message, span in zip(messages, spans, strict=True):
+            # By the place of its first letter, each token belongs to one message.
             own = [(token, at) for token, at in tokens if start <= at < span.end]
             turn = Turn(
                 message,
@@ -183,6 +185,7 @@ class TemplateTokenizer(LocalTokenizer):
         return {**message, "refusal": None, "content": self._guard(text)}
 
     def _guard(self, text: str) -> str:
+        # Behind the first letter, so that the mark is no longer one; `split_at_marks` takes it out.
         return self._marks.sub(lambda found: f"{found[0][0]}{GUARD}{found[0][1:]}", text)
 
     def split_at_marks(self, written: str) -> list[WrittenPart]:
@@ -200,6 +203,8 @@ class TemplateTokenizer(LocalTokenizer):
         if piece.mark:
             return [(self.special_tokens[piece.text], piece.start)]
         lead, core = "", self.core
+        # Read behind a mark that is dropped again: alone, the text would get a space that it has
+        # not.
         if self._space_at_start and not self._marks.search(piece.text):
             lead, core = next(iter(self.special_tokens)), self._reading_marks
         found = core.encode(lead + piece.text, add_special_tokens=False)
@@ -253,6 +258,7 @@ class _Written:
 
     def _answer_start(self, place: int) -> int:
         """Where the model would be asked for this answer: up to there, both texts are the same."""
+        # Rendered twice, with the answer and up to it: where they part, the answer begins.
         asked = _joined(self._pieces(self._messages[:place], add_generation_prompt=True))
         start = _same(asked, self.text)
         said = _visible(text_of(self._messages[place]))
@@ -263,6 +269,7 @@ class _Written:
         return start
 
     def _said_until(self, message: Message, start: int) -> int:
+        # Calls are left out: templates write them in ways of their own, behind the text.
         said = text_of({**message, "tool_calls": None, "function_call": None}).strip()
         found = self.text.find(said, start)
         return found + len(said) if found >= 0 else start
@@ -306,6 +313,7 @@ class _Written:
         while at >= 0 and any(
             p.mark and p.start < at + len(said) and at < p.end for p in self._all
         ):
+            # Found inside a mark, as "user" in a role: look further to the front.
             at = self.text.rfind(said, start, at + len(said) - 1)
         return at
 
@@ -350,6 +358,7 @@ def _cached(folder: Path, _: int) -> TemplateTokenizer:
             f"{folder.name} has a damaged tokenizer.json: {error}", fix="get it again"
         ) from error
     source, marks = read_template(folder)
+    # What the tokenizer puts before nothing: its beginning of a text.
     start = tuple(core.encode("", add_special_tokens=True).ids)
     return TemplateTokenizer(core, ChatTemplate(source, marks), start)
 
@@ -377,6 +386,7 @@ def read_template(folder: Path) -> tuple[str, dict[str, str]]:
     config = _json(folder / "tokenizer_config.json")
     file = folder / "chat_template.jinja"
     source = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
+    # Several templates by name, say one for tools: the default takes both.
     if isinstance(source, list):
         source = next((one["template"] for one in source if one["name"] == "default"), None)
     source = source or _json(folder / "chat_template.json").get("chat_template")

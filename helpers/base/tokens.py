@@ -33,6 +33,7 @@ CONTROL = 3
 """Token type of special tokens in a GGUF vocabulary."""
 FAMILY = "smollm"
 """How this family splits text before byte-pair merges, as GGUF names it."""
+# tiktoken names a cached file by the SHA-1 of the address that it would fetch.
 CACHE_NAMES = {
     "o200k_base": "fb374d419588a4632f3f557e76b4b70aebbca790",
     "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
@@ -61,6 +62,7 @@ def _cached(source: Path, cache: Path) -> LocalTokenizer:
     from tokenizers import Tokenizer
 
     stat = source.stat()
+    # By size and time: another file under the same name gets another tokenizer.
     file = cache / f"tokenizer-{source.stem}-{stat.st_size}-{stat.st_mtime_ns}.json"
     if not file.is_file():
         write_text(file, _build(source).to_str())
@@ -87,6 +89,7 @@ def _build(source: Path) -> Tokenizer:
     merges = [tuple(merge.split(" ")) for merge in header["tokenizer.ggml.merges"]]
     core = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
     core.pre_tokenizer = pre_tokenizers.Sequence(
+        # As SmolLM2's tokenizer.json: each digit by itself, and no space put before a text.
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
     )
     core.decoder = decoders.ByteLevel()

@@ -3,7 +3,7 @@
 For: everything that counts, trains on or answers a chat with tools. The form is Hermes', as
 Qwen 2.5's and 3's chat templates write it, since SmolLM2-135M's own template has none: vLLM's
 parser `hermes`, llama.cpp and Ollama read it too. Not for: what requests may ask for, see
-`helpers.backend.protocol.schemas`.
+`helpers.backend.protocol.tool_schemas`.
 
     tools = offered({"tools": [{"type": "function", "function": {"name": "find_order"}}]})
     tools_text(tools)                           # "\\n\\n# Tools\\n\\nYou may call one …"
@@ -102,6 +102,7 @@ def in_order(results: Sequence[Mapping[str, Any]], calls: Any) -> list[Mapping[s
         known = result.get("tool_call_id")
         return ids.index(known) if known in ids else len(ids)
 
+    # `sorted` keeps the order of equals: results without an id stay as they came, at the end.
     return sorted(results, key=place)
 
 
@@ -129,6 +130,8 @@ class ArgumentsPiece:
 
 
 Event = TextPiece | CallStart | ArgumentsPiece
+# The usual beginning of a call, `{"name": "find_order", "arguments": {`, after which arguments can
+# be told as they come.
 _START = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)')
 
 
@@ -145,6 +148,7 @@ class CallReader:
         """What another piece of the answer adds; a half mark waits for its other half."""
         self._buffer += text
         events: list[Event] = []
+        # A step may leave something for the next one: text, mark, call and text again in one piece.
         while True:
             before = self._read, self._buffer
             events += self._read()
@@ -167,6 +171,7 @@ class CallReader:
         else:
             held = _half_mark(before)
             said, self._buffer = before[: len(before) - held], before[len(before) - held :]
+        # Blanks between calls are no text; those before any call are.
         if said.strip() or (said and not self._count):
             yield TextPiece(said)
 

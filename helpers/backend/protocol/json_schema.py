@@ -20,6 +20,7 @@ from helpers.backend.protocol.sampling import COMPACT
 
 MOST = 100_000
 """No answer has more items, properties or characters at least than this."""
+# Keywords whose value is one schema, a list of schemas, or schemas by name.
 SUBSCHEMAS = (
     "additionalItems", "additionalProperties", "contains", "else", "if", "items", "not",
     "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
@@ -60,6 +61,7 @@ OPENING = {"additionalProperties", "patternProperties", "anyOf", "oneOf", "$ref"
 """Beside these, an object says itself which properties it may have, or others do."""
 ANNOTATIONS = {"contentEncoding", "contentMediaType", "contentSchema"}
 """What llguidance passes over, and a reader of the answer would rely on."""
+# llguidance refuses in prose; these find the keyword that it is about, the surest first.
 _UNIMPLEMENTED = re.compile(r"Unimplemented keys: \[\"([^\"]+)\"")
 _NAMED = (
     (re.compile(r"Unknown format: (.*)"), "format"),
@@ -89,6 +91,7 @@ def enforceable(schema: Mapping[str, Any], *, param: str) -> dict[str, Any]:
     Raises `ApiError` 400 with the keyword that cannot be enforced.
     """
     try:
+        # As text: it is a key for the cache, and shows nesting that no parser would get through.
         text = json.dumps(schema)
     except (RecursionError, ValueError):
         raise refused(param, "schema", "it is nested too deeply") from None
@@ -117,6 +120,7 @@ def _ask_llguidance(text: str, param: str) -> None:
     if fault:
         raise _in_words(fault, param)
     # A schema that only leads back to itself is a good grammar of nothing.
+    # Byte by byte, so that no model's vocabulary is needed: is there a first byte that fits?
     matcher = llguidance.LLMatcher(_bytes(), grammar)
     if not any(matcher.compute_bitmask()) or matcher.is_error():
         raise refused(param, "$ref", "nothing can fit this schema, or it leads only to itself")
@@ -131,6 +135,7 @@ def _bytes() -> Any:
 
 def _in_words(fault: str, param: str) -> ApiError:
     """llguidance's refusal without its copy of the grammar, and the keyword that it is about."""
+    # Behind this line it quotes the whole grammar, which is ours and means nothing to a client.
     head = fault.split("\n   1 | ")[0].split("failed to compile JSON schema: ")[-1]
     why = " ".join(head.split())
     if found := _UNIMPLEMENTED.search(why):
@@ -162,6 +167,7 @@ def _rewritten(schema: Any, param: str, *, close: bool) -> Any:
         copy["pattern"] = _plain_pattern(copy["pattern"], param)
     if rule := FORMATS.get(str(copy.get("format"))):
         del copy["format"]
+        # Beside what the schema says already: it may have a pattern of its own.
         copy["allOf"] = [*copy.get("allOf", []), rule]
     return copy
 
@@ -207,6 +213,7 @@ def _look_at_bounds(schema: Mapping[str, Any], param: str) -> None:
         low, high = schema.get(least), schema.get(most)
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
             raise refused(param, least, f"{low} is more than {most}, {high}")
+        # "minimum" bounds a value and makes no answer long.
         if least != "minimum" and _count(low) > MOST:
             raise refused(param, least, f"no answer is as long as {MOST:,}")
 
@@ -215,6 +222,7 @@ def _look_at_names(schema: Mapping[str, Any], param: str) -> None:
     named, patterns = schema.get("properties"), schema.get("patternProperties")
     if isinstance(named, dict) and isinstance(patterns, dict):
         for pattern in patterns:
+            # JSON Schema wants both rules kept to, and llguidance keeps to one.
             if any(_matches(pattern, name) for name in named):
                 why = f"{pattern!r} also fits a name under 'properties'"
                 raise refused(param, "patternProperties", why)
@@ -224,6 +232,7 @@ def _matches(pattern: str, name: str) -> bool:
     try:
         return re.search(pattern, name) is not None
     except re.error:
+        # What Python cannot read is taken for a clash: better refused than half enforced.
         return True
 
 
@@ -234,10 +243,13 @@ def _count(value: Any) -> int:
 def _plain_pattern(pattern: str, param: str) -> str:
     r"""The pattern with ASCII in place of \d, \w and \s. Raises for one without both ends."""
     parts, depth, inside, start, open_ends = [], 0, "", True, False
+    # An escaped sign is one sign: "\\)" closes nothing.
     signs = re.findall(r"\\.|.", pattern, re.DOTALL)
     for place, sign in enumerate(signs):
         last = place + 1 == len(signs) or (depth == 0 and signs[place + 1] == "|")
         if not inside and depth == 0:
+            # Each branch of the outermost alternative must begin with ^ and end with $: validators
+            # search anywhere in a text, the engine writes the whole of it.
             open_ends |= (start and sign != "^") or (last and sign != "$")
             start = sign == "|"
         if sign[0] == "\\" and sign[1:] in SHORT:

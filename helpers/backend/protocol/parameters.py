@@ -65,6 +65,7 @@ def check(fields: Collection[str], limited: Collection[str], body: Mapping[str, 
     for name, value in given.items():
         if name in limited:
             accepted, why, fix = LIMITED[name]
+            # By type as well, since True equals 1 in Python.
             if not any(value == one and type(value) is type(one) for one in accepted):
                 raise unsupported(name, why, fix)
         elif name not in fields and name not in HINTS:

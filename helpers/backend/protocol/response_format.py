@@ -64,6 +64,7 @@ def with_tools(how: Sampling, use: ToolUse | None) -> Sampling:
     """The same for an answer that may, or must, call tools."""
     if use is None:
         return how
+    # One grammar holds both, since an answer is text in that schema or a call.
     return replace(how, grammar=use.grammar(how.schema), json_schema=None, json_object=False)
 
 
@@ -81,6 +82,7 @@ class Choice:
 
     def read(self, reader: AnswerReader) -> Choice:
         """The same with text and calls apart. The probabilities are those of the text's tokens."""
+        # Bytes, as the probabilities belong to tokens, which may end inside a letter.
         counts = itertools.accumulate(len(item.bytes) for item in self.logprobs)
         room = len(self.text[: reader.letters].encode())
         shown = tuple(item for item, n in zip(self.logprobs, counts, strict=True) if n <= room)
@@ -104,6 +106,7 @@ def read_choice(choice: Choice, use: ToolUse | None) -> Choice:
 
 def usage(choices: Sequence[Choice], n: int = 1) -> dict[str, Any]:
     """Token counts; a prompt that was answered n times counts once."""
+    # Each prompt has n neighbours in the list; the first of them stands for all.
     prompt = sum(choice.prompt_tokens for choice in choices[::n])
     made = sum(choice.completion_tokens for choice in choices)
     return {
@@ -163,6 +166,7 @@ def chat_answer(
                 "index": index,
                 "message": {
                     "role": "assistant",
+                    # OpenAI's form: null beside calls, an empty text where there is nothing else.
                     "content": choice.text if choice.text or not choice.calls else None,
                     "refusal": None,
                     "annotations": [],

@@ -193,6 +193,8 @@ class ResponseEvents:
 
     def __init__(self, begun: dict[str, Any]) -> None:
         self._begun, self._number = begun, itertools.count()
+        # What was announced, with the ids that the client knows: the whole response at the end
+        # repeats them.
         self.items: list[Item] = []
         self._call: Call | None = None
         self._said: list[TokenLogprob] = []
@@ -217,6 +219,7 @@ class ResponseEvents:
         elif isinstance(event, CallStart):
             yield from self.close_item("completed")
             self._call, self._open = calls[event.index], True
+            # Without its arguments, which come piece by piece.
             begun = Call(self._call.id, self._call.name)
             self.items.append(_call_item(new_id("fc_"), "in_progress", begun))
             yield self.event("output_item.added", output_index=self._place, item=self._now)
@@ -238,6 +241,7 @@ class ResponseEvents:
         yield self.event("function_call_arguments.delta", **self._where(), delta=event.text)
 
     def _say(self, text: str, tokens: Sequence[TokenLogprob]) -> Iterator[dict[str, Any]]:
+        # Text behind a call is a new message; text behind text goes on in the same one.
         if not self._open or self._call is not None:
             yield from self.close_item("completed")
             self._call, self._open, self._text, self._said = None, True, "", []

@@ -63,11 +63,13 @@ class Sampling:
             "top_k": 0 if self.temperature > 0 else 1,
             "min_p": 0.0,
             "repeat_penalty": 1.0,
+            # How far back penalties look: as many tokens as the answer may have, so all of it.
             "repeat_last_n": self.limit(room),
             "presence_penalty": self.presence_penalty,
             "frequency_penalty": self.frequency_penalty,
             "stop": list(self.stop),
             "n_predict": self.limit(room),
+            # llama.cpp takes 31 bits; -1 is a new seed each time.
             "seed": -1 if self.seed is None else self.seed % 2**31,
             "logit_bias": [[token, bias] for token, bias in (self.logit_bias or {}).items()],
         }

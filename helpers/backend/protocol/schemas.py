@@ -60,6 +60,7 @@ def page(
 class Request(BaseModel):
     """Base of all request bodies. A number or a truth value in quotes is not taken for one."""
 
+    # Unknown names are refused in `Body`, with OpenAI's words; parts may hold more than is read.
     model_config = ConfigDict(extra="ignore", protected_namespaces=(), allow_inf_nan=False)
 
     @model_validator(mode="before")

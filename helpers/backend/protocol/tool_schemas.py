@@ -39,6 +39,7 @@ class _Typed(_Part):
     @classmethod
     def _is_a_function(cls, given: Any) -> Any:
         kind = given.get("type") if isinstance(given, Mapping) else None
+        # Refused before pydantic looks, which would only say that the type is not "function".
         if isinstance(kind, str) and kind != "function":
             raise unsupported("tools", f"{OWN_FUNCTIONS}, not tools of the type {kind!r}")
         return given

@@ -75,6 +75,7 @@ class ToolUse:
         rules.append(f"call: {' | '.join(names)}")
         opening = json.dumps(OPEN)
         most = MOST_CALLS - 1 if self.parallel and not self.named else 0
+        # Further calls stand on lines of their own.
         again = f" ({json.dumps(chr(10) + OPEN)} call){{0,{most}}}" if most else ""
         if self.must_call:
             rules.append(f"start: {opening} call{again}")
@@ -94,6 +95,7 @@ class ToolUse:
 
     def _arguments(self, function: Function) -> str:
         schema = function.parameters
+        # Without properties, an open object would let a small model make some up.
         if not schema or (schema.get("properties") == {} and not _is_open(schema)):
             return '"{}"'
         param = f"{self.param}.{function.name}"
