@@ -1,10 +1,11 @@
-"""How many connections the server holds: fewer than the process may have files open.
+"""How many connections the server holds, and what they are told when it ends.
 
-Without a bound, one more connection than descriptors makes asyncio try again and log an error
-as fast as it can, and no file can be opened any more. For: `daemon`, as `uvicorn.Config(http=…)`.
-Not for: how many requests are worked on, see `helpers.backend.service.limits`.
+They are fewer than the process may have files open. Without a bound, one more connection than
+descriptors makes asyncio try again and log an error as fast as it can, and no file can be opened
+any more. For: `daemon`, as `uvicorn.Config(http=…)`. Not for: how many requests are worked on,
+see `helpers.backend.service.limits`.
 
-    uvicorn.Config(app, http=BoundedProtocol)
+    uvicorn.Config(ToldOfTheEnd(app), http=BoundedProtocol)
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import asyncio
 import sys
 from typing import Any
 
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from helpers.backend.protocol.errors import ApiError
 
 MOST = 512
 LEAST = 16
@@ -26,6 +31,12 @@ _BODY = (
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
     b"connection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+)
+ENDS = ApiError(
+    503,
+    "The server was ended before it had answered. Ask again when it runs.",
+    type="server_error",
+    code="server_ended",
 )
 
 
@@ -72,3 +83,29 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.refused:
             super().connection_lost(exc)
+
+
+class ToldOfTheEnd:
+    """The application, which tells a client whose request is cut off that the server ends.
+
+    uvicorn cancels such a request, answers it with a bare 500 and logs a traceback for each.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_noted)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            if not begun:
+                await JSONResponse(ENDS.body, ENDS.status)(scope, receive, send)
