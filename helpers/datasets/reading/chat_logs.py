@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from helpers.datasets.reading.source import Reject, Row
 from helpers.datasets.reading.speakers import role_of
 
+# Mornings and afternoons, a day (03.12.23, 2023年12月3日), a time of day (9:14 pm, 오후 9:14).
 _HALVES = r"[ap]\.? ?m\.?|上午|下午|午前|午後|오전|오후|π\.?μ\.?|μ\.?μ\.?"
 _DAY = r"\d{1,4}[./\-年년] ?\d{1,2}[./\-月월] ?\d{1,4}[日일]?\.?"
 _CLOCK = rf"(?:(?:{_HALVES}) ?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?: ?(?:{_HALVES}))?"
@@ -32,17 +33,23 @@ _HEADED = re.compile(
     re.IGNORECASE,
 )
 """Discord's, with the text on the lines below."""
+# IRC's lines without a date, `[09:14] <@ann> Are you open?`; and names with a colon behind them.
 _TIMED = re.compile(rf"[\[(]?(?P<time>{_CLOCK})[\])]? (?P<rest>.*)", re.IGNORECASE)
 _NICK = re.compile(r"<[ @+]?(?P<name>[^<>\n]{1,40})> (?P<text>.*)")
 _NAMED = re.compile(r"(?P<name>[^:\n]{1,60}?): ?(?P<text>.*)")
+# A name of few letters that begins with a capital: "Note that: …" is no speaker.
 _TRANSCRIPT = re.compile(r"(?P<name>[A-ZÀ-ÞА-Я@][^:\n.?!,]{0,30}):(?:\s+|$)(?P<text>.*)")
+# A blank line, or one of dashes, as they stand between conversations.
 _LINE = re.compile(r"\s*(?:[-=*_]{3,}\s*)?$")
+# Signs of reading direction, and blanks that do not break: WhatsApp puts both into its heads.
 _MARKS = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _SPACES = re.compile(r"[\u00a0\u202f\u2009]")
+# What stands in place of a picture: "<Media omitted>", "IMG-01.jpg (file attached)".
 _MEDIA = re.compile(
     r"<[^<>]{3,40}>|\S+\.\w{3,4} \([^()]{4,40}\)"
     r"|.{0,40}\b(?:omitted|weggelassen|omitid[oa]|omis[e]?|absente?|omess[oa]|weggelaten|ocultad[oa])"
 )
+# Lines that WhatsApp writes itself, in the languages that were looked at.
 _OF_THE_PROGRAM = re.compile(
     r"end-to-end encrypted|Ende-zu-Ende-verschl|cifrad[oa]s de extremo|chiffrés de bout en bout"
     r"|this message was deleted|you deleted this message|diese nachricht wurde gelöscht"
@@ -54,6 +61,7 @@ _OF_THE_PROGRAM = re.compile(
     re.IGNORECASE,
 )
 _EDITED = re.compile(r"\s*<(?:this message was edited|diese nachricht wurde bearbeitet)>\s*$", re.I)
+# Lines that tell the kind of a log, and the share of them that must have its form.
 _LOOKED_AT, _MOST = 60, 0.6
 
 
@@ -92,6 +100,7 @@ def _log(lines: Sequence[str], pattern: re.Pattern[str], *, timed: bool) -> Chat
     for number, line in enumerate(lines, 1):
         found = pattern.match(_MARKS.sub("", line))
         if not found:
+            # A line without a head goes on with the message before it.
             if current is not None:
                 current["text"] += "\n" + line
             elif line.strip():

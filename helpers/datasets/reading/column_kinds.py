@@ -23,15 +23,19 @@ LOOKED_AT = 2_000
 """Values of a column that are looked at."""
 _MOST = 0.8
 """A column is of a kind if so much of it is."""
+# Such as "-1.234,50 €", "(12)" and "7 %".
 _NUMBER = re.compile(r"[-+(]?\s?[$€£¥]?\s?\d[\d.,' \u00a0\u202f]*\)?\s?[%$€£¥]?")
+# "12/04/2024", "3-Mar-24 09:15"; below "Mon, 3 March 2024", "Mar 3, 2024 9:15".
 _CLOCK_TIME = re.compile(r"\d{1,4}\s?[-/.]\s?\w{2,9}\.?\s?[-/.]\s?\d{1,4}[ ,T]*([\d:.]+\s?\w*.*)?")
 _NAMED_DATE = re.compile(r"(\w{3,9}\.?,? )?(\d{1,2}\.? )?\w{3,9}\.? (\d{1,2},? )?\d{4}([ ,]+\d.*)?")
+# "01:30:00", "P1DT2H", "2 h 30 min".
 _DURATION = re.compile(
     r"-?\d+:[0-5]\d(:[0-5]\d)?|p\d*[a-z0-9.]*|"
     r"(\d+([.,]\d+)?\s?(d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|weeks?|w|"
     r"tage?|stunden?|std|minuten?|jours?|heures?|días?|horas?)[\s,]*(and )?)+",
     re.IGNORECASE,
 )
+# One word with a figure or a sign in it: "TCK-104".
 _ID = re.compile(r"(?=\S*[\d@_/-])[\w@.:/#&?=%+-]+")
 _STATUS = frozenset(
     words(
@@ -54,6 +58,7 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _MOST_SPEAKERS = 6
+# Beside customer and staff, such values mark notes or what the program did.
 _NOTED = frozenset(words("note notes internal private comment internal_note private_note event"))
 _LABEL_WORDS, _LABEL_LENGTH = 5, 50
 _FEW = 0.35
@@ -134,6 +139,7 @@ def _share(texts: Sequence[str], test: Any) -> float:
 def _kind(texts: Sequence[str], counts: Counter[str]) -> Kind:
     if not texts:
         return "empty"
+    # In this order: 0 and 1 are flags before they are numbers, a date is no number with signs.
     tests: tuple[tuple[Kind, Any], ...] = (
         ("flag", lambda text: text.lower() in _FLAGS),
         ("time", is_time),
@@ -143,12 +149,14 @@ def _kind(texts: Sequence[str], counts: Counter[str]) -> Kind:
         ("list", lambda text: text[:1] + text[-1:] in ("[]", "{}") and len(text) > 1),
     )
     for kind, test in tests:
+        # Three different flags are a column of something else, such as "yes", "no" and "n".
         if _share(texts, test) >= _MOST and (kind != "flag" or len({*map(str.lower, counts)}) < 3):
             return kind
     return _kind_of_words(texts, counts)
 
 
 def _letters(text: str) -> list[str]:
+    # A text without any letter is no state.
     return re.findall(r"[^\W\d_]+", text.lower().replace("'", "").replace("’", "")) or ["?"]
 
 
@@ -157,6 +165,7 @@ def _kind_of_words(texts: Sequence[str], counts: Counter[str]) -> Kind:
     if short and _share(texts, _NAME.fullmatch) >= _MOST:
         return "name"
     few = len(texts) > 2 and (len(counts) <= _FEW * len(texts) or len(counts) < 2)
+    # Those that end as sentences do are answers, such as "Yes." and "No.", and no labels.
     if short and few and _share(texts, lambda text: text[-1] in "?!.。？") < _FEW:
         return "label"
     if _share(texts, _ID.fullmatch) >= _MOST:
@@ -169,4 +178,5 @@ def is_time(text: str) -> bool:
     if len(text) > 40 or not any(letter.isdigit() for letter in text):
         return False
     dated = _CLOCK_TIME.fullmatch(text) or _NAMED_DATE.fullmatch(text)
+    # Seconds or milliseconds since 1970.
     return bool(dated) or bool(re.fullmatch(r"1[0-9]{9}(\d{3})?(\.\d+)?", text))

@@ -76,6 +76,7 @@ _WORDS = {
     "intent": {"intent", "category", "topic", "label"},
 }
 """Words that tell the meaning of a longer name: "Staff reply"."""
+# German joins words: Kundenfrage, Standardantwort.
 _ENDINGS = {"question": ("frage", "fragen"), "answer": ("antwort", "antworten")}
 ASKERS = {"customer", "client", "user", "kunde", "kunden", "visitor", "requester", "cliente"}
 _ANSWERERS = {"agent", "support", "staff", "assistant", "operator", "bot", "employee"}
@@ -100,6 +101,7 @@ _SENTENCE = re.compile(r"[.?!]\s|[.?!]$|\S+(?:\s+\S+){5,}")
 
 
 _USUAL = {
+    # From behind, so that a name that is listed twice keeps its first place.
     meaning: {name: place for place, name in reversed([*enumerate(names.split("|"))])}
     for meaning, names in NAMES.items()
 }
@@ -117,9 +119,11 @@ def rank(meaning: str, name: str) -> int | None:
     words = plain.split()
     if not 0 < len(words) <= _NAME_WORDS:
         return None
+    # "question title" is a part of a question, and a question of its own only by its usual name.
     if meaning == "question" and words[-1] in ("title", "body", "subject", "description"):
         return None
     about = _ABOUT & set(words)
+    # "user question": the speaker is no word about the text when the text is named beside it.
     if {words[0], words[-1]} & set(_WORDS.get(meaning, ())):
         about -= {"user", "agent"}
     if meaning in ("question", "answer", "body", "subject", "text") and about:
@@ -146,6 +150,7 @@ def _rank_of_speaker(meaning: str, words: Sequence[str], rank: int) -> int | Non
 @lru_cache(maxsize=20_000)
 def plain_name(name: str) -> str:
     """A name without case and punctuation, its words with one blank between."""
+    # "createdAt" is two words.
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return " ".join(re.findall(r"[^\W_]+", spaced.lower()))
 

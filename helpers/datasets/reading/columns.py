@@ -107,6 +107,7 @@ def decide(source: SourceTable, **told: Part | None) -> ColumnChoice:
     present = source.columns
     _check_told(present, told)
     kinds = kinds_of(present, source.rows) if source.rows else {}
+    # What is named as notes of the staff is never found by itself.
     free = [name for name in present if name not in told.values() and not names_notes(name)]
     found = _Finder(free, kinds, told)
     mapping = Columns(**{**found.threads_or_pairs(), **told})
@@ -231,6 +232,7 @@ class _Finder:
         return self.kinds[name].kind if name in self.kinds else "text"
 
     def best(self, meaning: str, *, without: Sequence[str] = ()) -> str | None:
+        # Beside b and c, a is a choice of a test and not an answer.
         choices = {"b", "c"} <= set(map(plain_name, self.present))
         ranked = [
             (sureness, place, name)
@@ -245,6 +247,8 @@ class _Finder:
     def _fits(self, meaning: str, name: str) -> bool:
         """Whether the values of a column can mean this; what cannot is remembered."""
         kind = self.kind(name)
+        # An empty column keeps a name that can mean one thing, so that its rows are told to be
+        # empty.
         if kind == "empty":
             return plain_name(name) in GENUINE | {"thread", "role", "text", "prompt"}
         if meaning in ("question", "answer", "body", "subject"):
@@ -255,7 +259,7 @@ class _Finder:
         if meaning == "text":
             return kind in ("text", "label", "name")
         if meaning == "thread" and self.kinds:
-            return self.kinds[name].repeated or len(self.kinds) < 1
+            return self.kinds[name].repeated
         if meaning == "role":
             return kind not in ("text", "time", "list") or self._few_names(name)
         if meaning == "time":
@@ -286,6 +290,7 @@ class _Finder:
             found["messages"] = "messages"
         pair = self._pair()
         thread = self._thread(pair)
+        # A table with question and answer in each row is read as that, whatever else it could be.
         if thread and not (pair.get("question") and pair.get("answer") and "thread" not in thread):
             found.update(thread)
         else:
@@ -348,13 +353,8 @@ class _Finder:
         if question and plain_name(question) == "instruction":
             context = self.best("context", without=[*without, question])
             return (question, context) if context else question
-        if question and plain_name(question) not in (
-            "user",
-            "customer",
-            "problem",
-            "issue",
-            "input",
-        ):
+        unsure = ("user", "customer", "problem", "issue", "input")
+        if question and plain_name(question) not in unsure:
             return question
         if body and subject and body != subject:
             return (subject, body)

@@ -35,6 +35,7 @@ SILENCE = 8 * 3600
 DAY = 24 * 3600
 LONGEST = 60
 """Messages of one conversation, where neither a thread nor a time divides them."""
+# Running numbers, or days as a spreadsheet counts them: 45018.5.
 _COUNTED = re.compile(r"\d{1,8}|[2-9]\d{4}\.\d+")
 _UNREAD = 0.5
 """With more unreadable times than this the column holds none."""
@@ -102,6 +103,7 @@ def _public(
         [_known(row, columns) for _, row in rows],
         without=(columns.thread, columns.role, columns.text, columns.time),
     )
+    # What customers' own messages carry cannot mark notes: visibility = 0 may well mean "public".
     openly = values_of_customers([row for _, row in rows if _known(row, columns) == "user"])
     flags = [name for name in (rows[0][1] if rows else ()) if names_public(name)]
     flags = [name for name in flags if any(_filled(row.get(name)) for _, row in rows)]
@@ -153,6 +155,7 @@ def _ordered(
         return _in_file_order(used, threads, columns)
     keys = [_key(row, columns) for _, row in used]
     way = runs_one_way(times.stamps, keys)
+    # After the look at which way the file runs, which the openers' made-up times must not decide.
     times = _with_openers(times, threads, used)
     ordered, notes = [], [] if not times.ground else [f"times are read {_why(times)}"]
     for places in threads:
@@ -252,6 +255,7 @@ def _with_days(
             continue
         days = read_times([row.get(name) for _, row in used], keys, date_format)
         both = list(zip(days.stamps, times.stamps, strict=True))
+        # Whole days only: a second column with a clock of its own is no day to add to.
         if days.form != CLOCK and all(day is not None and day % DAY == 0 for day, _ in both):
             stamps = tuple(None if at is None else (day or 0.0) + at for day, at in both)
             return TimeColumn(stamps, days.form, f"their days stand in {name!r}")
@@ -366,6 +370,7 @@ def _conversation(
         else:
             asked = asked or role == "user"
             spoken.append((number, row, role, text))
+    # A conversation ends with an answer: what a customer says behind it was never answered.
     last = max((i for i, item in enumerate(spoken) if item[2] == "assistant"), default=-1)
     for number, row, _, _ in spoken[last + 1 :]:
         reason = "nobody answered in this thread" if last < 0 else "comes after the last answer"

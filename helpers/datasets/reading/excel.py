@@ -43,7 +43,9 @@ def read_sheet(path: Path, sheet: str | int | None = None) -> Grid:
         book = _book(path.name, stream, values=True)
         found = _chosen(path.name, book, sheet)
         cells, odd = _shown_cells(found)
+        # The workbook a second time: openpyxl gives either values or formulas.
         faults = _errors(found) | _without_value(_book(path.name, stream, values=False), found)
+    # After the notes on single cells: what is copied down is noted by its area.
     merged = _fill_down(found, cells)
     numbers = sorted({row for row, _ in [*cells, *faults]})
     width = range(1, found.max_column + 1)

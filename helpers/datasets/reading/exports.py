@@ -43,10 +43,12 @@ from helpers.datasets.reading.speakers import role_of
 
 CHAT = "(a chat without threads)"
 """The thread of messages that only silence divides."""
+# Fields of a ticket that name its customer, `requester_id` or `fields.reporter.accountId`.
 _REQUESTERS = re.compile(
     r"(^|\.)(requester_id|requesterId|customer_id|contact_id|reporter\.(accountId|name|displayName)"
     r"|requester\.id|customer\.id|submitter_id)$"
 )
+# The person inside a ticket who opened it: `user.login`, `author.id`.
 _OPENED_BY = re.compile(
     r"(^|\.)(author|user|creator|submitter\w*|reporter|requester|contact|from|person)"
     r"\.(id|userid|login|username)$",
@@ -62,6 +64,7 @@ _SUBJECTS = words("subject summary ticket_subject")
 _THREAD_IDS = words(
     "id ticket_id conversation_id number key display_id uuid issue_key conversationId name"
 )
+# Jira's CSV has a comment in one cell: "12/Mar/24 10:15 AM;ann;Did you restart it?".
 _JIRA_COMMENT = re.compile(r"([^;\n]{6,40});([^;\n]{1,80});(.*)", re.DOTALL)
 _SKIPPED = "skipped"
 _TELLING = words("weight tool_calls function_call name refusal loss train training image images")
@@ -97,6 +100,7 @@ def recognised(source: SourceTable) -> RecognisedExport | None:
     if chats:
         name = MESSAGES if MESSAGES in chats else chats[0]
         return RecognisedExport(source, Columns(messages=name, system=_system(source)))
+    # In most tickets, or at least in some: many may have no answer yet.
     lists = [name for name in source.columns if _share(source, name, _is_thread) > 0.5]
     if not lists:
         seen = [row for _, row in source.rows[:_LOOKED_AT]]
@@ -222,6 +226,7 @@ def _opened(source: SourceTable, lists: Sequence[str]) -> RecognisedExport:
     """One row a message, of the outer objects' lists of messages."""
     rows: list[tuple[int, Row]] = []
     rejected: list[Reject] = list(source.rejected)
+    # One object with one list is one long chat, not one conversation.
     chat = len(source.rows) == 1
     branches = 0
     for _, outer in source.rows:
@@ -281,6 +286,7 @@ def _items(outer: Row, name: str, lists: Sequence[str]) -> list[dict[str, Any]]:
     """Messages of one list; comments and notes that stand beside messages are the staff's own."""
     items = _messages(outer.get(name))
     last = name.rpartition(".")[2]
+    # Comments beside messages: there the messages go to the customer, and comments to colleagues.
     beside = last == "comments" or names_notes(last) or names_internal(last)
     if not beside or not (set(lists) - {name} or names_internal(last)):
         return items
@@ -316,6 +322,7 @@ def _with_opener(outer: Row, items: list[dict[str, Any]]) -> list[dict[str, Any]
             return [*items[:place], {**item, TEXTS[0]: joined}, *items[place + 1 :]]
     text = joined
     who = outer.get("source.author.type") or "user"
+    # The outermost wins: the loop goes backwards, and a later key writes over an earlier one.
     time = time_of({key.rpartition(".")[2]: held for key, held in reversed(outer.items())})
     said = {"created_at": time} if time else {OPENER: True}
     return [{"text": text, "role": who, **said}, *items]
@@ -331,6 +338,7 @@ def _under(outer: Row, key: str) -> Any:
 
 def _same(first: str, second: str) -> bool:
     def plain(text: str) -> str:
+        # By the first letters without signs and HTML: the same text may be shortened in one place.
         return re.sub(r"<[^>]+>|\W+", "", text).lower()[:200]
 
     return plain(first) == plain(second)

@@ -36,7 +36,9 @@ _TABLES = (".csv", ".tsv", ".txt")
 _SHEETS = (".xlsx", ".xlsm")
 _MAILS = (".mbox", ".eml")
 _KNOWN = ", ".join((*_TABLES, *_SHEETS, ".json", ".jsonl", *_MAILS))
+# The csv module refuses cells beyond 131,072 letters unless it is told otherwise.
 _CELL_LIMIT = 2**27
+# A last row of our own, which an open quotation mark would swallow.
 _END = "\0end of the file"
 _SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 """What Excel understands as a first line, and writes."""
@@ -54,10 +56,13 @@ _NO_WORDS = re.compile(
 )
 """Four foreign letters in a row, or signs inside words."""
 _LINE_END = re.compile(r"(?:\\r)?\\n")
+# C:\new and \\server\notes hold a backslash and an n too, and $\nu$ is a formula.
 _PATH = re.compile(r"[A-Za-z]:\\|\\\\|\$")
 _AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
+# A cell in sound quotation marks, those inside doubled; and one in marks, whatever is inside.
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _IN_MARKS = re.compile(r'\A"(.*)"\Z', re.DOTALL)
+# JSON's escapes: two halves of a letter beyond 16 bits, or one letter.
 _SPELLED = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?<!\\)\\u[0-9a-fA-F]{4}"
 )
@@ -91,13 +96,14 @@ def read_source(
         return _from_objects(path.name, *rows_of_json(path.name, text), used)
     if suffix == ".jsonl":
         return _from_objects(path.name, *rows_of_lines(text), used)
+    # Who tells of a header says that it is a table.
     log = read_chat_log(text) if suffix == ".txt" and header is None else None
     if log is not None:
         return _from_chat(path.name, log, used, _notes(used, encoding))
     said = _SEPARATOR_LINE.match(text)
     text = text[said.end() :] if said else text
     separator = "\t" if suffix == ".tsv" else said[1] if said else guess_separator(text)
-    text, escaped = _without_escapes(path.name, text, separator)
+    text, escaped = _without_escapes(text, separator)
     unquoted, guessed = _plain_rows(text, separator)
     rows, shown = _as_excel_shows(unquoted or _csv(path.name, text, separator))
     escaped = (*escaped, *guessed)
@@ -113,10 +119,10 @@ def _notes(used: str, told: str | None) -> tuple[str, ...]:
     return (f"the encoding {used} is a guess: if letters look wrong, tell the right one",)
 
 
-def _without_escapes(name: str, text: str, separator: str) -> tuple[str, tuple[str, ...]]:
+def _without_escapes(text: str, separator: str) -> tuple[str, tuple[str, ...]]:
     """A text in which quotation marks are doubled, if its own stand behind a backslash.
 
-    Raises `ChoiceNeeded` where the file can be read in both ways.
+    Where the file can be read in both ways, it is read as it stands.
     """
     if '\\"' not in text:
         return text, ()
@@ -228,6 +234,7 @@ def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
             raise DataError(
                 f"not readable as {encoding}: {error}", fix="leave the encoding out, or ask for it"
             ) from error
+    # Before UTF-8: text in UTF-16 without a mark is valid UTF-8 with zeros between its letters.
     wide = _wide(data)
     for guess in (wide, "utf-8-sig" if data.startswith(jsonl.BOM) else "utf-8"):
         try:
@@ -254,6 +261,7 @@ def _other_letters(data: bytes) -> str:
     odd = sum(len(run) for run in _NO_WORDS.findall(western))
     foreign = sum(letter > "\x7f" for letter in western)
     none = western.count("\ufffd")
+    # French and German stay below: their letters beyond ASCII stand one by one among plain ones.
     if not foreign or (odd < 0.15 * foreign and none < 0.05 * foreign):
         return ""
     from charset_normalizer import from_bytes
@@ -270,6 +278,7 @@ def _wide(data: bytes) -> str:
         return "utf-16"
     start = data[:2000]
     even, odd = start[::2].count(0), start[1::2].count(0)
+    # In Western text each second byte is zero, on one side only.
     if max(even, odd) * 4 < len(start) or min(even, odd) * 10 > max(even, odd):
         return ""
     return "utf-16-le" if odd > even else "utf-16-be"
@@ -284,6 +293,7 @@ def guess_separator(text: str) -> str:
         if not widths or max(widths) < 2:
             continue
         usual = max(set(widths), key=widths.count)
+        # How many rows have the usual width, then how wide that is: a comma in some texts loses.
         found = (widths.count(usual) / len(widths), usual)
         if usual > 1 and found > score:
             best, score = separator, found

@@ -65,6 +65,7 @@ _NO = frozenset(
         "нет ложь ні hayır yanlış nem όχι いいえ 否 아니요"
     )
 )
+# "internal note", "work comment": a word of secrecy and one for a note must come together.
 _SECRET = re.compile(
     r"\b(?:internal|intern|interne[rs]?|interno|interna|private|privat|privado|privada|priv[ée]e?"
     r"|work|staff|agents?|team|hidden|side|whisper|techs?|technicians?|operators?|employees?"
@@ -121,6 +122,7 @@ _OPENLY = frozenset(
         "açık genel nyilvános δημόσιο 公開 公开 공개"
     )
 )
+# A text that begins with "[INTERNAL]", "Note to self:", "(private note)".
 _OPENING = re.compile(
     r"\s*[\[(*#<_]{0,3}\s*(?:note to self"
     r"|(?:for )?(?:internal|staff|agents?) (?:use|eyes)(?: only)?"
@@ -154,6 +156,7 @@ _SENT_KINDS = frozenset(
 )
 _ASIDE_KINDS = frozenset(words("comment comments kommentar commentaire comentario comentário n"))
 """Beside messages that are sent, a comment stays in the house; "n" is a note beside "m" or "r"."""
+# "not sent", "unpublished": the opposite of another value in the same column.
 _NOT = re.compile(r"(?:not|non|nicht|kein\w*|no|un)[ _-]?(.+)")
 _NOTE_NAMES = frozenset(
     words(
@@ -219,6 +222,7 @@ def _says_internal(name: str, plain: str, *, is_role: bool) -> bool:
         return True
     spaced = re.sub(r"[_/-]", " ", plain)
     if _SECRET.search(spaced) and _NOTED.search(spaced) and not {"tag", "tags"} & set(words):
+        # In few words: a longer value is a sentence that happens to hold both.
         return len(spaced.split()) < 5
     if _VISIBILITY.intersection(words) and plain not in _OPENLY:
         return bool(plain)
@@ -298,6 +302,7 @@ def find_marks(
         kinds = set(told)
         if not 1 < len(kinds) <= _MOST_KINDS or max(map(len, kinds)) > _LONGEST_KIND:
             continue
+        # The same in all of a thread, so it tells of the ticket and not of a message.
         if len(set(zip(threads, told, strict=True))) == len(set(threads)):
             continue
         asked = {kind for kind, role in zip(told, roles, strict=True) if role == "user"}

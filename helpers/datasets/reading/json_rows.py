@@ -22,6 +22,7 @@ from helpers.datasets.reading.source import Reject, Row, is_unicode
 DEEPEST = 100
 """Levels of lists and objects inside each other; real data has fewer than ten."""
 LONGEST_NUMBER = 4000
+# White space between two values; some programs write commas there too, or a byte order mark.
 _BETWEEN = re.compile(r"[\s,\ufeff]*")
 _ENVELOPES = ("_embedded", "data", "response", "result", "chats", "payload")
 """Keys that some programs put around their list of rows."""
@@ -134,6 +135,8 @@ def _listed(name: str, values: list[Any]) -> list[Any]:
         lists = {key: inner for key, inner in value.items() if isinstance(inner, list)}
         if not lists and (held := _wrapped(value)) is not None:
             return held
+        # A training file of one example has `messages` and perhaps `tools`: it is a row, no
+        # envelope.
         if not lists or any(key in value for key in _EXAMPLE_KEYS):
             return [value]
         if len(lists) > 1:
@@ -159,6 +162,7 @@ def _wrapped(value: Row) -> list[Any] | None:
 
 def _is_deep(value: Any) -> bool:
     """Whether lists and objects stand inside each other beyond the limit."""
+    # Level by level and not by recursion, which a deep file would bring down.
     level = [value]
     for _ in range(DEEPEST + 1):
         held = [v for v in level if isinstance(v, dict | list)]
@@ -177,6 +181,7 @@ def flat(row: Row) -> Row:
             made[key] = value
             continue
         named = {f"{key}.{name}": held for name, held in inner.items()}
+        # {"a": {"b": 1}, "a.b": 2} would lose a value: then the object stays as it is.
         taken = named.keys() & (row.keys() | made.keys())
         made.update({key: value} if taken else named)
     return made

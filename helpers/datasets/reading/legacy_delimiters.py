@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# The longest first: "\n" ends what "\n\n###\n\n" ends.
 SEPARATORS = ("\n\n###\n\n", "\n\n", " ->", "->", "###", "\n")
 """Marks that old guides put at the end of every prompt."""
 STOPS = (" END", "\n\n###\n\n", "###", "\n", " \n")

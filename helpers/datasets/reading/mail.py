@@ -23,10 +23,14 @@ from helpers.datasets.reading.source import Reject, Row
 _LANGUAGES = ["en", "de", "fr", "es", "it", "nl", "pl", "sv", "da"]
 _LONGEST = 20_000
 """Letters of a mail up to which it is searched for quotes."""
+# A line "From ann@example.com Mon Mar  4 10:15:00 2024": only with a time is it a new mail.
 _BETWEEN = re.compile(rb"^From [^\r\n]*\d{1,2}:\d{2}:\d{2}[^\r\n]*\r?\n", re.MULTILINE)
+# What begins with "From " inside a mail is stored as ">From ", and an older ">" stays.
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
+# Words with which a quoted mail may begin, "On Monday Ann wrote:".
 _MOST_OPENINGS = 25
 _OPENINGS = re.compile(r"\b(?:On|Am|Le|El|Il|Op|W|Den|Från|Fra)\b")
+# "Re: ", "AW: ", "[Ticket 7] Fwd[2]: ".
 _ANSWERING = re.compile(
     r"\s*(?:\[[^\]]{1,40}\]\s*)?(?:re|aw|antw|sv|vs|rv|rif|odp|ref|fwd?|wg|tr)(?:\[\d+\])?\s*:\s*",
     re.IGNORECASE,
@@ -101,6 +105,7 @@ class _Roots:
 
     def add(self, own: str, answered: str, subject: str) -> str:
         plain = _ANSWERING.sub("", subject).strip().lower()
+        # By what it answers, else by its subject, if it says that it answers something.
         if answered:
             self._above[own] = answered
         elif _ANSWERING.match(subject) and plain in self._subjects:
@@ -111,9 +116,12 @@ class _Roots:
 
 def _row(message: EmailMessage, roots: _Roots) -> Row:
     subject = _header(message, "Subject")
+    # The first reference is the mail that began the thread; In-Reply-To names the last one only.
     references = _header(message, "References").split() or _header(message, "In-Reply-To").split()
+    # A mail without a name of its own gets one that no other mail refers to.
     own = _header(message, "Message-ID").strip() or f"mail {id(message)}"
     text, *quoted = _parts(_body(message))
+    # The first mail's subject is part of the question, unless its text repeats it.
     if subject.strip() and not references and not _ANSWERING.match(subject):
         repeated = subject.strip().casefold() in text.casefold()
         text = text if repeated or not text.strip() else f"{subject.strip()}\n\n{text}"

@@ -18,6 +18,7 @@ from helpers.datasets.reading.column_kinds import is_time
 from helpers.datasets.reading.source import words
 from helpers.datasets.reading.speakers import role_of
 
+# In this order: plain forms before HTML, a preview last, since it is cut off.
 TEXTS = words(
     "bodytext plainbody textbody plaintext strippedtext descriptiontext text content contents "
     "body message msg value htmlbody bodyhtml comment commentbody commenttext note notes "
@@ -32,6 +33,7 @@ TIMES = words(
     "createdat created createtime date timestamp ts sentat time published dateunixtime "
     "createdtime postedat timestampms createat createddatetime createdon datecreated"
 )
+# Parts of names for the moment of writing; those for anything later are none.
 _TIME_NAME = re.compile(r"creat|sent|post|date|time|stamp|arriv|received|when|\bts\b")
 _LATER = re.compile(r"updat|modif|edit|read|delet|due|clos|resolv|zone")
 FLAGS = words(
@@ -94,6 +96,7 @@ def plain_text(value: Any) -> str:
     if isinstance(value.get("text"), str):
         return str(value["text"]) if value.get("type") != "thinking" else ""
     inner = plain_text(value.get("content")) or plain_text(value.get("text") or value.get("body"))
+    # Blocks of a document end lines; marks inside them do not.
     return inner + "\n" if value.get("type") in ("paragraph", "heading", "listItem") else inner
 
 
@@ -103,6 +106,7 @@ def speaker_of(item: Mapping[str, Any], asker: set[str]) -> str:
     `asker` holds what names the customer of the conversation: identifiers, or a name.
     """
     held = keyed(item)
+    # From the surest to the least sure: a flag, the program's own words, ids, names of roles.
     if (flagged := _flagged(held)) is not None:
         return flagged
     if item.get("message_type") in (0, 1) and "sender" in item:
@@ -149,6 +153,7 @@ def _person(person: Mapping[str, Any], asker: set[str]) -> str:
         role = role_of(held.get(key) or "")
         if role:
             return role
+    # The customer is known, and it is somebody else.
     if asker:
         return "assistant"
     if held.get("isbot"):

@@ -17,6 +17,7 @@ from helpers.datasets.reading.message_objects import plain_text
 from helpers.datasets.reading.source import Reject, Row, SourceTable
 
 MESSAGES = "messages"
+# Names such as "in_reply_to_status_id", "parent_id" and "reference.messageId".
 _REPLY = re.compile(
     r"in_?(?:reply|response)_?to(?:_\w*)?|reply_?to(?:_\w*)?id|reply_to_message_id|parent_?id"
     r"|reference\.messageid|parent_message_id",
@@ -32,11 +33,13 @@ def linear(value: Row) -> Row:
         return value
     if not all(isinstance(node, dict) and "parent" in node for node in nodes.values()):
         return value
+    # Without a node that was shown last, the youngest end of a branch.
     place = value.get("current_node")
     if place not in nodes:
         leaves = [key for key, node in nodes.items() if not node.get("children")]
         place = max(leaves or nodes, key=lambda key: _created(nodes[key]))
     path: list[dict[str, Any]] = []
+    # A damaged file may run in a circle.
     seen: set[str] = set()
     while isinstance(place, str) and place in nodes and place not in seen:
         seen.add(place)
@@ -84,6 +87,7 @@ def linked(source: SourceTable) -> SourceTable | None:
         return None
     link = links[0]
     targets = {_id(row.get(link)) for _, row in source.rows} - {""}
+    # The column whose values the links hit most often holds the ids, whatever it is called.
     best = max(source.columns, key=lambda name: _hits(source, name, link, targets))
     if not targets or _hits(source, best, link, targets) < 0.3 * len(targets):
         return None
@@ -141,6 +145,7 @@ def _parents_first(rows: Iterable[tuple[int, Row]], name: str, link: str) -> lis
 
 
 def _id(value: Any) -> str:
+    # Read from a spreadsheet, the number 17 may be "17.0" in one column and "17" in the other.
     return "" if value is None else str(value).strip().removesuffix(".0")
 
 

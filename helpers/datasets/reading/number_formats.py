@@ -17,12 +17,15 @@ from typing import Any
 
 LOCAL_DATES = frozenset(["mm-dd-yy", "m/d/yy", "m/d/yyyy", "m/d/yy h:mm", "general date"])
 """Formats that a program replaces by those of the reader's country."""
+# A format cut into what stands for itself ("text", \x, _x, *x, [Red]), parts of a date, figures.
 _PIECES = re.compile(
     r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]|general|am/pm|a/p|e[+-]0+|y+|m+|d+|h+|s+|\.0+(?=$|[^0-9#?.,])'
     r"|[0#?][0#?.,]*|[.][0#?]+|%|@|.",
     re.IGNORECASE | re.DOTALL,
 )
+# "[$€-407]" writes the €, with the country behind it.
 _CURRENCY = re.compile(r"\[\$([^-\]]*)(?:-[^\]]*)?\]")
+# "[h]" counts on beyond 24.
 _ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
 _CONDITION = re.compile(r"\[[<>=]")
 _DIGITS = 11
@@ -66,6 +69,7 @@ def _literal(piece: str) -> str | None:
     if piece.startswith("\\"):
         return piece[1:]
     if piece.startswith("_"):
+        # "_x" leaves as much room as an x takes; "*x" fills the cell's width.
         return " "
     if piece.startswith("*"):
         return ""
@@ -80,10 +84,12 @@ def _number(value: float, form: str) -> str | None:
     if _CONDITION.search(form):
         return None
     parts = _sections(form)
+    # Parts are for positive, negative and zero; a part for negatives writes its own sign.
     place = 1 if value < 0 and len(parts) > 1 else 2 if value == 0 and len(parts) > 2 else 0
     pieces = parts[place]
     size = abs(value) if place == 1 else value
     joined = "".join(piece for piece in pieces if _literal(piece) is None)
+    # "# ?/?": a fraction.
     if re.search(r"[0#?]\s*/\s*[0#?\d]", joined):
         return _fraction(size, joined)
     digits = [piece for piece in pieces if re.match(r"[0#?.]", piece) and _literal(piece) is None]
@@ -108,15 +114,19 @@ def _number(value: float, form: str) -> str | None:
 
 def _placed(size: float, pattern: str) -> str:
     whole, _, rest = pattern.partition(".")
+    # Commas behind the figures divide by a thousand each.
     scaled = re.search(r",+$", whole if not rest else pattern)
     size /= 1000 ** (len(scaled[0]) if scaled else 0)
     rest = rest.rstrip(",")
+    # Half away from zero, as spreadsheets do it; by the shortest decimal form of the number, since
+    # its binary one lies beside the half.
     rounded = Decimal(repr(float(size))).quantize(Decimal(1).scaleb(-len(rest)), ROUND_HALF_UP)
     text = f"{rounded:f}"
     left, _, right = text.partition(".")
     left = left.lstrip("0").rjust(whole.count("0"), "0")
     if "," in whole.rstrip(","):
         left = re.sub(r"(?<=\d)(?=(\d{3})+$)", ",", left)
+    # Zeros stay where the format has a 0, and go where it has # or ?.
     kept = len(rest.rstrip("#?"))
     while len(right) > kept and right.endswith("0"):
         right = right[:-1]

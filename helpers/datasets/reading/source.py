@@ -1,6 +1,6 @@
 """Rows of a learner's file as they were read, and those that were not taken.
 
-For: the values that reading, mapping and converting share. Not for: reading, see `sources`.
+For: the values that reading, mapping and converting share. Not for: reading, see `formats`.
 
     Reject(row=7, reason="no answer", values={"question": "When?"})
 """

@@ -86,21 +86,25 @@ def _nobody(name: str) -> bool:
 
 
 def _flag(lower: str, column: str) -> str | None:
+    # "is_inbound", "isInbound" and "inbound" are one.
     plain = re.sub(r"[\W_]", "", column.lower()).removeprefix("is")
     if lower not in _YES | _NO:
         return None
     asks = bool(_ASKER_FLAG.search(plain))
     if not asks and not _ANSWERER_FLAG.search(plain):
         return None
+    # A yes to "inbound" and a no to "outbound" are both the customer.
     return "user" if asks == (lower in _YES) else "assistant"
 
 
 def _by_a_word(lower: str) -> str | None:
     """The role that the words of a longer name agree on: "Acme Support", "visitor 42"."""
     words = {re.sub(r"\d+$", "", word) for word in re.findall(r"[^\W_]+", lower)} - _SHORT
+    # An address tells its role only by the desk's words: ann.agent@ may be anybody's name.
     if "@" in lower or len(words) > 4:
         words &= {"support", "helpdesk", "service", "kundenservice"} if "@" in lower else set()
     asks, answers = words & USER_ROLES, words & ASSISTANT_ROLES
+    # "Customer Support" has a word of each.
     if asks and answers:
         return None
     return "user" if asks else "assistant" if answers else None
@@ -163,6 +167,7 @@ def _by_who_asks(
         [name for name in thread if known.get(name, "?") != "system" and not _nobody(name)]
         for thread in threads
     ]
+    # Who begins conversations asks; who joins several that others began is one of the staff.
     begins = Counter(thread[0] for thread in heard if thread)
     joins = Counter(name for thread in heard if thread for name in set(thread) - {thread[0]})
     staff = {name for name in unknown if joins[name] > begins[name] and joins[name] > 1}
@@ -203,6 +208,7 @@ def _ask_if_even(
         return
     first, second = sorted(unknown, key=lambda name: -begins[name])
     total = begins[first] + begins[second]
+    # With few conversations, chance may have let the staff begin one; with more it would be odd.
     even = total > 3 and begins[first] < 0.65 * total
     against = asks.get(second, 0) > asks.get(first, 0) and total < 4
     if not even and not against:

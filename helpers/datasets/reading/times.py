@@ -33,21 +33,26 @@ _LANGUAGES = words(
     "en de fr es it pt nl pl cs sk sl hr hu ro bg ru uk el tr sv da nb fi et lv lt ca eu gl "
     "id ms th hi bn ar he fa sw af is"
 )
+# Three numbers with signs between: "12/04/2024", "2024년 4월 12일".
 _NUMBERS = re.compile(
     r"(\d{1,4})(\s?[-/.年년]\s?)(\d{1,2})\s?[-/.月월]\s?(\d{1,4})(?!\d)[日일]?\.?"
 )
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([t ]\d{2}:\d{2}.*)?$")
 _AM, _PM = r"a\.?\s?m\b\.?|上午|午前|오전|πμ|π\.μ\.", r"p\.?\s?m\b\.?|下午|午後|오후|μμ|μ\.μ\."
+# "9:14", "09.14.05,250", "9時14", with a morning or afternoon before or behind.
 _CLOCK = re.compile(
     rf"(?P<before>{_AM}|{_PM})?\s?(?P<hour>\d{{1,2}})\s?[:.h時时시点點]\s?(?P<minute>\d{{2}})[分분]?"
     rf"(?:[:.m](?P<second>\d{{2}})(?:[.,](?P<part>\d+))?)?s?\s?(?P<after>{_AM}|{_PM})?"
 )
 _PM_MARK = re.compile(_PM)
+# "+0100", "UTC+01:00": anywhere, and at the end of what follows the clock.
 _ANY_OFFSET = re.compile(r"(?:^|\s|gmt|utc)[+-]\d{2}:?\d{2}\b")
 _OFFSET = re.compile(r"(?:utc|gmt)?\s?([+-])(\d{2}):?(\d{2})?$")
+# Hours east of Greenwich.
 _ZONES = {"utc": 0, "gmt": 0, "z": 0, "wet": 0, "bst": 1, "west": 1, "cet": 1, "cest": 2, "eet": 2}
 _ZONES |= {"eest": 3, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6}
 _ZONES |= {"pst": -8, "pdt": -7, "jst": 9, "kst": 9, "aest": 10, "aedt": 11}
+# Letters, and the signs of Indian scripts, which belong to a word and are no letters.
 _WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0d7f])+")
 _TUESDAY = "mar"
 """In French, Spanish, Italian and Romanian; in English the same letters are March."""
@@ -55,7 +60,9 @@ _EPOCHS = {9: 1.0, 10: 1.0, 12: 1e-3, 13: 1e-3, 15: 1e-6, 16: 1e-6, 18: 1e-9, 19
 """Digits before the point, and seconds a unit."""
 _DIGITS = re.compile(r"((?:19|20)\d{6})(?:[t ]?(\d{6}|\d{4}))?z?")
 """A time as one number, from the year to the day, the minute or the second."""
+# "1,712,345,678": seconds since 1970 that a spreadsheet has grouped.
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3}){3,4}")
+# JSON of .NET: "/Date(1712345678000+0200)/", in milliseconds.
 _OF_DOT_NET = re.compile(r"/date\((\d{9,19})(?:[+-]\d{4})?\)/")
 _ZONE_IN_WORDS = re.compile(
     r"(?:(?<=[+-]\d{4})|(?<=[+-]\d\d:\d\d)"
@@ -140,6 +147,7 @@ def _seconds(moment: datetime) -> float:
 
 
 def _parse(text: str) -> _Parsed | None:
+    # Before seconds since 1970: 20240412 has eight digits, which no such count has here.
     if (digits := _DIGITS.fullmatch(text)) is not None:
         stamp = _with_format(digits[1] + (digits[2] or "").ljust(6, "0"), "%Y%m%d%H%M%S")
         if stamp is not None:
@@ -199,6 +207,7 @@ def _parse_named(text: str) -> _Parsed | None:
     numbers = re.findall(r"\d+", rest)
     years = [number for number in numbers if len(number) == 4]
     days = [number for number in numbers if len(number) < 3]
+    # "12 March 24": the second short number is the year.
     if len(days) == 2 and not years:
         years = [f"20{days.pop()}"]
     if len(named) != 1 or len(days) != 1 or len(years) != 1:
@@ -222,6 +231,7 @@ def _clocked(
         mark = found["before"] or found["after"]
         if mark:
             hour = hour % 12 + (12 if _PM_MARK.match(mark) else 0)
+        # 24:00 is written by some programs for the end of a day.
         if hour > 24 or minute > 59:
             return None
         part = float(f"0.{found['part']}") if found["part"] else 0.0
@@ -250,6 +260,8 @@ def _months(language: str) -> Mapping[str, int]:
     for width in ("wide", "abbreviated"):
         for context in ("format", "stand-alone"):
             for number, name in get_month_names(width, context, language).items():
+                # At least three letters: in some languages a month's short form is a figure and a
+                # sign.
                 named = [word for word in _WORD.findall(name.lower()) if len(word) > 2]
                 made.update(dict.fromkeys(named[:1], number))
     if language == "en":
@@ -304,6 +316,7 @@ def _named(parsed: Sequence[_Parsed | None], told: str | None) -> TimeColumn:
 def _stamp(year: int, month: int, day: int, one: _Parsed) -> float | None:
     if one.absolute:
         return one.seconds
+    # Two figures: 00 to 69 are this century's, as in Python's own %y.
     year += 2000 if year < 70 else 1900 if year < 100 else 0
     try:
         start = datetime(year, month, day, tzinfo=UTC)

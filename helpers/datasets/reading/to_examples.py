@@ -136,6 +136,7 @@ def _from_pairs(
 ) -> ExampleTable:
     parts, answer = question_parts(columns), columns.answer or ""
     marks = None
+    # Only under the names of OpenAI's old guides are their marks looked for.
     if (parts, answer) == (("prompt",), "completion"):
         marks = find_marks([row for _, row in source.rows], separator, stop)
     made, rejected, changed = {}, list(source.rejected), set()
@@ -302,6 +303,7 @@ def _chat_fault(example: dict[str, Any], row: Row) -> str:
         return "a message holds half a letter (a lone surrogate)"
     if row.get("tools") or row.get("functions"):
         return MORE_THAN_TEXT[2]
+    # A table has a question in one column and what answers it in the next.
     if len(example["messages"]) < 2 or example["messages"][-2]["role"] != "user":
         return "no question right before the answer"
     return ""
