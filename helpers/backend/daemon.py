@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.base.errors import BackendError, CourseError
-from helpers.base.files import locked, write_text
+from helpers.base.files import atomic, locked, write_text
 from helpers.base.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -252,6 +252,8 @@ def log_file(settings: Settings) -> Path:
 
 def _write_log(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    # On a full disk each line that cannot be written would print a traceback of its own.
+    logging.raiseExceptions = False
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     # uvicorn's own logger hands nothing on to the root.
@@ -264,13 +266,11 @@ def token_of(settings: Settings) -> str:
     """The bearer token of this state folder, made at first use, readable by its owner only."""
     path = settings.state / "token"
     with contextlib.suppress(FileNotFoundError):
-        return path.read_text(encoding="utf-8").strip()
-    with contextlib.suppress(FileExistsError):
-        # Exclusively, with its mode from the start: of two processes one writes, and nobody else
-        # can read it in between.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(f"workbook-{secrets.token_urlsafe(32)}")
+        # An empty one is what a full disk left of an earlier release's writing.
+        if token := path.read_text(encoding="utf-8").strip():
+            return token
+    with atomic(path, mode=0o600) as stream:
+        stream.write(f"workbook-{secrets.token_urlsafe(32)}".encode())
     return path.read_text(encoding="utf-8").strip()
 
 

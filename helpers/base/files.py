@@ -70,21 +70,21 @@ def opened(source: Readable) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic(path: str | os.PathLike[str], *, mode: int = 0o644) -> Iterator[BinaryIO]:
     """A binary stream whose bytes replace the file at `path` when the block ends well.
 
-    Raises `DataError` where nothing can be written: no such place, no right, no room
-    (`NoSpaceError`).
+    `mode` says who may read it, as for `chmod`. Raises `DataError` where nothing can be written:
+    no such place, no right, no room (`NoSpaceError`).
     """
-    with atomic_path(path) as partial, partial.open("wb") as stream:
+    with atomic_path(path, mode=mode) as partial, partial.open("wb") as stream:
         yield stream
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], *, mode: int = 0o644) -> Iterator[Path]:
     """The path of a new empty file that replaces the one at `path` when the block ends well.
 
-    For libraries that write to a path and not to a stream. Errors as for `atomic`.
+    For libraries that write to a path and not to a stream. `mode` and errors as for `atomic`.
     """
     target = Path(path)
     with _said(target):
@@ -101,7 +101,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             # cut, the file would be there and empty.
             _flush(partial)
             # `mkstemp` lets the owner alone read what it makes.
-            partial.chmod(0o644)
+            partial.chmod(mode)
             replace(partial, target)
         except BaseException:
             partial.unlink(missing_ok=True)

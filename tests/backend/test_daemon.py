@@ -105,6 +105,12 @@ def test_the_token_is_its_owners_alone(settings):
     assert (settings.state / "token").stat().st_mode & 0o777 == 0o600
 
 
+def test_an_empty_token_is_none(settings):
+    settings.state.mkdir(parents=True)
+    (settings.state / "token").write_text("", encoding="utf-8")
+    assert len(daemon.token_of(settings)) > 40
+
+
 def test_a_stopped_server_is_ended_and_forgotten(settings, silent):
     assert daemon.stop(settings)
     assert silent.poll() is not None
@@ -126,7 +132,8 @@ os.environ["GOMP_SPINCOUNT"] = "7"
 daemon.serve(dataclasses.replace(config, state=config.state / "another"))
 """
     env = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
-    env |= {"WORKBOOK_STATE": str(tmp_path)}
+    # Named, so that no engine is measured.
+    env |= {"WORKBOOK_STATE": str(tmp_path), "WORKBOOK_ENGINE": "llama.cpp"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [daemon.SPIN, "7"]

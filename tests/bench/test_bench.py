@@ -45,7 +45,8 @@ def test_every_row_has_a_name_of_its_own_and_a_measurement(settings, monkeypatch
 
 
 def test_each_base_has_its_rows(settings, monkeypatch, tmp_path):
-    config = replace(settings, extra_models=write_plain(tmp_path / "tiny"))
+    # Named, so that no engine is measured.
+    config = replace(settings, extra_models=write_plain(tmp_path / "tiny"), engine="llama.cpp")
     monkeypatch.setattr(settings_module, "load", lambda: config)
     names = models.NAMES
     assert [name for name in names if name.startswith("tiny:")] == [

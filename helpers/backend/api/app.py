@@ -326,10 +326,9 @@ def _methods(path: str) -> list[str]:
 
 
 async def _unexpected(request: Request, error: Any) -> JSONResponse:
-    return _answer(
-        ApiError(
-            500,
-            "The server had an error; its log is .workbook/logs/server.log.",
-            type="server_error",
-        )
-    )
+    settings = request.app.state.service.settings
+    # The whole path would tell a class where its leader keeps things.
+    usual = settings.state == settings.root / ".workbook"
+    place = ".workbook/" if usual else "in the folder that WORKBOOK_STATE names, "
+    message = f"The server had an error; its log is {place}logs/server.log."
+    return _answer(ApiError(500, message, type="server_error"))

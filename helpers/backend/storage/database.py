@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.base.errors import BackendError
+from helpers.base.errors import BackendError, NoSpaceError
 
 Values = Sequence[Any]
 Row = tuple[Any, ...]
@@ -39,6 +39,8 @@ INDICES = (
 )
 VERSION = 1
 """Of the table; version 0 had no owners."""
+NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+"""What SQLite says on a full disk, or of a share of it: of the table, its log, and its index."""
 FIRST_OWNER = "local"
 """Who owns what a table without owners held: its one user."""
 
@@ -77,26 +79,22 @@ class Sqlite:
                 return
             # At once the writer: one that began as a reader could not become it once another
             # process has written, and would fail instead of waiting.
-            self._db.execute("BEGIN IMMEDIATE")
-            self._depth += 1
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            else:
-                self._commit()
-            finally:
-                self._depth -= 1
+            with _room_needed():
+                self._db.execute("BEGIN IMMEDIATE")
+                self._depth += 1
+                try:
+                    yield
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    self._roll_back()
+                    raise
+                finally:
+                    self._depth -= 1
 
-    def _commit(self) -> None:
-        try:
-            self._db.execute("COMMIT")
-        except sqlite3.Error:
-            # A full disk: the connection must not stay in the middle of it.
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
+    def _roll_back(self) -> None:
+        """A full disk may have ended the transaction already; none may stay open."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         """Write what is in the log into the file, and let go of it."""
@@ -130,3 +128,17 @@ class Sqlite:
                 )
                 self._db.execute("DROP TABLE ownerless")
             self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextlib.contextmanager
+def _room_needed() -> Iterator[None]:
+    """Turn SQLite's words for a full disk into ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # Errors of Python's own module have no such name.
+        if getattr(error, "sqlite_errorname", None) not in NO_ROOM:
+            raise
+        raise NoSpaceError(
+            f"nothing more can be stored: {error}", fix="make room on the disk, then try again"
+        ) from error

@@ -7,8 +7,9 @@ import sqlite3
 
 import pytest
 
+from helpers.backend.storage.database import Sqlite
 from helpers.backend.storage.store import LOCAL, Store
-from helpers.base.errors import BackendError
+from helpers.base.errors import BackendError, NoSpaceError
 
 WITHOUT_OWNERS = """
 CREATE TABLE documents (
@@ -84,3 +85,18 @@ def test_two_processes_may_have_the_table_open(tmp_path):
     assert [body["id"] for body in one.list("file", newest_first=False)[0]] == ["a", "b"]
     one.close()
     other.close()
+
+
+def test_a_table_without_room_says_so_and_goes_on_when_there_is_some(tmp_path):
+    database = Sqlite(tmp_path / "workbook.db")
+    pages = database.rows("PRAGMA page_count")[0][0]
+    insert = "INSERT INTO documents (owner, kind, id, body) VALUES ('local', 'chat', ?, ?)"
+    # SQLite's own bound, which it meets as it meets the end of a disk.
+    database.rows(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(NoSpaceError, match="make room"), database.transaction():  # noqa: PT012
+        database.change(insert, ("small", "{}"))
+        database.change(insert, ("large", "x" * 100_000))
+    assert database.rows("SELECT id FROM documents") == []
+    database.rows("PRAGMA max_page_count = 1000")
+    database.change(insert, ("large", "x" * 100_000))
+    assert database.rows("SELECT id FROM documents") == [("large",)]
