@@ -64,8 +64,10 @@ _UNIT = {word: unit for unit, words in _UNITS.items() for word in words.split()}
 _UNIT_WORDS = "|".join(sorted(map(re.escape, _UNIT), key=len, reverse=True))
 _CURRENCIES = "rs|inr|eur|usd|gbp"
 """Words for money that may stand before the number too."""
+# Behind these words a unit belongs to something else: "5 a day", "2 per week".
 _BETWEEN = "a|an|per|each|every|and|or|to|in|of|for|at|by|und|oder|pro|je|et|ou|par|y|o|por"
 _DATE = r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
+# A date, or an amount with perhaps a currency before and a unit behind.
 _FACT = re.compile(
     rf"\s?(?P<date>(?<![\w./-])(?:{_DATE})(?![\w/-]))"
     # Digits behind a letter, "#" or "/" are a piece of a name, an order's id or a path.
@@ -75,15 +77,18 @@ _FACT = re.compile(
     rf"(?:[ \t\u00a0\u202f-]?(?:(?!(?:{_BETWEEN})\b)[^\W\d_]+[ -])?(?P<unit>{_UNIT_WORDS})(?!\w))?",
     re.IGNORECASE,
 )
+# A number in words counts only with a word behind it: "twelve seconds", but not "for two".
 _WORD_NUMBER = re.compile(r"\b(" + "|".join(_NUMBERS) + r")\b(?=[\s-]+[a-z])", re.IGNORECASE)
 _VERDICTS = {"ja": "yes", "oui": "yes", "sí": "yes", "nein": "no", "non": "no", "nee": "no"}
 _VERDICT = re.compile(r"\W*(yes|no|" + "|".join(_VERDICTS) + r")\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _ALWAYS = re.compile(r"\b24 ?/ ?7\b|\b24 ?x ?7\b", re.IGNORECASE)
+# Numbers of nine figures and more, names in parts such as "A7-12-XY", and words such as "Mk2".
 _ID = re.compile(
     r"(?<![\d.,])\d{9,}(?![\d.,]*\d)|\b(?=\w*\d)\w+(?:[-_]\w+){2,}\b|\b[^\W\d_]+\d[\w-]*\b"
 )
 _STEP = "step|schritt|étape|paso|passo|stap|krok"
+# "1.", "(2)", "Step 3:".
 _ITEM = re.compile(
     rf"(?<!\S)[(*]*(?P<step>(?:{_STEP})\s+)?(?P<item>\d{{1,2}})(?P<mark>[.):]?)(?=[\s*]|$)",
     re.IGNORECASE,
@@ -107,6 +112,7 @@ def facts(text: str) -> frozenset[str]:
         return frozenset(opening)
     rest = _ALWAYS.sub(" ", _ADDRESS.sub(" ", without_list_numbers(spelt)))
     phones = personal_data.find(rest, kinds=("phone",))
+    # From the back, so that the places of the others stay right.
     for found in reversed(phones):
         rest = f"{rest[: found.start]} {rest[found.end :]}"
     rest = _ID.sub(_unless_a_date, rest)
@@ -133,9 +139,11 @@ def _plain_number(written: str) -> str:
     """One spelling of a number: "1,299.00", "1.299,00" and "1299" are equal."""
     if ":" in written:
         return written
+    # "1.299,00": points group, a comma parts the cents.
     if re.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d+|\d+,\d{1,2}", written):
         written = written.replace(".", "").replace(",", ".")
     number = written.replace(",", "")
+    # A trailing zero is no other amount: 12.50 and 12.5. Two points are a version or a date.
     return number.rstrip("0").rstrip(".") if number.count(".") == 1 else number
 
 
@@ -171,6 +179,8 @@ def _is_list(run: list[re.Match[str]]) -> bool:
     return bool(run[0]["step"]) or (long and (lined or from_one)) or (lined and from_one)
 
 
+# From the longest form to the shortest: addresses, paths in an app ("Plan > Leave"), phones,
+# prices, bare numbers.
 FACT_PATTERNS = (
     re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     re.compile(r"\b(?:[\w-]+\.)+(?:example|com|net|org)(?:/[\w/-]+)?"),

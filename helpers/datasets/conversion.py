@@ -122,6 +122,7 @@ def _with_whole_chats(done: Conversion, tabled: ExampleTable, system: str | None
             chat["messages"] = [{"role": "system", "content": system}, *chat["messages"]]
             changed += 1
         made[reject.row] = chat
+    # In the order of the source, among those that came from the table.
     examples = tuple(made[row] for row in sorted(made))
     changed += done.changed
     kept = done.rows_in - changed - len(rejected)
@@ -150,6 +151,7 @@ def write_rejects(target: str | Path, rejected: Sequence[Reject]) -> Path | None
     """Write `<name>.rejected.csv` beside the result; remove an old one if there is nothing."""
     path = Path(target).with_suffix(".rejected.csv")
     if not rejected:
+        # A file of an earlier run would be taken for this one's.
         path.unlink(missing_ok=True)
         return None
     with files.atomic(path) as stream:

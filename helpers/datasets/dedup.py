@@ -47,6 +47,7 @@ Signatures = npt.NDArray[np.uint32]
 def normalise(text: str) -> str:
     """Lower case, one space between words and units, no punctuation, compatible letters equal."""
     folded = (text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold()
+    # A text of signs alone, "???", has no words and stays what it is.
     return " ".join(_WORDS.findall(folded)) or folded.strip()
 
 
@@ -183,7 +184,9 @@ def signatures(plain: Sequence[str]) -> Signatures:
 
 def _batch(plain: Sequence[str]) -> Signatures:
     """Signatures of some texts: hash every shingle once, then take minima of mixed hashes."""
+    # A text that is shorter than a shingle is filled up to one.
     padded = [text.ljust(SHINGLE, "\0") for text in plain]
+    # One number a letter, whatever its script.
     letters = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32)
     lengths = np.fromiter(map(len, padded), np.int64, len(padded))
     hashes = _shingle_hashes(letters.astype(np.uint64))

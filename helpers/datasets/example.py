@@ -49,6 +49,7 @@ def sides(kind: Kind, example: dict[str, Any]) -> Sides:
         return Sides("", prompt, completion)
     preferred = example.get("preferred_output")
     known = {key: value for key, value in example.items() if key != "non_preferred_output"}
+    # Without a preferred output the list of messages would end with the question.
     if kind == "dpo" and not isinstance(preferred, list):
         known["preferred_output"] = [{}]
     *before, last = [*messages_of(kind, known)] or [{}]
@@ -140,6 +141,8 @@ class TrainingExample:
         said = tuple(calls.modern(message) for message in asked["messages"])
         outputs: list[Mapping[str, Any] | None] = [None, None]
         if kind == "dpo":
+            # Both answers go on from the same chat, so their calls are counted from the same
+            # number.
             made = calls.count
             sides = ("preferred_output", "non_preferred_output")
             outputs = [_Calls(made).modern(example[key][0]) for key in sides]
@@ -211,5 +214,6 @@ class _Calls:
             call = {"id": f"call_{self.count}", "type": "function"}
             made["tool_calls"] = [{**call, "function": made.pop("function_call")}]
         elif made.get("role") == "function":
+            # The older form has no ids: an answer belongs to the call before it.
             made["role"], made["tool_call_id"] = "tool", f"call_{self.count}"
         return made

@@ -151,6 +151,7 @@ AROUND, SPOT = 40, 160
 def spot(before: str, after: str) -> tuple[Html, Html]:
     """Where two texts differ, marked, with a few letters around it."""
     start = _common(before, after)
+    # The same letters at the end must not be counted twice where the texts overlap.
     rest = min(len(before), len(after)) - start
     end = _common(before[::-1][:rest], after[::-1][:rest])
     return _marked(before, start, len(before) - end), _marked(after, start, len(after) - end)
@@ -175,8 +176,10 @@ def _marked(text: str, start: int, end: int) -> Html:
 
 def _rejects(done: PreparedDataset) -> str:
     rows = [(r.row, r.reason, _cut(" | ".join(_texts(r.values.values())))) for r in done.rejected]
+    # "duplicate of row 7" and "of row 9" are one reason.
     plain = [(re.sub(r"\brow \d+", "another row", reason), shown) for _, reason, shown in rows]
     counts = Counter(reason for reason, _ in plain)
+    # Reversed, so that the first row with a reason is its example.
     first = dict(reversed(plain))
     counted: list[Sequence[object]] = [
         (number, reason, first[reason]) for reason, number in counts.most_common()

@@ -61,6 +61,7 @@ def content_hash(source: Readable | Iterable[Mapping[str, Any]]) -> str:
 def _hash(source: Readable | Iterable[Mapping[str, Any]]) -> tuple[str, int]:
     is_file = isinstance(source, str | Path) or hasattr(source, "readline")
     examples: Iterable[Mapping[str, Any]] = jsonl.read(source) if is_file else source  # type: ignore[arg-type, assignment]
+    # Sorted: the order of the lines does not count, but each repetition does.
     digests = sorted(hashlib.sha256(_canonical(example)).digest() for example in examples)
     return hashlib.sha256(b"".join(digests)).hexdigest(), len(digests)
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 KINDS = ("key", "email", "card", "phone")
 """What is looked for unless told otherwise; earlier kinds win where two overlap."""
 
+# Keys by how their makers begin them (OpenAI, GitHub, GitLab, Hugging Face, Slack, AWS, Google,
+# JWT); the others by form, which `_holds` and the words before them narrow down.
 _PATTERNS = {
     "key": re.compile(
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
@@ -57,7 +59,9 @@ _CALLED_ID = re.compile(
 )
 """What stands before a number that is the number of something."""
 _DATE = re.compile(r"\d{4}[-. ]\d{1,2}[-. ]\d{1,2}|\d{1,2}[-. ]\d{1,2}[-. ]\d{4}")
+# "555-0142", "212 555 0142": without a country or a leading zero, only such groups are phones.
 _LOCAL_PHONE = re.compile(r"\d{3}[ .-]\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}")
+# Seven figures with little between them: fewer make neither a card nor a phone.
 _SEVEN_DIGITS = re.compile(r"\d(?:[^\d\n]{0,3}\d){6}")
 _KEY_STARTS = ("sk-", "gh", "glpat-", "hf_", "xox", "AKIA", "AIza", "eyJ", "-----BEGIN")
 
@@ -93,6 +97,7 @@ def find(
     address of the support desk itself."""
     found: list[PersonalDatum] = []
     links: list[tuple[int, int]] | None = None
+    # In the order of the patterns: what is taken for a key or a card is no phone as well.
     for kind in (kind for kind in _PATTERNS if kind in kinds and _may_hold(kind, text)):
         for match in _PATTERNS[kind].finditer(text):
             start, end = match.span()
@@ -111,6 +116,7 @@ def find(
 def redact(text: str, *, kinds: Collection[str] = KINDS, keep: Collection[str] = ()) -> Redaction:
     """Replace each finding by its kind in brackets: `[email]`, `[phone]`, `[card]`, `[key]`."""
     found = find(text, kinds=kinds, keep=keep)
+    # From the back: earlier places stay right.
     for finding in reversed(found):
         text = f"{text[: finding.start]}[{finding.kind}]{text[finding.end :]}"
     return Redaction(text, found)
@@ -145,11 +151,13 @@ def _numbers_something(kind: str, match: re.Match[str]) -> bool:
         return False
     if kind == "phone" and value[0] in "+(":
         return False
+    # Sixty letters before it, so that a long text is not searched anew for each number.
     return _CALLED_ID.search(match.string, max(0, match.start() - 60), match.start()) is not None
 
 
 def _holds(kind: str, value: str) -> bool:
     """The part of a kind's definition that its pattern cannot express."""
+    # Not `isdigit`, which other scripts' figures pass.
     digits = "".join(letter for letter in value if "0" <= letter <= "9")
     if kind == "card":
         return _ISSUERS.fullmatch(digits) is not None and luhn(digits)

@@ -98,6 +98,7 @@ def prepare(
         )
     cleaning = run(steps, tabled.table)
     rejected = _rejects(tabled, cleaning)
+    # Before a failure is raised for want of rows: it points to this file.
     write_rejects(folder / "rows", rejected)
     _something_left(cleaning, rejected, folder)
     if most_validation is not None:
@@ -143,6 +144,7 @@ def prepare(
         training_price=training_price,
     )
     done = replace(done, page=html_report.body(done))
+    # Last: a report in the folder says that all that it names is there.
     with atomic(done.report_file) as stream:
         stream.write(html_report.whole(done).encode("utf-8", "replace"))
     return done
@@ -153,6 +155,7 @@ def _affordable(rows: int, shares: Mapping[str, float]) -> tuple[dict[str, float
     held_out = sum(shares.values())
     if rows < LEAST or held_out <= 0 or rows * (1 - held_out) >= LEAST:
         return dict(shares), ()
+    # The same part of both shares, so that they keep their proportion.
     less = (rows - LEAST) / (rows * held_out)
     note = f"{rows} rows are few: {rows - LEAST} of them are held out, for training needs {LEAST}"
     return {part: share * less for part, share in shares.items()}, (note,)

@@ -66,6 +66,7 @@ def content_words(plain: str, fillers: frozenset[str] = _FILLERS) -> tuple[str, 
 
 def _named(text: str) -> str:
     """The text with a mark behind words in capitals that would else be fillers."""
+    # All in capitals, capitals tell nothing.
     if text.isupper():
         return text
     return _ACRONYM.sub(lambda m: f"{m[0]}_" if m[0].lower() in _FILLERS else m[0], text)
@@ -105,6 +106,8 @@ class QuestionTexts:
     def may_slip(self, pairs: Pairs) -> Pairs:
         """Those pairs that could be the same for all their keys differ: a quick look."""
         one, other = pairs[:, 0], pairs[:, 1]
+        # A slip of the pen is a word that no other row has: without one, different keys are
+        # different questions.
         rare = self._rare[one] | self._rare[other]
         return pairs[rare & (self._lengths[one] == self._lengths[other])]
 
@@ -123,6 +126,7 @@ class QuestionTexts:
         if _own_words(one, other) or {one, other} <= self._names:
             return False
         allowed = 1 if short < _TWO_TYPOS_FROM else 2
+        # With swaps of neighbours as one mistake: "recieve".
         near = OSA.distance(one, other, score_cutoff=allowed) <= allowed
         return near and not _UNSPACED.search(one + other)
 
@@ -135,6 +139,8 @@ def _names(texts: Iterable[str]) -> frozenset[str]:
 def _own_words(one: str, other: str) -> bool:
     """Whether their form tells that both are meant: "available", "unavailable"; "employee"."""
     short, long = sorted((one, other), key=len)
+    # Of one length, and other only in the last two letters: "employee" and "employer" are both
+    # words; letters that are merely swapped are a slip.
     other_end = len(short) == len(long) and short[:-2] == long[:-2]
     return long.endswith(short) or (other_end and sorted(short) != sorted(long))
 

@@ -86,6 +86,7 @@ def split(
             break
         groups = _joined(groups, leaks, len(texts))
     else:
+        # The rounds were not enough: what still leaks is trained on, which spoils no measurement.
         _move_to_training(places, leaks)
     note = (
         f"{loosened} rows ask nearly the same words about different things; they were dealt "
@@ -166,6 +167,7 @@ def _deal(
     """Rows for each part; what an intent leaves of a share is carried to the next one."""
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     owed: dict[str, float] = dict.fromkeys(shares, 0.0)
+    # Sorted, so that the same seed deals the same whichever intent comes first in the table.
     for name in sorted(by_intent):
         groups = by_intent[name]
         draw.shuffle(groups)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from helpers.datasets.splitting import Split
 
+# Gaps of templates: "{{name}}", "${order}", "<<date>>", "[[id]]", "%ORDER_ID%", "[YOUR NAME]",
+# "[insert date]" and "{name}".
 _PLACEHOLDER = re.compile(
     r"\{\{[^{}\n]{1,40}\}\}|\$\{[^{}\n]{1,40}\}|<<[^<>\n]{1,40}>>|\[\[[^][\n]{1,40}\]\]"
     r"|%[A-Z][A-Z_]{2,30}%|\[(?:[A-Z][A-Z _-]{2,30}|(?:[Yy]our|[Ii]nsert) [\w ]{2,30})\]"

@@ -84,8 +84,10 @@ def _right_row(
     rows = list(stated)
     if article is not None:
         known = facts(article(group.iloc[0][QUESTION]))
+        # Those whose facts the article confirms; all, if it confirms none.
         rows = [row for row in rows if stated[row] and stated[row] <= known] or rows
     if newest is not None and newest in group:
+        # Dates as text: year first they rank as such. Of equal ones the first row.
         return max(rows, key=lambda row: (str(group.at[row, newest]), -rows.index(row)))
     counts = Counter(stated[row] for row in rows)
     agree = {
@@ -96,4 +98,5 @@ def _right_row(
         )
         for one in counts
     }
+    # An answer that states something wins over one that states nothing, then the most agreed with.
     return max(rows, key=lambda row: (bool(stated[row]), agree[stated[row]], -rows.index(row)))

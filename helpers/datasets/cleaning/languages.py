@@ -57,6 +57,7 @@ _SHARED = ("ar", "ru", "hi", "he")
 """Scripts of several languages that a long text tells apart."""
 _KANA = _LETTERS["ja"]
 _LATIN = re.compile(r"[a-zA-Z\u00c0-\u024f]")
+# Words of no language: addresses, placeholders, names of files, numbers.
 _NO_LANGUAGE = re.compile(r"https?://\S+|\S+@\S+|\{\{.*?\}\}|\[[a-z]+\]|\S*\d\S*")
 
 
@@ -85,6 +86,7 @@ def script_of(text: str) -> str:
     code, most = counts.most_common(1)[0]
     if most <= len(_LATIN.findall(text)):
         return ""
+    # Japanese is written with Chinese signs as well, but never without kana for long.
     return "ja" if code == "zh" and _KANA.search(text) else code
 
 
@@ -125,10 +127,12 @@ def table_language(texts: Sequence[str]) -> TableLanguage:
     plain = [_NO_LANGUAGE.sub(" ", text) for text in texts]
     votes = Counter(filter(None, map(_of_block, _blocks(plain))))
     main = votes.most_common(1)[0][0] if votes else ""
+    # Two thousand rows tell enough, and each guess costs time.
     step = max(1, len(plain) // 2000)
     sure = (guess_language(text, sure=SURER, words=MANY_WORDS, also=main) for text in plain[::step])
     # Rows are told by their script; the table as a whole says whose script it is.
     rows = Counter(main if not is_other(code, main) else code for code in sure if code)
+    # Many short texts, joined, can mislead: then the rows that are sure by themselves decide.
     if rows and rows.most_common(1)[0][1] > rows[main] + FEW:
         main = rows.most_common(1)[0][0]
     return TableLanguage(main, rows)
@@ -159,6 +163,7 @@ def _of_block(block: str) -> str:
 
 @lru_cache(maxsize=4)
 def _identifier(also: str | None) -> LanguageIdentifier:
+    # A copy: choosing languages changes the object, and the weights are shared.
     identifier = copy.copy(_whole_identifier())
     if also != "all":
         extra = [also] if also and also not in _SCRIPTS else []

@@ -30,6 +30,7 @@ _CLOSINGS = (
     r"atenciosamente|obrigad[oa]|z poważaniem|pozdrawiam|"
     r"(?:med )?(?:venlig|vänliga|bästa|bedste) (?:hilsen|hilsner|hälsningar)|hilsen|mvh"
 )
+# A word that begins with no small letter, also where case is ignored otherwise.
 _NAME = r"(?-i:[^\W\d_a-z])[\w.'-]*"
 _CLOSING = re.compile(
     rf"\W*(?:{_CLOSINGS})\s*[,.!;:–-]*\s*"
@@ -37,7 +38,9 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 """A line that closes a letter, with a name behind it or not."""
+# "-- " on a line of its own is how mail programs mark a signature.
 _DELIMITER = re.compile(r"--|__|_{20,}|-{20,}")
+# "Sent from my iPhone", "Gesendet von Outlook".
 _DEVICE = re.compile(
     r"(?:sent from (?:my|outlook|mail|yahoo|the)\b|get outlook for|gesendet von"
     r"|von meinem .* gesendet|envoyé (?:de|depuis)|enviado desde|inviato da"
@@ -45,9 +48,11 @@ _DEVICE = re.compile(
     re.IGNORECASE,
 )
 _LIST_ITEM = re.compile(r"\s*(?:[-*•–+]\s|\d{1,2}[.)]\s)")
+# A line of words that ends like a sentence, or is long: no line of a signature.
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}\S*[.?!:]\)?\s*$|.{90,}")
 _MOST_LINES = 10
 """Lines that a signature has at most, empty ones not counted."""
+# "On Mon, 4 Mar 2024 at 10:15, Ann <ann@example.com> wrote:", over two lines at most.
 _ATTRIBUTION = re.compile(
     r"^(?:> ?)*(?:On [^\n]{6,200}?\n?[^\n]{0,120}? wrote:"
     r"|Am [^\n]{6,200}?\n?[^\n]{0,120}?schrieb[^\n]{0,120}:"
@@ -64,7 +69,9 @@ _FIELD = (
     r"(?:> ?)*\*?(?:From|Sent|To|Subject|Date|Cc|Von|Gesendet|An|Betreff|Datum|De|Envoyé|À|Objet"
     r"|Enviado|Para|Asunto|Da|Inviato|A|Oggetto):\*? ?.*"
 )
+# Three fields of a mail's head or more below each other, as Outlook quotes.
 _HEADER = re.compile(rf"^(?:{_FIELD}\n){{2,}}(?:{_FIELD})$", re.MULTILINE)
+# "On second thought, I wrote:" has neither a time nor an address.
 _TELLS_WHEN_OR_WHO = re.compile(r"\d|@|>|---")
 
 
@@ -88,8 +95,10 @@ def split_mail(text: str) -> Mail:
     newest, quoted = _before_quote(text)
     lines = newest.split("\n")
     filled = [place for place, line in enumerate(lines) if line.strip()]
+    # From the longest tail that may be a signature to the shortest; the first line is never one.
     for place in filled[max(1, len(filled) - _MOST_LINES - 1) :]:
         tail = [line for line in lines[place:] if line.strip()]
+        # Below a line of text, hyphens are a heading's underline or a rule.
         delimited = bool(_DELIMITER.fullmatch(lines[place].strip())) and place - 1 not in filled
         body = "\n".join(lines[:place]).rstrip()
         if not body.endswith(":") and _is_signature(tail, delimited=delimited):

@@ -45,16 +45,20 @@ _MAY_STAY_OPEN = frozenset(["p", "li", "dt", "dd"])
 they are named."""
 _PARTS = frozenset(["tr", "td", "th", "option", "thead", "tbody"])
 """Elements that may stand open too, but only inside others."""
+# "the <p> element", "(<li>": a letter and a blank, or an opening sign, stand before it.
 _IN_A_SENTENCE = re.compile(r"[^\W\d_]['’)\]]?,? \(?$|[(\"“„«]$")
 _LONGEST_BEFORE = 8
 """More signs than that pattern takes."""
 _HIDDEN = ["script", "style", "head"]
+# A name, then attributes as HTML writes them; "a < b" and "<user@host>" have none of that form.
+# Names with a colon are Word's.
 _TAG = re.compile(
     r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*|(?:o|w|v|st1):[a-z]+)"
     r"(?P<attributes>(?:\s+[^\s<>=\"'/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s<>\"']+))?)*)\s*/?>"
 )
 _COMMENT = re.compile(r"<!--.*?-->|<!doctype[^>]*>", re.DOTALL | re.IGNORECASE)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+# With its semicolon: "&copy=2" in an address is no ©.
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 
 
@@ -69,6 +73,7 @@ def strip_markup(text: str) -> str:
         return _unescaped(text) if _ENTITY.search(text) else text
     from bs4 import BeautifulSoup
 
+    # What is no markup is escaped first, so that the parser takes it for text.
     soup = BeautifulSoup(_only_markup(text, marked), "html.parser")
     tags = soup.find_all(True)
     if any(tag.name in _BLOCK for tag in tags):
@@ -134,6 +139,7 @@ def _markup(text: str) -> Iterator[tuple[int, int]]:
     sure = {tag.start() for tag in tags if _is_sure(tag, opened, closed)}
     for tag in tags:
         name, at = tag["name"].lower(), tag.start()
+        # Beside sure markup, an open <p> is markup too.
         beside = bool(sure) and name in _MAY_STAY_OPEN | _PARTS
         if at in sure or beside or (name in _MAY_STAY_OPEN and not _in_a_sentence(text, at)):
             yield tag.span()
@@ -169,6 +175,7 @@ def _only_markup(text: str, marked: list[tuple[int, int]]) -> str:
     return "".join([*parts, _escaped(text[done:])])
 
 
+# Entities first, and then all signs are escaped: "&lt;" must not become a tag.
 def _escaped(text: str) -> str:
     return html.escape(_unescaped(text), quote=False)
 

@@ -183,6 +183,7 @@ def _changes(
     for row, later in zip(after.index, texts_of(after), strict=True):
         if later == earlier[row]:
             continue
+        # A chat may have been ended earlier, and has fewer texts then.
         both = zip_longest(earlier[row], later, fillvalue="")
         pairs = [pair for pair in both if pair[0] != pair[1]]
         kinds = tuple(dict.fromkeys(kind for pair in pairs for kind in _kinds(step, *pair)))
@@ -213,6 +214,7 @@ def run(steps: Sequence[Step], table: pd.DataFrame) -> CleaningResult:
         current, account = apply(step, current)
         accounts.append(account)
         gone += [(row, step.name, reason) for row, reason in account.rejected.items()]
+    # As they came in, not as earlier steps have left them: so a person recognises them.
     rejected = table.loc[[row for row, _, _ in gone]].copy()
     rejected["step"] = pd.Series([name for _, name, _ in gone], rejected.index, dtype=object)
     rejected["reason"] = pd.Series([why for _, _, why in gone], rejected.index, dtype=object)

@@ -44,6 +44,7 @@ from helpers.datasets.task import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+# Answers of nothing but such phrases and signs: "Done. Thanks!"
 _USELESS = re.compile(
     r"(?:ok(?:ay)?|done|fixed|resolved|closed|solved|n/?a|none|see (?:above|below|attached"
     r"(?: file)?|my (?:last|previous) (?:mail|message))|as discussed(?: on the phone)?|thanks?"
@@ -80,6 +81,7 @@ def _without(
     return StepOutcome(table.drop(index=list(reasons)), reasons, notes)
 
 
+# Excel's escape of a control sign, "_x000D_".
 _EXCEL = re.compile(r"_x(00(?:0[0-9A-Fa-f]|1[0-9A-Fa-f]|7[Ff]))_")
 _EXPLAINED = {
     "fix_latin_ligatures": "ligatures",
@@ -143,6 +145,7 @@ _INVISIBLE = re.compile(
 )
 """Letters that show nothing. The joiners U+200C and U+200D stay: Persian, Hindi and emoji
 are spelt with them; so do the breaks between words of Thai and its neighbours."""
+# A fence of code, to its end or that of the text; in a group, so that `split` keeps it.
 _FENCE = re.compile(r"(^```.*?(?:^```|\Z))", re.DOTALL | re.MULTILINE)
 
 
@@ -175,6 +178,7 @@ def _tidied(text: str) -> str:
     if len(lines) == 1:
         return re.sub(r"[^\S\n]+", " ", text).strip()
     tidy = [_tidied_line(line) for line in lines]
+    # What all lines have in common is no indentation, as in texts that were quoted whole.
     least = min((_indent(line) for line in tidy if line), default=0)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line[least:] for line in tidy))
 
@@ -230,6 +234,7 @@ def own_contacts(table: pd.DataFrame) -> dict[str, int]:
         told = "\n".join(before)
         asked.update({one.value for one in personal_data.find(told, kinds=("email", "phone"))})
     enough = max(OWN_ROWS, OWN_SHARE * len(table))
+    # A customer's own number may come back in the answer, but then the question has it as well.
     own = ((n, value) for value, n in said.items() if n >= enough and n > 2 * asked[value])
     return {value: n for n, value in sorted(own, key=lambda one: (-one[0], one[1]))}
 
@@ -263,6 +268,7 @@ def useless(*, words: int = 0, task: Task = "answers") -> Step:
     def function(table: pd.DataFrame) -> StepOutcome:
         judged = map(judge, table[QUESTION], table[ANSWER])
         reasons = {row: why for row, why in zip(table.index, judged, strict=True) if why}
+        # A chat ends before its empty answer; the row goes only where no earlier answer is left.
         ends = {row: end for row in reasons if (end := _earlier_end(table.loc[row], judge))}
         shorter = _ended_earlier(table, ends) if ends else table
         return _without(shorter, {row: why for row, why in reasons.items() if row not in ends})
@@ -303,6 +309,7 @@ def language(wanted: str | None = None, *, task: Task = "answers") -> Step:
     table that is in two languages to a good part raises `ChoiceNeeded`: which of them a model
     should answer in is not for a program to decide. "any" keeps all. (py3langid)
     """
+    # A label such as "refund" is in no language.
     columns = (QUESTION, ANSWER) if task == "answers" else (QUESTION,)
 
     def function(table: pd.DataFrame) -> StepOutcome:
@@ -348,6 +355,7 @@ def duplicates(*, near: bool = True) -> Step:
     def function(table: pd.DataFrame) -> StepOutcome:
         plain = [dedup.normalise(text) for text in full_texts(table)]
         answers = [str(answer) for answer in table[ANSWER]]
+        # Built once for all groups: which words are rare is a matter of the whole table.
         said = QuestionTexts(answers, strictly=True)
         reasons = {}
         for group in same_questions(asked_texts(table), strictly=True).members():
@@ -369,6 +377,8 @@ def _same_answers(group: list[int], answers: list[str], said: QuestionTexts) -> 
     for place in group:
         stated = facts(answers[place])
         if (said.keys[place], stated) not in exact:
+            # By facts and by the number of negations: "you can" and "you cannot" differ by one word
+            # only.
             alike = known.setdefault((stated, len(_NEGATIONS.findall(answers[place]))), [])
             found = next((other for other in alike if said.same(other, place)), place)
             if found == place and len(alike) < MOST_COMPARED:
@@ -418,6 +428,7 @@ def default_steps(
     `keep` and `own` are those of `redaction`. `without` leaves out steps by name, and so undoes
     what they would do; with `majority` the step `contradictions` comes last.
     """
+    # Texts are compared when they are clean, and judged by language when markup and mails are gone.
     steps = [
         encoding(),
         markup(),

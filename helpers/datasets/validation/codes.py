@@ -314,6 +314,7 @@ def problem(code: str, line: int, message: str, *, fix: str = "") -> Problem:
     return Problem(line, code, kind.severity, message, fix or kind.fix)
 
 
+# Here, and not above: the tables name them as types only, which are read as text.
 Severity = Literal["error", "warning"]
 
 

@@ -68,6 +68,7 @@ class CrossChecker:
 
     def __init__(self, *, label: str | None = None, keep: Collection[str] = ()) -> None:
         self.label, self.keep = label, keep
+        # Arrays of 8 bytes a number: a list of Python's integers would take several times as much.
         self._lines = array("q")
         self._whole = array("Q")
         self._signing, self._asked = MinHasher(), MinHasher()
@@ -81,6 +82,7 @@ class CrossChecker:
         """Problems of one example, and contradictions to earlier ones."""
         seen = sides(kind, example)
         if seen.system not in self._systems:
+            # Checked once, however many examples repeat it.
             self._remember(seen.system)
             yield from _text_problems(line, seen.system, self.keep)
         spoken = f"{seen.question}\n{seen.answer}"
@@ -88,9 +90,11 @@ class CrossChecker:
         plain = dedup.normalise(spoken)
         system = self._systems[seen.system]
         self._lines.append(line)
+        # The same question under another system prompt is another example.
         self._whole.append(dedup.hash64(plain) ^ system)
         self._signing.add(plain)
         self._asked.add(dedup.normalise(seen.question))
+        # Near duplicates with other numbers are two examples: "size 38", "size 39".
         self._numbers.append(dedup.hash64(" ".join(NUMBER.findall(spoken))))
         self._count_class(example, seen.answer)
         asked = dedup.fingerprint(seen.question) ^ system
@@ -144,6 +148,7 @@ class CrossChecker:
         held = example.get("metadata")
         for place in (example, held if isinstance(held, dict) else {}):
             if self.label is not None and self.label in place:
+                # A label that was named stands for the answer, however long the answers are.
                 answer = str(place[self.label])
         self._classes[dedup.normalise(answer)[:100]] += 1
         if self.label is None and len(self._classes) > CLASSES:
@@ -163,6 +168,7 @@ class CrossChecker:
 
 
 def _text_problems(line: int, text: str, keep: Collection[str]) -> Iterator[Problem]:
+    # A text of plain letters cannot be damaged, and the look for it is slow.
     if not text.isascii() and ("\ufffd" in text or ftfy.badness.is_bad(text)):
         yield problem("damaged_text", line, f"Line {line} holds wrongly decoded letters")
     for finding in personal_data.find(text, keep=keep):
@@ -230,6 +236,7 @@ def leaks(learnt: FileQuestions, asked: FileQuestions) -> list[Problem]:
     """As `leakage`, for files whose questions were collected while they were checked."""
     if asked.prints and set(asked.prints) == set(learnt.prints):
         return [problem("same_file", 0, "Both files hold the same questions")]
+    # From behind, so that the first line with a question is the one that is named.
     places = dict(zip(reversed(learnt.prints), reversed(learnt.lines), strict=True))
     near = asked_in_both(learnt.texts, asked.texts)
     found = []

@@ -52,6 +52,7 @@ def as_example(chat: Chat) -> dict[str, Any]:
     return {"messages": messages}
 
 
+# "\u003c" is "<" and "\u005b" is "[" to whoever reads the JSON.
 _OTHER_MARKS = re.compile(rb"\[/?INST\]|\\u003[cC]|\\u005[bB]")
 """Marks without an angle bracket, and brackets that JSON spells by their number."""
 _DECODER = msgspec.json.Decoder(Chat)
@@ -64,6 +65,7 @@ def plain_chats(data: bytes) -> list[Chat] | None:
     # holds one object.
     if not data.startswith(b"{") or not data.endswith(b"}\n"):
         return None
+    # A half surrogate would pass here and cannot be written again.
     if data.count(b"}\n{") != lines - 1 or b"\\ud" in data or b"\\uD" in data:
         return None
     # What may be a mark of a chat format is looked at closely.

@@ -30,6 +30,7 @@ MINIMUM = 10
 """Fewest examples that the hosted service accepts."""
 KEPT = 1000
 """Problems that are kept of each code; all are counted."""
+# First bytes by which kinds of files are known.
 _MAGIC = {
     b"PK\x03\x04": "a ZIP archive or an Excel sheet",
     b"\x1f\x8b": "a gzip archive",
@@ -157,6 +158,7 @@ class _FileCheck:
             return False
         self.kind = "chat"
         self.examples += len(chats)
+        # Objects are made only where somebody looks at them: most of the time is saved so.
         for place, chat in enumerate(chats if self.looks or self.sound_looks else ()):
             self.look(block.first + place, fast_path.as_example(chat), sound=True)
         self.line_number = block.first + len(chats) - 1
@@ -173,6 +175,7 @@ class _FileCheck:
         self.line_number = line.number
         if line.bom:
             self.add("bom", "The file starts with a byte order mark", line=0)
+        # Said once: it is a property of the file.
         if line.ending == b"\r\n" and not self.crlf:
             self.crlf = True
             self.add("crlf", "Lines end with CR LF", line=0)
@@ -218,6 +221,7 @@ class _FileCheck:
 
     def not_a_dictionary(self, raw: bytes, reason: str = "") -> None:
         """OpenAI's own words, then where the JSON breaks."""
+        # OpenAI quotes three letters; they may take up to twelve bytes.
         start = raw[:12].decode("utf-8", "replace")[:3]
         fix = ""
         if start.lstrip().startswith("["):
@@ -245,6 +249,7 @@ class _FileCheck:
             )
             self.add("unknown_format", text)
             return
+        # The first example that has a format tells that of the file.
         self.kind = self.kind or kind
         if kind != self.kind:
             text = f"Example {self.examples} is of the format {kind}, expected {self.kind}"
@@ -276,6 +281,7 @@ class _FileCheck:
 
     def report(self) -> ValidationReport:
         """What was found, in the order of lines."""
+        # Problems of the whole file are found last and carry line 0: sorted, they come first.
         self.problems.sort(key=lambda item: item.line)
         return ValidationReport(self.kind, self.examples, tuple(self.problems), dict(self.counts))
 

@@ -79,6 +79,7 @@ def _first_cut(parts: Sequence[Part], limit: int) -> tuple[int, float]:
     start = 0
     for place, part in enumerate(parts):
         if start + part.tokens > limit:
+            # `lead` are tokens that a part has before its first word.
             said = max(1, part.tokens - part.lead)
             return place, min(1.0, max(0, limit - start - part.lead) / said)
         start += part.tokens

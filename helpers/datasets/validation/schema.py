@@ -68,6 +68,7 @@ class ProblemCollector:
 
 def check_chat(example: dict[str, Any], found: ProblemCollector) -> None:
     """`{"messages": [...], "tools"?, "parallel_tool_calls"?, "functions"?}`"""
+    # Without further keys no tool is offered, so any call is one of an unknown tool.
     offered: frozenset[str] | None = frozenset()
     if len(example) > 1:
         _unknown_keys(example, _CHAT_KEYS, found)
@@ -158,6 +159,7 @@ def _check_messages(
             found.add("wrong_type", text, number)
             continue
         role = message.get("role")
+        # The careful checks cost time, and nearly every message passes the quick one.
         if not _is_plain(message, role):
             _check_message(message, number, found)
             check_calls(message, number, calls, found)
@@ -202,6 +204,7 @@ def _check_message(message: dict[str, Any], number: int, found: ProblemCollector
         found.add("wrong_type", f"has a role of type {_type(role)}, expected string", number)
     elif role not in ROLES:
         found.add("unknown_role", f'has the unknown role "{short(role)}"', number)
+    # An unknown role is judged as a user's: one defect must not be reported as several.
     role = role if type(role) is str and role in ROLES else "user"
     for key in message.keys() - _ROLE_KEYS.get(role, _MESSAGE_KEYS) - {"weight"}:
         found.add("unknown_key", f'has the unknown key "{short(key)}"', number)
@@ -217,6 +220,7 @@ def _check_weight(message: dict[str, Any], role: str, number: int, found: Proble
     weight = message["weight"]
     if role != "assistant":
         found.add("weight_ignored", f"has a weight but the role {role}", number)
+    # `type` and not `isinstance`: in Python, true is an integer.
     elif type(weight) is not int or weight not in (0, 1):
         found.add("bad_weight", f"has the weight {short(weight)}, expected 0 or 1", number)
 
@@ -228,6 +232,7 @@ def _check_content(
     if type(content) is str:
         if not text_of(message).strip():
             code = "empty_answer" if role == "assistant" else "empty_message"
+            # A tool may well answer nothing.
             if role != "tool":
                 found.add(code, "has an empty content", number)
     elif content is None:
@@ -286,6 +291,7 @@ def _type(value: Any) -> str:
 
 def short(value: Any, limit: int = 40) -> str:
     """A value as text for a message, cut."""
+    # Cut before it becomes text again: a nested value may be megabytes long.
     text = value if isinstance(value, str) else str(value)[: limit + 1]
     return text if len(text) <= limit else text[:limit] + "…"
 
