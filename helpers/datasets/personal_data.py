@@ -59,7 +59,7 @@ _CALLED_ID = re.compile(
 )
 """What stands before a number that is the number of something."""
 _DATE = re.compile(r"\d{4}[-. ]\d{1,2}[-. ]\d{1,2}|\d{1,2}[-. ]\d{1,2}[-. ]\d{4}")
-# "555-0142", "212 555 0142": without a country or a leading zero, only such groups are phones.
+# "312-4567", "212 312 4567": without a country or a leading zero, only such groups are phones.
 _LOCAL_PHONE = re.compile(r"\d{3}[ .-]\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}")
 # Seven figures with little between them: fewer make neither a card nor a phone.
 _SEVEN_DIGITS = re.compile(r"\d(?:[^\d\n]{0,3}\d){6}")

@@ -52,6 +52,7 @@ class TokenCounter:
     def __init__(self, count: Callable[[str], int]) -> None:
         self._count = count
         self._known: dict[str, int] = {}
+        # The bound method tells whose it is: with our own tokenizer, lengths are exact.
         owner = getattr(count, "__self__", None)
         self._local = owner if isinstance(owner, LocalTokenizer) else None
 
@@ -68,6 +69,7 @@ class TokenCounter:
 
     def _side(self, role: str, value: object) -> Part:
         text = value if isinstance(value, str) else ""
+        # The mark that ends a completion here.
         end = 1 if self._local and role == "completion" else 0
         return Part(role, text, self.length(text) + end, 0, role == "completion")
 
@@ -81,6 +83,7 @@ class TokenCounter:
             parts.append(Part("tools", text, self.length(text), 0, learnt=False))
         for place, message in enumerate(messages):
             text = text_of(message)
+            # The fourth token of a message stands behind its text.
             lead = MESSAGE_TOKENS - 1 + (REPLY_TOKENS if place == len(messages) - 1 else 0)
             tokens = lead + self.length(text) + 1
             parts.append(Part(role_of(message), text, tokens, lead, is_learnt(message)))

@@ -68,6 +68,7 @@ class TrainingFile:
         looks: list[Look] = [CrossChecker(keep=keep), questions]
         if counter:
             looks.append(lengths)
+        # The bytes in memory, not the file: it may have been changed since they were read.
         report = look_through(io.BytesIO(self.data), looks, minimum=minimum)
         if counter:
             report = replace(report, tokens=lengths.lengths)

@@ -212,6 +212,7 @@ class Rag:
     def _search(self, indexes: Sequence[Index], questions: Sequence[str]) -> list[list[Hit]]:
         """The hits of each question in its own index; those of one index are searched together."""
         found: dict[int, list[Hit]] = {}
+        # By identity: an index has no equality of its own, and one may stand under several names.
         for index in {id(index): index for index in indexes}.values():
             own = [place for place, other in enumerate(indexes) if other is index]
             asked = [questions[place] for place in own]
@@ -298,6 +299,7 @@ def _text(chunks: Sequence[Hit], title: str) -> str:
 
 def _add(known: list[Piece], more: Sequence[Piece]) -> None:
     """Put pieces behind those known, without the ones that the two chunks share."""
+    # The longest run of pieces with which the first ends and the second begins.
     overlap = next(
         n for n in range(min(len(known), len(more)), -1, -1) if known[len(known) - n :] == more[:n]
     )

@@ -29,6 +29,7 @@ def outcome(sample: Sample, generation: Generation, recall: float) -> Outcome:
     if recall >= ENOUGH_FACTS:
         return "right"
     found = {hit.article for hit in generation.hits}
+    # All that it needed was found, so what is wrong was made of it.
     return "generation miss" if set(sample.articles) <= found else "retrieval miss"
 
 

@@ -110,6 +110,7 @@ def load_articles(folder: str | Path, *, on: dt.date | None = None) -> list[Arti
 def in_force(articles: Sequence[Article], *, on: dt.date | None = None) -> list[Article]:
     """Of several versions of an article, the newest that holds on a day; sorted by id."""
     newest: dict[str, Article] = {}
+    # Oldest first, so that a newer version takes the place.
     for article in sorted(articles, key=lambda one: one.effective):
         if on is None or article.effective <= on:
             newest[article.id] = article
@@ -187,6 +188,7 @@ def chunk(article: Article, chunking: Chunking | None = None) -> list[Chunk]:
     for heading, text in parts:
         for piece in windows(pieces(text), rule):
             name = f"{article.id}#{slug(heading[-1]) if len(heading) > 1 else 'top'}"
+            # Counted under each heading: a new section leaves the others' ids alone.
             seen[name] += 1
             place = f".{seen[name]}" if seen[name] > 1 else ""
             made.append(Chunk(name + place, article.id, heading, piece, article.effective))
@@ -216,6 +218,7 @@ def windows(parts: Sequence[Piece], rule: Chunking) -> Iterator[str]:
     parts = _within(parts, rule.max_tokens)
     start = 0
     while start < len(parts):
+        # A window holds at least one piece, however long it is.
         end = start + 1
         while end < len(parts) and _is_chunk(parts[start : end + 1], rule):
             end += 1
@@ -233,6 +236,7 @@ def _is_chunk(parts: Sequence[Piece], rule: Chunking) -> bool:
 def _step_back(parts: Sequence[Piece], start: int, end: int, overlap: int) -> int:
     """Where the next window begins: as many pieces before `end` as the overlap holds."""
     back, words = end, 0
+    # Never back to `start`: the windows must move on.
     while back - 1 > start and words + word_count(parts[back - 1].text) <= overlap:
         back -= 1
         words += word_count(parts[back].text)
@@ -270,6 +274,7 @@ def shortened(text: str, most: int) -> tuple[str, int]:
     total = token_count(text)
     share = most / total
     while True:
+        # By letters in proportion, then a tenth less as long as it is still too long.
         half = max(int(len(text) * share / 2), 1)
         begin, end = text[:half].rsplit(None, 1)[:1], text[-half:].split(None, 1)[-1:]
         shown = " ".join([*begin, "[…]", *end])
@@ -280,6 +285,7 @@ def shortened(text: str, most: int) -> tuple[str, int]:
 
 def fits(text: str, most: int) -> bool:
     """Whether a text has at most so many tokens; one is at least a byte long."""
+    # The bytes first: counting them takes no tokenizer.
     return len(text.encode("utf-8", "replace")) <= most or token_count(text) <= most
 
 

@@ -70,6 +70,7 @@ class ClientEmbedder:
                 raise
         else:
             return [np.array(item.embedding, dtype=np.float32) for item in reply.data]
+        # Halved until the text that is too long stands alone; the others keep their vectors.
         if len(texts) == 1:
             return [self._mean_of_parts(texts[0])]
         middle = len(texts) // 2
@@ -77,6 +78,7 @@ class ClientEmbedder:
 
     def _mean_of_parts(self, text: str) -> np.ndarray:
         parts = [text]
+        # Cut at least once, since the whole has been refused.
         while len(parts[0]) == len(text) or len(max(parts, key=len)) > PART:
             parts = [half for part in parts for half in in_two(part)]
         starts = range(0, len(parts), BATCH)

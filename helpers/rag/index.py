@@ -91,6 +91,7 @@ class Index:
             return []
         if vector is None and mode != "bm25":
             vector = self._embed([query])[0]
+        # Deeper than k: fusion needs both lists, and several chunks may be of one article.
         depth = max(DEPTH, k)
         if mode == "bm25":
             hits = self._by_words(query, depth)
@@ -172,8 +173,11 @@ class Index:
             return []
         likely = {hit.article for hit in near} | set(self._asked.likely(vector))
         chunks = self._by_meaning(vector, ALL, f"article IN ({sql_list(sorted(likely))})")
+        # Reversed, so that the best chunk of an article is the one that stays.
         best = {hit.article: hit.similarity for hit in reversed(chunks)}
         asked = self._asked.nearest(vector, best, without=without)
+        # (score + asked) / 2 for the article's best chunk; its other chunks are lifted by as much,
+        # so that their order stays.
         lift = {name: (asked.get(name, score) - score) / 2 for name, score in best.items()}
         return best_first(hit._replace(score=hit.similarity + lift[hit.article]) for hit in chunks)
 
@@ -222,6 +226,7 @@ class Index:
     def _read(self, columns: list[str], where: str | None = None) -> list[dict[str, Any]]:
         request = self._table.search().select(columns)
         request = request.where(where) if where else request
+        # A search returns ten rows unless it is told otherwise; a limit of zero is refused.
         rows: list[dict[str, Any]] = request.limit(len(self) or 1).to_arrow().to_pylist()
         return rows
 
@@ -270,6 +275,7 @@ def store(
         asked = KnownQuestions.store(database, questions or {}, embed)
     else:
         asked = None
+        # Questions of an earlier build would lead to articles that may be gone.
         database.drop_table(QUESTIONS, ignore_missing=True)
     return _ready(Index(table, embed, chunking, asked), table)
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
+# A full stop behind these ends no sentence.
 ABBREVIATIONS = r"(?<!\ba\.m\.)(?<!\bp\.m\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\betc\.)(?<!\bno\.)"
+# Behind ". ", but not behind a number's point, unless a capital follows: "Wait 5. Then call."
 SENTENCE_END = re.compile(
     rf"(?<=[.!?])(?<!\d\.){ABBREVIATIONS}[\"')]*\s+|(?<=\d\.)\s+(?=[A-Z])"
     # Chinese and Japanese put no blank behind a full stop; Arabic, Hindi and Urdu have their own.
@@ -107,6 +109,7 @@ def _lines(block: Token, lines: Sequence[str]) -> Iterator[Piece]:
     before = after = ""
     if block.type == "fence":
         closed = len(body) > 1 and FENCE.fullmatch(body[-1]) is not None
+        # An open fence is closed with the same sign.
         before, after = body[0], body[-1] if closed else FENCE.findall(body[0])[0]
         body = body[1 : len(body) - closed]
     while body and not body[-1]:
@@ -129,6 +132,7 @@ def _rows(lines: Sequence[str]) -> Iterator[Piece]:
 def sentences(text: str) -> list[str]:
     """Sentences and list items of prose, each on one line, in order."""
     found: list[str] = []
+    # Cut at empty lines, and before each item of a list.
     for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*+•]|\d+[.)])\s)", text):
         line = " ".join(paragraph.split())
         mark = ITEM.match(line)
@@ -168,6 +172,7 @@ def _flowed(parts: Iterable[Piece]) -> Iterator[Piece]:
     heads = set()
     for one in parts:
         if one.flows:
+            # A flowing row brings the head of its table along once.
             text = one.text if one.before in heads else f"{one.before} {one.text}"
             heads.add(one.before)
             yield Piece(" ".join(text.split()))

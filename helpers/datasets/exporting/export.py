@@ -66,6 +66,7 @@ def export(
     if len(kinds) > 1:
         fix = "export each with a file of its own kind"
         raise DataError("the training and the validation file are of two formats", fix=fix)
+    # Counted before anything is written: what would be lost is said first.
     accounts = {split: account(path, to) for split, path in sources.items()}
     _stop(to, accounts, accept=accept)
     folder = Path(folder)
@@ -74,6 +75,7 @@ def export(
         for split, path in sources.items():
             for name, made in _tables(path, to, split):
                 rows[name] = _write(partial / name, made, to)
+        # An error in the block removes the folder again.
         if not all(rows.values()):
             raise DataError(f"no row is left for {to.title}", fix="choose another target")
         page = losses_page(to, [(sources[s].name, one) for s, one in accounts.items()])
@@ -143,6 +145,7 @@ def _write(path: Path, rows: Iterator[Row], target: Target) -> int:
         return _write_parquet(path, list(rows))
     written = jsonl.write(path, rows)
     if target.name == "azure":
+        # Azure wants the mark before the first line.
         path.write_bytes(BOM + path.read_bytes())
     return written
 
@@ -151,6 +154,7 @@ def _write_parquet(path: Path, rows: list[Row]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # A fixed schema: guessed from the first rows, a column that is empty there would have no type.
     text, number = pa.string(), pa.int64()
     message = pa.struct(
         [("role", text), ("content", text), ("weight", number), ("name", text),

@@ -87,6 +87,7 @@ def _order(example: TrainingExample) -> Iterator[str]:
     if spoken and spoken[0]["role"] == "assistant":
         yield "answer_first"
     for one, other in itertools.pairwise(spoken):
+        # Several tools may answer one after the other.
         if one["role"] == other["role"] != "tool":
             yield "same_role" if _weight(one) == _weight(other) else "mixed_answers"
 

@@ -93,6 +93,7 @@ def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
     """Rows that TRL drops, and columns that it reads in another way, without a word."""
     too_long, shadowed, dates, pairs = [], False, 0, 0
     for row, example in zip(jsonl.read(path), examples_in(path), strict=True):
+        # TRL measures prompts, and a chat has none of its own.
         if example.kind == "chat":
             continue
         asked = example.messages if example.kind == "dpo" else example.messages[:1]

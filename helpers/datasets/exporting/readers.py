@@ -41,6 +41,7 @@ def rows_of_file(path: Path) -> Iterator[Row]:
 
 def read_row(row: Row, source: Provenance = NOWHERE) -> TrainingExample:
     """One row of any known form. Raises `ValueError` or `KeyError` for another."""
+    # By keys that no other form has, the most telling first.
     if "kind" in row and "preferred" in row:
         made = _parquet(row)
     elif "contents" in row:
@@ -62,6 +63,7 @@ def _chat(row: Row) -> TrainingExample:
     calls = _CallIds()
     system = row.get("system")
     messages = [calls.message(message) for message in row["messages"]]
+    # Bedrock's Nova gives a list of parts.
     if isinstance(system, list):
         system = "".join(part["text"] for part in system)
     if isinstance(system, str):
@@ -124,12 +126,14 @@ class _CallIds:
             calls = calls if isinstance(calls, list) else [calls]
             made |= {"content": None, "tool_calls": calls}
         content = made.get("content")
+        # Nova's parts, which have no type.
         if isinstance(content, list) and all(isinstance(p, dict) and set(p) == {"text"}
                                              for p in content):  # fmt: skip
             made["content"] = "".join(part["text"] for part in content)
         if made.get("tool_calls"):
             made["tool_calls"] = [self._call(call) for call in made["tool_calls"]]
         elif made["role"] == "tool" and "tool_call_id" not in made:
+            # Forms without ids have the answers in the order of the calls.
             made["tool_call_id"] = self._open.pop(0) if self._open else ""
         return made
 
@@ -183,6 +187,7 @@ def _contents(content: Row) -> list[dict[str, Any]]:
 
 def _segments(row: Row) -> TrainingExample:
     first, second = row["segments"]
+    # The end mark is written into the text for axolotl, and is none of the completion's own words.
     completion = second["text"].removesuffix(END)
     return TrainingExample.of({"prompt": first["text"], "completion": completion})
 

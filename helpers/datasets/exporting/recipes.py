@@ -370,6 +370,7 @@ def _torchtune(job: Job) -> dict[str, str]:
         "optimizer": {"_component_": "torch.optim.AdamW", "lr": one.learning_rate,
                       "betas": [0.9, one.beta2], "weight_decay": 0.0},
     }  # fmt: skip
+    # A program that is copied out, with ".txt" so that nothing here imports or checks it.
     source = Path(__file__).with_name("torchtune_chat.py.txt").read_text(encoding="utf-8")
     code = source.replace("DEFAULT_SYSTEM_MESSAGE", repr(DEFAULT_SYSTEM))
     return {"torchtune.yaml": _yaml(values), "torchtune_chat.py": code}
@@ -399,6 +400,7 @@ def _mlx(job: Job) -> dict[str, str]:
         "model": one.model, "train": True, "data": ".", "fine_tune_type": "lora",
         "mask_prompt": True, "num_layers": -1, "batch_size": one.batch_size,
         "iters": job.steps, "learning_rate": one.learning_rate,
+        # mlx-lm multiplies by `scale`, where others divide alpha by the rank.
         "lora_parameters": {"rank": one.rank, "scale": one.alpha / one.rank, "dropout": 0.0,
                             "keys": [f"self_attn.{m}" for m in MODULES[:4]]
                             + [f"mlp.{m}" for m in MODULES[4:]]},

@@ -78,6 +78,7 @@ def _alternating(example: TrainingExample) -> TrainingExample:
         last = made[-1] if made else {}
         if message["role"] == "system":
             continue
+        # Tools' answers are never joined: each belongs to a call.
         if last.get("role") == message["role"] in ("user", "assistant"):
             texts = [text for text in (last["content"], message["content"]) if text]
             calls = [*last.get("tool_calls", ()), *message.get("tool_calls", ())]
@@ -93,6 +94,7 @@ def _unrolled(example: TrainingExample) -> list[TrainingExample]:
     made = []
     for place, message in enumerate(example.messages):
         if message["role"] == "assistant" and message.get("weight", 1) != 0:
+            # Answers before the last are context in this row; each has a row in which it is learnt.
             before = [{**m, "weight": 0} if m["role"] == "assistant" else m
                       for m in example.messages[:place]]  # fmt: skip
             made.append(replace(example, messages=(*before, message)))
@@ -109,6 +111,7 @@ def _openai(example: TrainingExample) -> Row:
 
 def short_id(call_id: str) -> str:
     """Nine letters and digits for the id of a call, the same ones each time."""
+    # By hash: the call and its answer are shortened apart, and must stay equal.
     number = int.from_bytes(hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).digest()[:8])
     letters = []
     for _ in range(9):
@@ -131,6 +134,7 @@ def _mistral(example: TrainingExample) -> Row:
 
 def _google(example: TrainingExample) -> Row:
     row: Row = {}
+    # Gemini's answers name the function and not the call.
     names: dict[str, str] = {}
     contents = []
     for message in example.messages:
@@ -227,6 +231,7 @@ def _axolotl(example: TrainingExample) -> Row:
     if example.preferred and example.rejected:
         sides = {"chosen": dict(example.preferred), "rejected": dict(example.rejected)}
         return {"messages": _without(example.messages, "weight"), **sides, **tools}
+    # axolotl reads a missing weight as "not learnt".
     weighed = [
         {**m, "weight": m.get("weight", 1)} if m["role"] == "assistant" else dict(m)
         for m in example.messages
@@ -272,6 +277,7 @@ def _swift(example: TrainingExample) -> Row:
     messages: list[Row] = []
     for message in example.messages:
         loss = {"loss": message.get("weight", 1) != 0} if message["role"] == "assistant" else {}
+        # ms-swift has one message a call.
         if message.get("tool_calls"):
             for call in message["tool_calls"]:
                 text = _calls_text({"tool_calls": [call]})
