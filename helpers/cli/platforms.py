@@ -15,6 +15,7 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,13 @@ def usable(packages: Sequence[dict[str, Any]]) -> set[str]:
 
     Of newer systems too: there an installer prefers a wheel that the oldest cannot take.
     """
-    newest = {"glibc": ANY_GLIBC, "macos": ANY_MACOS}
-    tags = {
-        str(tag)
-        for system in SYSTEMS
-        for python in PYTHONS
-        for tag in _tags(system, python, **newest)
-    }
+    tags = frozenset[str]().union(
+        *(
+            _tags(system, python, glibc=ANY_GLIBC, macos=ANY_MACOS)
+            for system in SYSTEMS
+            for python in PYTHONS
+        )
+    )
     return {
         f"sha256:{wheel['hashes']['sha256']}"
         for package in packages
@@ -124,7 +125,7 @@ def _read() -> dict[str, Any]:
 def _without_wheel(
     packages: Sequence[dict[str, Any]], system: str, python: tuple[int, int]
 ) -> Iterator[str]:
-    tags = {str(tag) for tag in _tags(system, python)}
+    tags = _tags(system, python)
     for package in packages:
         if applies(package.get("marker", ""), system, python) and not any(
             _wheel_tags(wheel) & tags for wheel in package.get("wheels", ())
@@ -132,14 +133,19 @@ def _without_wheel(
             yield package["name"]
 
 
+@cache
 def _tags(
     system: str, python: tuple[int, int], *, glibc: int = GLIBC, macos: int = MACOS
-) -> Iterator[Any]:
+) -> frozenset[str]:
+    """The tags of all wheels that can be taken; thousands, and asked for at each resolution."""
     from packaging.tags import compatible_tags, cpython_tags
 
     places = platform_tags(system, glibc=glibc, macos=macos)
-    yield from cpython_tags(python, platforms=places)
-    yield from compatible_tags(python, f"cp{python[0]}{python[1]}", places)
+    found = (
+        *cpython_tags(python, platforms=places),
+        *compatible_tags(python, f"cp{python[0]}{python[1]}", places),
+    )
+    return frozenset(map(str, found))
 
 
 def _wheel_tags(wheel: dict[str, Any]) -> set[str]:
