@@ -26,6 +26,10 @@ LOOKUPS = (NEAREST, NEIGHBOURS, LINEAR)
 """Baselines that read the question, and need an embedding model alone."""
 K = 5
 """Neighbours that vote on a label."""
+C = 10
+"""How much the fit counts beside small weights."""
+TINY = 1e-9
+"""The least distance, so that a question asked before decides."""
 WEIGHTS = "linear.npz"
 
 
@@ -36,10 +40,15 @@ def most_frequent(answers: Sequence[str]) -> str:
 
 def neighbours(vectors: np.ndarray, labels: Sequence[str], asked: np.ndarray) -> list[str]:
     """The label that most of the nearest 5 past questions have, by cosine."""
-    from sklearn.neighbors import KNeighborsClassifier  # type: ignore[import-untyped]
-
-    model = KNeighborsClassifier(min(K, len(labels)), metric="cosine", weights="distance")
-    return [str(label) for label in model.fit(vectors, list(labels)).predict(asked)]
+    names = sorted(set(labels))
+    codes = np.array([names.index(label) for label in labels])
+    far = np.maximum(1 - _unit(asked) @ _unit(vectors).T, TINY)
+    nearest = np.argsort(far, axis=1, kind="stable")[:, :K]
+    votes = np.zeros((len(asked), len(names)))
+    rows = np.arange(len(asked))[:, None]
+    # The nearer, the more a vote counts.
+    np.add.at(votes, (rows, codes[nearest]), 1 / far[rows, nearest])
+    return [names[place] for place in votes.argmax(axis=1)]
 
 
 @dataclass(frozen=True)
@@ -53,18 +62,27 @@ class Linear:
 
     @classmethod
     def fit(cls, vectors: np.ndarray, labels: Sequence[str]) -> Linear:
-        """Logistic regression (scikit-learn's, C = 10), which suits vectors of unit length."""
-        from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+        """Multinomial logistic regression with C = 10, which suits vectors of unit length."""
+        import torch
 
         names = sorted(set(labels))
-        if len(names) == 1:
-            return cls(tuple(names), np.zeros((1, vectors.shape[1])), np.zeros(1))
-        model = LogisticRegression(C=10, max_iter=1000).fit(vectors, list(labels))
-        weights, bias = model.coef_, model.intercept_
-        if len(names) == 2:
-            # scikit-learn keeps one row for two classes: the second against the first.
-            weights, bias = np.vstack([-weights, weights]), np.concatenate([-bias, bias])
-        return cls(tuple(str(name) for name in model.classes_), weights, bias)
+        x = torch.tensor(vectors, dtype=torch.float64)
+        y = torch.tensor([names.index(label) for label in labels])
+        weights = torch.zeros(len(names), x.shape[1], dtype=x.dtype, requires_grad=True)
+        bias = torch.zeros(len(names), dtype=x.dtype, requires_grad=True)
+        solver = torch.optim.LBFGS([weights, bias], max_iter=1000, line_search_fn="strong_wolfe")
+
+        def loss() -> torch.Tensor:
+            solver.zero_grad()
+            fit = torch.nn.functional.cross_entropy(x @ weights.T + bias, y)
+            # Two labels share one set of weights, as is usual, so that each pays for both.
+            penalty = weights.square().sum() / (1 if len(names) == 2 else 2)
+            total = fit + penalty / (C * len(y))
+            total.backward()
+            return total
+
+        solver.step(loss)
+        return cls(tuple(names), weights.detach().numpy(), bias.detach().numpy())
 
     def __call__(self, vectors: np.ndarray) -> list[str]:
         """The likeliest label for each vector."""
@@ -82,3 +100,7 @@ class Linear:
         """What `save` wrote."""
         with np.load(folder / WEIGHTS, allow_pickle=False) as held:
             return cls(tuple(map(str, held["labels"])), held["weights"], held["bias"])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), TINY)

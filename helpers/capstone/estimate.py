@@ -153,11 +153,14 @@ def estimate(
 
 def rates(runs: Sequence[tuple[Sequence[Answer], float]]) -> tuple[float, float]:
     """Seconds a token read and a token written, from answers and the time they took together."""
-    from scipy.optimize import nnls  # type: ignore[import-untyped]
-
-    tokens = [
+    counts = [
         [sum(a.prompt_tokens for a in answers), sum(a.completion_tokens for a in answers)]
         for answers, _ in runs
     ]
-    found, _ = nnls(np.array(tokens, dtype=float), np.array([s for _, s in runs]))
+    tokens, seconds = np.array(counts, dtype=float), np.array([taken for _, taken in runs])
+    found = np.linalg.lstsq(tokens, seconds)[0]
+    if found.min() < 0:
+        # No token takes less than no time: then one kind alone explains the times best.
+        alone = [np.linalg.lstsq(tokens * kind, seconds)[0] for kind in np.eye(2)]
+        found = min(alone, key=lambda one: float(np.linalg.norm(tokens @ one - seconds)))
     return float(found[0]), float(found[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.base import settings
+from helpers.base.files import write_text
 from helpers.base.settings import Settings
 from helpers.cli import foreground
 from helpers.course import copies
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from helpers.backend.daemon import Address
 
 FIRST = f"/lab/tree/{copies.NAME}/00_start_here.ipynb"
-WORKSPACE = "default"
-"""The name under which JupyterLab keeps which tabs and panels were open."""
+LAYOUT = "default-37a8.jupyterlab-workspace"
+"""Where JupyterLab keeps which tabs and panels were open. It would say so itself, but importing
+it takes longer than all else that is done before it starts."""
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
@@ -104,13 +107,14 @@ def lay_out(root: Path, folder: Path) -> None:
 
     A layout that opens the course's own notebooks, as an older version had it, is none.
     """
-    from jupyterlab_server.workspaces_handler import WorkspacesManager
-
-    manager = WorkspacesManager(str(folder))
-    left = manager.load(WORKSPACE)["data"]
+    file = folder / LAYOUT
+    try:
+        left = json.loads(file.read_text(encoding="utf-8"))["data"]
+    except (OSError, ValueError, KeyError):
+        left = None
     if not left or any(name.startswith("notebook:notebooks/") for name in left):
         layout = root / "helpers" / "cli" / "jupyter" / "workspace.json"
-        manager.save(WORKSPACE, layout.read_text(encoding="utf-8"))
+        write_text(file, layout.read_text(encoding="utf-8"))
 
 
 def prepare(root: Path, restored: Sequence[str] = (), notary: NotebookNotary | None = None) -> None:

@@ -59,6 +59,15 @@ def test_reading_and_writing_are_told_apart():
     assert (read, write) == pytest.approx((0.002, 0.01))
 
 
+@pytest.mark.parametrize("seconds", [[1.0, 9.0, 0.1], [5.0, 0.2, 9.0], [0.0, 0.0, 0.0]])
+def test_no_token_takes_less_than_no_time(seconds):
+    from scipy.optimize import nnls
+
+    counts = [(100, 50), (900, 40), (10, 300)]
+    runs = [([Answer("a", "", *n, None)], s) for n, s in zip(counts, seconds, strict=True)]
+    assert rates(runs) == pytest.approx(tuple(nnls(counts, seconds)[0]))
+
+
 def test_measuring_takes_a_small_part_of_a_budget_however_slow_the_machine_is():
     assert pilot_size(600, 0.5, methods=3) == 40
     assert pilot_size(600, 5.0, methods=3) == 4

@@ -54,6 +54,26 @@ def test_both_classifiers_learn_labels_that_lie_apart(names, tmp_path):
     assert Linear.load(tmp_path)(known) == labels
 
 
+@pytest.mark.parametrize("names", ["ab", "abcd"])
+def test_both_classifiers_say_what_scikit_learns_say_where_labels_overlap(names):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rng = np.random.default_rng(3)
+    labels = [names[i] for i in rng.integers(0, len(names), 120)]
+    known = vectors(labels) + rng.normal(0, 0.25, (120, 16))
+    known /= np.linalg.norm(known, axis=1, keepdims=True)
+    asked = rng.normal(size=(200, 16))
+    theirs = LogisticRegression(C=10, tol=1e-8, max_iter=1000).fit(known, labels)
+    assert Linear.fit(known, labels)(asked) == list(theirs.predict(asked))
+    nearest = KNeighborsClassifier(5, metric="cosine", weights="distance").fit(known, labels)
+    assert neighbours(known, labels, asked) == list(nearest.predict(asked))
+
+
+def test_fewer_rows_than_neighbours_vote_all_the_same():
+    assert neighbours(np.eye(2), ["a", "b"], np.eye(2)) == ["a", "b"]
+
+
 def test_the_most_frequent_answer_is_the_first_of_equal_ones():
     assert most_frequent(["b", "a", "a", "b"]) == "b"
 

@@ -133,6 +133,29 @@ def test_lab_shows_the_whole_course_and_opens_notebook_00():
     assert {"--no-browser", "--ServerApp.port=8999"} <= set(words)
 
 
+def test_the_first_layout_is_one_that_jupyterlab_finds_and_a_learners_own_stays(tmp_path):
+    from jupyterlab_server.workspaces_handler import WorkspacesManager
+
+    lab.lay_out(ROOT, tmp_path)
+    manager = WorkspacesManager(str(tmp_path))
+    first = manager.load("default")
+    assert "notebook:my_notebooks/00_start_here.ipynb" in first["data"]
+    own = {"data": {"notebook:mine.ipynb": {}}, "metadata": {"id": "default"}}
+    kept = manager.save("default", json.dumps(own))
+    lab.lay_out(ROOT, tmp_path)
+    assert json.loads(kept.read_text(encoding="utf-8")) == own
+    manager.save("default", json.dumps(own).replace("mine", "notebooks/00"))
+    lab.lay_out(ROOT, tmp_path)
+    assert manager.load("default")["data"] == first["data"]
+
+
+def test_before_jupyterlab_starts_nothing_large_is_imported(tmp_path):
+    code = "import sys, helpers.cli.lab as lab; lab.lay_out(*map(lab.Path, sys.argv[1:]))"
+    command = [sys.executable, "-c", code + "; print(*sys.modules)", str(ROOT), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not {"jupyterlab_server", "jupyter_server", "nbformat"} & set(done.stdout.split())
+
+
 def test_lab_keeps_a_learners_own_jupyter_settings(monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
     paths = lab.environment(ROOT)["JUPYTER_CONFIG_PATH"].split(os.pathsep)
