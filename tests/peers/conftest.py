@@ -6,6 +6,7 @@ and some minutes. What they found is written to `docs/peers.md`, with versions a
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -16,13 +17,17 @@ from pathlib import Path
 import pytest
 
 from helpers.base import settings
+from helpers.base.chat_format import END
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
-from helpers.base.tokens import openai_tokenizer
+from helpers.base.tokens import local_tokenizer, openai_tokenizer
 from helpers.legacy import environments
+from tests.peers import table
 
 if not os.environ.get("WORKBOOK_PEERS"):
     collect_ignore_glob = ["test_*.py"]
 HERE = Path(__file__).resolve().parent
+LIMIT = 2700
+"""Seconds for all checks of one client, on two cores that others may use too."""
 
 
 @dataclass
@@ -62,8 +67,16 @@ def node_modules(tmp_path_factory) -> Path:
     return folder
 
 
+def _tokenizer(folder: Path) -> str:
+    """The base model's tokenizer, in a folder as Hugging Face's packages read it."""
+    kind = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END}
+    (folder / "tokenizer_config.json").write_text(json.dumps(kind), encoding="utf-8")
+    local_tokenizer().core.save(str(folder / "tokenizer.json"))
+    return str(folder)
+
+
 @pytest.fixture(scope="session")
-def ask_peer(server) -> Callable[..., Outcome]:
+def ask_peer(server, tmp_path_factory) -> Callable[..., Outcome]:
     """Run a client's script and collect what it prints."""
     openai_tokenizer("cl100k_base")
     words = {
@@ -73,12 +86,19 @@ def ask_peer(server) -> Callable[..., Outcome]:
         "OPENAI_API_KEY": server.token,
         "CHAT_MODEL": BASE_MODEL,
         "EMBEDDING_MODEL": EMBEDDING_MODEL,
+        "TOKENIZER": _tokenizer(tmp_path_factory.mktemp("tokenizer")),
         "TIKTOKEN_CACHE_DIR": str(settings.load().state / "cache" / "tiktoken"),
     }
 
     def ask(client: str, version: str, command: list[str], folder: Path) -> Outcome:
         done = subprocess.run(
-            command, cwd=folder, env=words, capture_output=True, text=True, timeout=900, check=False
+            command,
+            cwd=folder,
+            env=words,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
         )
         found = Outcome(client, version)
         for line in done.stdout.splitlines():
@@ -96,10 +116,8 @@ def ask_peer(server) -> Callable[..., Outcome]:
 
 @pytest.fixture(scope="session")
 def results() -> Iterator[list[Outcome]]:
-    """Outcomes of this run; at its end they become the table, if every client was asked."""
+    """Outcomes of this run; at its end they go into the table."""
     found: list[Outcome] = []
     yield found
     if target := os.environ.get("WORKBOOK_PEERS_TABLE"):
-        from tests.peers.table import write
-
-        write(Path(target), found)
+        table.write(Path(target), found, dt.datetime.now(dt.UTC).date())

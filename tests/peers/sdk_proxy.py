@@ -12,6 +12,7 @@ one. Answers pass through untouched.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 import sys
@@ -41,6 +42,8 @@ SHORT = {
     "/v1/chat/completions": "max_completion_tokens",
     "/v1/responses": "max_output_tokens",
 }
+PATIENCE = 600
+"""Seconds for one answer, where other programs use the processors too."""
 VERBS = {"cancel", "pause", "resume", "content", "events", "checkpoints", "messages"}
 VERBS |= {"input_items", "input_tokens", "parts", "complete", "compact"}
 
@@ -62,7 +65,7 @@ class Upstream:
             data = json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
         request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def make(self, kind: str, verb: str = "") -> str:
@@ -113,7 +116,9 @@ class Upstream:
         return self.call("POST", "/v1/responses", asked)["id"]
 
     def _chat(self, verb: str) -> str:
-        asked = {"model": BASE, "messages": EXAMPLE["messages"][:1], "max_tokens": 1, "store": True}
+        # The package's type of a stored message has the role of the assistant alone.
+        messages = EXAMPLE["messages"][1:] if verb == "messages" else EXAMPLE["messages"][:1]
+        asked = {"model": BASE, "messages": messages, "max_tokens": 1, "store": True}
         return self.call("POST", "/v1/chat/completions", asked)["id"]
 
     def _model(self, verb: str) -> str:
@@ -127,6 +132,13 @@ class Upstream:
     def _upload(self, verb: str) -> str:
         asked = {"bytes": 12, "filename": "a.jsonl", "mime_type": "text/jsonl"}
         return self.call("POST", "/v1/uploads", asked | {"purpose": "assistants"})["id"]
+
+    def part_of(self, upload: str) -> tuple[str, str]:
+        """A part that makes an upload whole, and its MD5."""
+        data = b"twelve bytes"
+        body = b'--proxy\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\n'
+        part = self.call("POST", f"/v1/uploads/{upload}/parts", body + data + b"\r\n--proxy--\r\n")
+        return part["id"], hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -157,7 +169,7 @@ class Handler(BaseHTTPRequestHandler):
         url = f"{self.upstream.url}{path}" + (f"?{query}" if query else "")
         request = urllib.request.Request(url, data or None, headers, method=self.command)
         try:
-            self._answer(urllib.request.urlopen(request, timeout=60))
+            self._answer(urllib.request.urlopen(request, timeout=PATIENCE))
         except urllib.error.HTTPError as error:
             self._answer(error)
 
@@ -192,6 +204,9 @@ class Handler(BaseHTTPRequestHandler):
                 body[key] = make("file")
         if "input_file_id" in body:
             body["input_file_id"] = make("batch_file")
+        if "part_ids" in body:
+            part, md5 = self.upstream.part_of(path.split("/")[-2])
+            body |= {"part_ids": [part]} | ({"md5": md5} if "md5" in body else {})
         if "previous_response_id" in body:
             body["previous_response_id"] = make("response")
         return body

@@ -1,4 +1,9 @@
-"""The table of what foreign programs did on the server, from one run of all of them."""
+"""The table of what foreign programs did on the server, from runs of them.
+
+A run of some of them replaces their rows alone:
+
+    WORKBOOK_PEERS_TABLE=docs/peers.md python3 -m helpers test --peers -k dspy
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,14 @@ if TYPE_CHECKING:
 
 HEAD = """# Programs that nobody here wrote
 
-Each works on the embedded server with the course's base model, in an environment of its own
-(`python3 -m helpers test --peers`; the checks stand in `tests/peers/`). Run on {date}. "Before"
-is what passed of what was tried on the server as it was when this was begun, by hand and with
-other checks.
+Each works on the embedded server with the course's base model, in an environment of its own.
+`python3 -m helpers test --peers` runs them, the checks stand in `tests/peers/`, and
+`tests/peers/table.py` writes this page; a row says on which day it was made. "Before" is what
+passed of what was tried on the server as it was when this was begun, by hand and with other
+checks.
 
-| program | version | before | checks passed | not passed, and what it hangs on |
-|---|---|---|---|---|
+| program | version | day | before | checks passed | not passed, and what it hangs on |
+|---|---|---|---|---|---|
 """
 BEFORE = {
     "ai_sdk": "25 of 29",
@@ -40,17 +46,22 @@ NAMED = 6
 """Checks of one reason that are named; of more there is the number."""
 
 
-def write(target: Path, outcomes: list[Outcome]) -> None:
-    """Replace the table at `target`."""
-    lines = []
-    for one in sorted(outcomes, key=lambda one: one.client):
-        total = len(one.passed) + len(one.failed)
-        score = f"{len(one.passed)} of {total}"
-        before = BEFORE.get(one.client, "")
-        lines.append(f"| {one.client} | {one.version} | {before} | {score} | {_failed(one)} |\n")
+def write(target: Path, outcomes: list[Outcome], today: dt.date) -> None:
+    """Put the rows of these programs into the table at `target`; those of others stay."""
+    rows = _rows(target)
+    for one in outcomes:
+        score = f"{len(one.passed)} of {len(one.passed) + len(one.failed)}"
+        cells = [one.client, one.version, today.isoformat(), BEFORE.get(one.client, "")]
+        rows[one.client] = f"| {' | '.join([*cells, score, _failed(one)])} |\n"
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = HEAD.format(date=dt.datetime.now(dt.UTC).date().isoformat()) + "".join(lines)
-    target.write_text(text, encoding="utf-8")
+    target.write_text(HEAD + "".join(rows[name] for name in sorted(rows)), encoding="utf-8")
+
+
+def _rows(target: Path) -> dict[str, str]:
+    """The rows that are there, by program."""
+    text = target.read_text(encoding="utf-8") if target.is_file() else ""
+    _, _, table = text.partition("|---|---|---|---|---|---|\n")
+    return {line.split("|")[1].strip(): line for line in table.splitlines(keepends=True)}
 
 
 def _failed(one: Outcome) -> str:

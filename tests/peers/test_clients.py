@@ -12,7 +12,7 @@ import pytest
 
 from tests.peers.conftest import HERE, Outcome
 
-pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 SIZE = "a model of 135 million parameters does not follow the instruction"
 HANGS_ON: dict[str, dict[str, str]] = {

@@ -28,12 +28,15 @@ OFFERED = (
 )  # fmt: skip
 NOT_OFFERED = "test_responses and compact"
 REFUSED = "asks for every parameter of the description at once; those refused here are named"
+BACKGROUND = "needs a response that is made in the background, which is refused by name"
+BASE64 = "the strict client does not take the base64 for which the package itself asks"
 ARTEFACTS = {
     r"test_(completions|responses|input_tokens)\.py.*with_all_params": REFUSED,
     r"test_jobs\.py.*create_with_all_params": REFUSED,
     r"test_embeddings\.py.*create_with_all_params": "asks a model of 384 dimensions for one",
-    r"test_embeddings\.py.*raw_response_create": "reads the base64 that it asked for as a list",
-    r"test_embeddings\.py.*streaming_response_create": "reads base64 as a list",
+    r"test_embeddings\.py.*_create\[(strict|aiohttp)\]": BASE64,
+    r"test_responses\.py.*_cancel\[": BACKGROUND,
+    r"test_responses\.py.*_retrieve.*_overload_2\[": BACKGROUND,
 }
 """By pattern of a test's id."""
 
@@ -79,3 +82,5 @@ def test_the_packages_own_tests_pass_but_for_named_artefacts(
     results.append(found)
     assert len(found.passed) > 600, done.stdout[-2000:]
     assert not unnamed, "\n".join(unnamed)
+    failed = "\n".join(found.failed)
+    assert [pattern for pattern in ARTEFACTS if not re.search(pattern, failed)] == []

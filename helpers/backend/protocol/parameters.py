@@ -36,6 +36,11 @@ LIMITED: dict[str, tuple[tuple[Any, ...], str, str]] = {
     "verbosity": (("medium",), PLAIN, "Say in the prompt how long the answer should be"),
     "web_search_options": ((), "This server searches no web", LEAVE_OUT),
     "personality": ((), PLAIN, "Say in the instructions how the model should speak"),
+    "access_programs": ((), "The models of this server belong to no programs", LEAVE_OUT),
+    "image": ((), TEXT, LEAVE_OUT),
+    "background_options": (
+        (), "This server answers while the client waits", "Send a batch instead",
+    ),
     "background": ((False,), "This server answers while the client waits", "Send a batch instead"),
     "conversation": (
         (), "This server keeps no conversations", "Use previous_response_id, or send all messages",

@@ -392,7 +392,8 @@ class InputTokensRequest(ResponseInput):
 
 class ResponseRequest(ResponseInput):
     limited = ResponseInput.limited | {
-        "background", "context_management", "moderation", "prompt",
+        "access_programs", "background", "background_options", "context_management", "image",
+        "moderation", "prompt",
     }  # fmt: skip
 
     temperature: Annotated[StrictFloat, Field(ge=0, le=2)] | None = None

@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openai.types import completion_create_params as completion
+from openai.types import embedding_create_params as embedding
+from openai.types.chat import completion_create_params as chat
+from openai.types.fine_tuning import job_create_params as job
+from openai.types.responses import response_create_params as response
 
 from helpers.backend.protocol import schemas
 from helpers.backend.protocol.parameters import HINTS, LIMITED
@@ -22,6 +27,15 @@ BODIES = {
     "/responses": schemas.ResponseRequest,
     "/fine_tuning/jobs": schemas.JobRequest,
 }
+
+SENT = {
+    "/chat/completions": chat.CompletionCreateParamsBase,
+    "/completions": completion.CompletionCreateParamsBase,
+    "/embeddings": embedding.EmbeddingCreateParams,
+    "/responses": response.ResponseCreateParamsBase,
+    "/fine_tuning/jobs": job.JobCreateParams,
+}
+"""What the package can send, which may be newer than the description."""
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
@@ -74,3 +88,10 @@ def test_no_parameter_is_passed_over(path, name):
 def test_the_description_is_walked_whole():
     assert len(parameters()) > 90
     assert {name for _, name in parameters()} >= {"conversation", "best_of", "integrations", "stop"}
+
+
+@pytest.mark.parametrize("path", SENT)
+def test_no_parameter_of_the_package_is_called_unknown(path):
+    body = BODIES[path]
+    fields = {field.alias or own for own, field in body.model_fields.items()}
+    assert SENT[path].__annotations__.keys() <= fields | body.limited | HINTS

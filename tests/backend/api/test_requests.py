@@ -81,9 +81,12 @@ REFUSED = {
     },
     "/completions": {"suffix": " end", "best_of": 3},
     "/responses": {
+        "access_programs": {"cyber": "standard"},
         "background": True,
+        "background_options": {"completion_window": "2h"},
         "context_management": [{"type": "compaction"}],
         "conversation": "conv_1",
+        "image": {"context_compression": "enabled"},
         "moderation": {"model": "any"},
         "prompt": {"id": "pmpt_1"},
         "reasoning": {"effort": "low"},

@@ -1,6 +1,7 @@
 """EleutherAI's evaluation harness: multiple choice by log-probabilities, perplexity, chat."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,11 +39,15 @@ COMMON = "dataset_path: json\ntest_split: test\n"
 )
 
 
-def run(task, kind="local-completions", url="completions", *more):
-    out = FOLDER / f"{task}-{kind}"
-    arguments = f"model={MODEL},base_url={URL}/{url},num_concurrent=1,tokenizer_backend=none"
-    if kind == "local-completions":
-        arguments += ",tokenized_requests=False"
+TOKENS = f"tokenizer={os.environ['TOKENIZER']}"
+"""By default, prompts are sent as token ids."""
+TEXTS = f"{TOKENS},tokenized_requests=False"
+NO_TOKENIZER = "tokenizer_backend=none"
+
+
+def run(task, prompts, kind="local-completions", url="completions", *more):
+    out = Path(tempfile.mkdtemp())
+    arguments = f"model={MODEL},base_url={URL}/{url},num_concurrent=1,{prompts}"
     done = subprocess.run(
         [sys.executable, "-m", "lm_eval", "--model", kind, "--model_args", arguments,
          "--tasks", task, "--include_path", str(FOLDER), "--output_path", str(out), *more],
@@ -55,19 +60,30 @@ def run(task, kind="local-completions", url="completions", *more):
 
 @check
 def multiple_choice():
-    assert run("choice")["acc,none"] >= 0.75
+    assert run("choice", TOKENS)["acc,none"] >= 0.75
+
+
+@check
+def multiple_choice_of_texts():
+    assert run("choice", TEXTS)["acc,none"] >= 0.75
 
 
 @check
 def perplexity():
-    assert 2 < run("text")["word_perplexity,none"] < 10_000
+    assert 2 < run("text", TOKENS)["word_perplexity,none"] < 10_000
 
 
 @check
 def generate():
-    run("free")
+    run("free", TOKENS)
+
+
+@check
+def generate_from_texts():
+    run("free", NO_TOKENIZER)
 
 
 @check
 def generate_by_chat():
-    run("free", "local-chat-completions", "chat/completions", "--apply_chat_template")
+    chat = ("local-chat-completions", "chat/completions", "--apply_chat_template")
+    run("free", NO_TOKENIZER, *chat)

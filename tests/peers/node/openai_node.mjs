@@ -173,7 +173,7 @@ await check("job_events", async () => {
   for await (const event of client.fineTuning.jobs.listEvents(job.id)) assert(event.message);
 });
 await check("job_finishes_and_answers", async () => {
-  for (let i = 0; i < 600 && !["succeeded", "failed"].includes(job.status); i++) {
+  for (let i = 0; i < 3000 && !["succeeded", "failed"].includes(job.status); i++) {
     await new Promise((done) => setTimeout(done, 500));
     job = await client.fineTuning.jobs.retrieve(job.id);
   }
@@ -199,7 +199,7 @@ await check("batch", async () => {
   let batch = await client.batches.create({
     input_file_id: input.id, endpoint: "/v1/chat/completions", completion_window: "24h",
   });
-  for (let i = 0; i < 240 && !["completed", "failed"].includes(batch.status); i++) {
+  for (let i = 0; i < 1200 && !["completed", "failed"].includes(batch.status); i++) {
     await new Promise((done) => setTimeout(done, 500));
     batch = await client.batches.retrieve(batch.id);
   }
