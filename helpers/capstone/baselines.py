@@ -42,11 +42,12 @@ def neighbours(vectors: np.ndarray, labels: Sequence[str], asked: np.ndarray) ->
     """The label that most of the nearest 5 past questions have, by cosine."""
     names = sorted(set(labels))
     codes = np.array([names.index(label) for label in labels])
+    # Cosine distances, shape (asked, past).
     far = np.maximum(1 - _unit(asked) @ _unit(vectors).T, TINY)
     nearest = np.argsort(far, axis=1, kind="stable")[:, :K]
     votes = np.zeros((len(asked), len(names)))
     rows = np.arange(len(asked))[:, None]
-    # The nearer, the more a vote counts.
+    # The nearer, the more a vote counts. `add.at`, since two neighbours may have the same label.
     np.add.at(votes, (rows, codes[nearest]), 1 / far[rows, nearest])
     return [names[place] for place in votes.argmax(axis=1)]
 
@@ -92,6 +93,7 @@ class Linear:
     def save(self, folder: Path) -> None:
         """Write the weights below `folder`."""
         with atomic(folder / WEIGHTS) as stream:
+            # Text of one width, not objects: `load` then needs no pickle, which could run code.
             labels = np.array(self.labels)
             np.savez(stream, labels=labels, weights=self.weights, bias=self.bias)
 

@@ -41,6 +41,7 @@ def advice(done: CapstoneResult) -> Advice:
     steps = [f"Try the folder {done.model_folder.name}: it answers as {found.best} did."]
     if any(not pair.decided for pair in found.against_best().values()):
         least = max((p.needed or 0) for p in found.against_best().values() if not p.decided)
+        # First, since the rest of the advice rests on a result that is not decided.
         steps.insert(
             0, f"Hold out more questions ({rounded(max(least, ENOUGH)):,} or so), ask again."
         )

@@ -107,12 +107,14 @@ def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) ->
         return whole
     room = MARGIN * seconds
     needed = min(questions, FEWEST)
+    # All that asking every question would leave over, or the usual share if that is more.
     for_training = max(TRAINING_SHARE * room, room - questions * pace.question)
     # Few questions decide nothing, but without training there is nothing to decide.
     for_training = min(for_training, max(room - needed * pace.question, room * LEAST_TRAINING))
     plan = _training(whole, pace, for_training)
     left = room - _training_seconds(pace, plan)
     able = int(left / pace.question) if pace.question else questions
+    # Five at least, even where that exceeds the budget.
     return replace(plan, questions=max(min(questions, 5), min(questions, able)))
 
 
@@ -132,6 +134,7 @@ def _training(plan: ProofPlan, pace: Pace, seconds: float) -> ProofPlan:
     able = left / (pace.epoch + pace.check)
     if able >= 1:
         return replace(plan, epochs=min(plan.epochs, int(able)))
+    # Less than one epoch fits: one epoch over a part of the examples, of which some must remain.
     return replace(plan, epochs=1, share=min(1.0, max((left - pace.check) / pace.epoch, 0.02)))
 
 
@@ -146,6 +149,7 @@ def estimate(
 ) -> Estimate:
     """The time of a plan; `asked` questions of the `timed` methods are answered already."""
     known = sum(pace.asking[name] for name in timed)
+    # Answers of the pilot are kept, so they cost nothing again.
     asking = plan.questions * pace.question - min(asked, plan.questions) * known
     training = None if pace.epoch is None else _training_seconds(pace, plan)
     return Estimate(plan, max(0.0, asking), training, spent)
@@ -161,6 +165,7 @@ def rates(runs: Sequence[tuple[Sequence[Answer], float]]) -> tuple[float, float]
     found = np.linalg.lstsq(tokens, seconds)[0]
     if found.min() < 0:
         # No token takes less than no time: then one kind alone explains the times best.
+        # A column of zeros gets a rate of 0: lstsq takes the solution of least norm.
         alone = [np.linalg.lstsq(tokens * kind, seconds)[0] for kind in np.eye(2)]
         found = min(alone, key=lambda one: float(np.linalg.norm(tokens @ one - seconds)))
     return float(found[0]), float(found[1])

@@ -108,17 +108,21 @@ def run(
     )
     material = gather(course, data, articles, folder, brief=brief)
     interview = Interview(course, material)
+    # One random order for pilot and proof: a smaller plan asks a beginning of it, so whatever the
+    # pilot asked is part of any plan.
     order = random.Random(seed).sample(range(len(data.held_out)), len(data.held_out))
     pilot = _pilot(course, interview, order, minutes)
     pace = _measure(course, interview, pilot, folder, epochs=epochs, seed=seed, brief=brief)
     left = None if minutes is None else minutes * 60 - (time.monotonic() - started)
     plan = within(left, pace, questions=min(questions, len(order)), epochs=epochs)
     asked = len(pilot)
+    # What the pilot asked is answered already: leaving it out would save nothing.
     plan = replace(plan, questions=max(plan.questions, asked))
     expected = estimate(pace, plan, asked=asked, timed=PILOT, spent=time.monotonic() - started)
     tell(str(expected))
     began = time.monotonic()
     tuned = _train(course, material, folder, plan, path=path, seed=seed)
+    # In the table's order again: a report is read beside the table.
     turns = [data.held_out[place] for place in sorted(order[: plan.questions])]
     answers = _ask_all(interview, turns, tuned.model, course.chat_model) | _baselines(
         material, turns, interview
@@ -166,6 +170,7 @@ def _pilot(
     picked = [interview.material.data.held_out[place] for place in order[: TIMED + BURST]]
     if minutes is None:
         return picked
+    # `interview` keeps the answer: the pilot's first question is not asked twice.
     (first,) = interview.ask(PILOT[0], course.chat_model, picked[:1], timed=1)
     return picked[: pilot_size(minutes * 60, first.seconds or 0.0, methods=len(PILOT))]
 
@@ -182,6 +187,7 @@ def _measure(
 ) -> Pace:
     """Time some questions of the untrained methods and a short job; write the training files."""
     material = interview.material
+    # Asked alone a question shows its own time; the burst shows what the server gains from many.
     alone, burst = picked[:TIMED], picked[TIMED:]
     asking, runs = {}, []
     for method in PILOT:
@@ -196,9 +202,13 @@ def _measure(
     read, write = rates(runs)
     count = local_tokenizer().count
     written = float(np.mean([count(turn.answer) for turn in material.data.train[:200]]))
+    # Runs 0 and 2 are those of base and retrieval: the tuned model reads the same prompts, but
+    # writes answers as long as the table's own.
     for method, (answers, _) in zip((TUNED, BOTH), (runs[0], runs[2]), strict=True):
         prompts = float(np.mean([answer.prompt_tokens for answer in answers]))
+        # One more for the mark that ends an answer.
         asking[method] = read * prompts + write * (written + 1)
+    # Each method's answers are embedded to be scored.
     asking[GRADING] = material.per_text * len(METHODS)
     probe = training.BRIEF_PROBE if brief else training.PROBE
     return _training_pace(course, material, folder, asking, epochs=epochs, seed=seed, probe=probe)
@@ -217,6 +227,7 @@ def _training_pace(
     data = material.data
     files = _files(folder, data)
     notes = material.notes_for_training(data.train)
+    # Written before the plan is known, since the probe trains on them; `_train` cuts them again.
     rows = training.write_training(
         files.training, data.train_talks, data.train, notes, material.form
     )
@@ -263,6 +274,7 @@ def _train(
     if plan.share < 1:
         rows = list(jsonl.read(files.training))
         kept = random.Random(seed).sample(range(len(rows)), _kept(plan, len(rows)))
+        # In their order: the fingerprint of the job is of the file's bytes.
         jsonl.write(files.training, [rows[place] for place in sorted(kept)])
     return training.train(
         course.client,
@@ -304,6 +316,7 @@ def _baselines(
     said: dict[str, list[str]] = {}
     if material.labels:
         places = {turn.id: place for place, turn in enumerate(material.data.held_out)}
+        # Row i of both arrays belongs to turn i of the part that it was made of.
         asked = material.vectors[[places[turn.id] for turn in turns]]
         known = material.past.vectors
         said[baselines.NEIGHBOURS] = baselines.neighbours(known, answers, asked)
@@ -326,6 +339,7 @@ def _graded(
     judge: str | None,
 ) -> dict[str, EvaluationReport]:
     samples = [sample(turn) for turn in turns]
+    # All answers of all methods at once, so that equal texts are embedded once.
     scorers = scoring.scorers_of(
         samples,
         (answer.text for found in answers.values() for answer in found),
@@ -352,6 +366,7 @@ def _ranked(
 
 def _reach(train: Sequence[AnswerTurn], held_out: Sequence[AnswerTurn]) -> float | None:
     known = frozenset().union(*(facts(turn.answer) for turn in train))
+    # Answers without facts say nothing of what could be learnt.
     wanted = [found for turn in held_out if (found := facts(turn.answer))]
     return float(np.mean([len(one & known) / len(one) for one in wanted])) if wanted else None
 

@@ -54,9 +54,12 @@ class Material:
         """For each turn its notes, without those of its own talk."""
         texts = [turn.search_text for turn in turns]
         own = [turn.talk for turn in turns]
+        # A training answer would find itself, and learn to copy its first note.
         if turns is self.data.train:
             vectors = self.past.vectors
         else:
+            # Talks are numbered in each part from 1: a validation talk's number is another talk's
+            # there.
             vectors, own = embedded(texts, self.embed), [-1] * len(turns)
         return self.store.find(texts, vectors, k=self.form.k, without=own)
 
@@ -82,6 +85,7 @@ def gather(
     labels = _labels(data)
     most = BRIEF_TOKENS if brief else MOST_ANSWER_TOKENS
     limit = answer_limit([turn.answer for turn in data.train], most=most)
+    # A longer list of labels would fill the prompt of a small model.
     form = PromptForm(data.system, labels=labels if len(labels) <= MOST_TOLD else ())
     return Material(data, embed, past, store, form, vectors, labels, limit, per_text)
 
@@ -109,6 +113,7 @@ class Interview:
 
     def prompt(self, method: str, name: str) -> Messages:
         """What a method sends for one held-out turn."""
+        # `place` counts in `past.turns`, as `find` gave it.
         examples = [self.material.past.turns[found.place] for found in self.near[name]]
         return prompt(
             method,
@@ -123,6 +128,7 @@ class Interview:
     ) -> list[Answer]:
         """The answers of one method to turns, in their order."""
         held = self._held.setdefault(method, {})
+        # Those asked in the pilot keep their answer, and the seconds of the ones asked alone.
         new = [sample(turn) for turn in turns if turn.id not in held]
         found = ask(
             self._client,

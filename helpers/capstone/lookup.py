@@ -92,6 +92,7 @@ class PastAnswers:
         `without`: for each question the talk that may not be found, since it is its own.
         """
         found = []
+        # In blocks: a whole (asked, past) matrix of a large table would not fit into memory.
         for start in range(0, len(vectors), BLOCK):
             nearness = vectors[start : start + BLOCK] @ self.vectors.T
             for place, row in enumerate(nearness, start=start):
@@ -101,8 +102,10 @@ class PastAnswers:
 
     def _best(self, nearness: np.ndarray, k: int, own: int | None) -> list[Found]:
         best: dict[str, Found] = {}
+        # Stable, so that of equally near turns the earlier is found, on every machine.
         for place in np.argsort(-nearness, kind="stable"):
             turn = self.turns[place]
+            # k different answers: two equal ones in a prompt would waste half of it.
             if turn.talk != own and turn.answer not in best:
                 title = " ".join(turn.question.split())
                 title = title if len(title) <= TITLE else f"{title[:TITLE]}…"
@@ -114,6 +117,7 @@ class PastAnswers:
     def save(self, folder: Path) -> None:
         """Write texts and vectors below `folder`."""
         rows = [
+            # The talk's number is kept, though nothing but training leaves a talk out.
             {"talk": turn.talk, "messages": [*turn.before, _assistant(turn.answer)]}
             for turn in self.turns
         ]
@@ -174,6 +178,7 @@ class OwnArticles:
         """Copy the index below `folder`."""
         import shutil
 
+        # The index may have been loaded from there.
         if (folder / ARTICLES).resolve() != self.folder.resolve():
             shutil.copytree(self.folder, folder / ARTICLES, dirs_exist_ok=True)
 
@@ -198,6 +203,7 @@ def embedded(texts: Sequence[str], embed: Embedder) -> np.ndarray:
     asked = [text for text in distinct if text.strip()]
     vectors = dict(zip(asked, embed(asked), strict=True)) if asked else {}
     width = len(next(iter(vectors.values()))) if vectors else 1
+    # A zero vector has cosine 0 with everything.
     nothing = np.zeros(width, dtype=np.float32)
     return np.array([vectors.get(head(text), nothing) for text in texts])
 

@@ -52,6 +52,7 @@ class PromptForm:
         """Whole examples first, then the customer's talk; the nearest example comes last,
         where a model weighs it most."""
         start, *rest = self.plain(talk, told=True)
+        # Nearest first as they were found, so reversed.
         shown = [message for turn in reversed(examples) for message in example(turn)]
         return [start, *shown, *rest]
 
@@ -61,6 +62,7 @@ class PromptForm:
         """The talk, with the notes in its last message."""
         start, *before, last = self.plain(talk, told=told)
         near = [note._replace(text=shortened(note.text, NOTE)[0]) for note in self.near(notes)]
+        # It returns a system message and the question with its notes; the talk between is put back.
         asked = with_notes(last["content"], near, system=start["content"])
         return [start, *before, asked[-1]]
 
@@ -70,6 +72,7 @@ class PromptForm:
         return [note for note in notes if note.score >= least]
 
     def _start(self, talk: Sequence[Message], *, told: bool) -> dict[str, Any]:
+        # A conversation that brings a system message of its own was learnt with that one.
         given = [str(m["content"]) for m in talk if m["role"] in ("system", "developer")]
         text = given[0] if given else self.system
         if told and self.labels:
@@ -89,6 +92,7 @@ def prompt(
     if method == FEW_SHOT:
         return form.few_shot(talk, examples)
     if method in WITH_NOTES:
+        # A trained model knows the labels by heart; it was trained without the list.
         return form.looked_up(talk, notes, told=method not in WITH_TRAINING)
     return form.plain(talk, told=method not in WITH_TRAINING)
 
@@ -96,6 +100,7 @@ def prompt(
 def example(turn: AnswerTurn) -> Messages:
     """A past talk with its answer, from a customer's message on; of a long one, its end."""
     messages = [dict(message) for message in turn.spoken]
+    # An example must begin with a customer's message: some chat templates refuse any other start.
     while len(messages) > 1 and (
         messages[0]["role"] != "user" or sum(len(m["content"]) for m in messages) > SHOWN
     ):

@@ -156,6 +156,7 @@ def _confusions(done: CapstoneResult) -> str:
     targets, outputs = ([row[key] for row in rows] for key in ("target", "answer"))
     counts = confusion(targets, outputs, done.labels)
     title = f"Confusions of {done.ranking.best}"
+    # OTHER has its own column, and is never right: no row for it.
     names = sorted({right for right, _ in counts} | {said for _, said in counts} - {OTHER})
     if len(names) > WIDE:
         wrong = sorted(
@@ -182,6 +183,7 @@ def _count(number: int, right: bool) -> str:
 
 def _answers(done: CapstoneResult) -> str:
     names = list(done.reports)
+    # Rows of all reports are in the order of `turns`: one tuple is one question.
     every = list(zip(*(report.rows for report in done.reports.values()), strict=True))
     parts = [_answer(dict(zip(names, rows, strict=True)), done) for rows in every[:SHOWN]]
     more = len(every) - len(parts)

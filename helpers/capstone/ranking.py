@@ -112,11 +112,15 @@ def rank(scores: Mapping[str, np.ndarray], *, yardstick: str) -> Ranking:
     means = {name: interval(values) for name, values in scores.items()}
 
     def place(name: str) -> tuple[float, int]:
+        # In steps of SAME: within a step the simpler one is better, though its mean may be a little
+        # lower. Differences of such pairs can be slightly below 0.
         return -round(means[name].mean / SAME) * SAME, _simplicity(name)
 
     order = sorted(means, key=place)
+    # `order` is best first, so that `combinations` gives the better one first.
     couples = [(worse, better) for better, worse in combinations(order, 2)]
     found = [compare(scores[worse], scores[better]) for worse, better in couples]
+    # All pairs together, since the report is read for whichever pair stands out.
     corrected = holm([comparison.p for comparison in found])
     pairs = tuple(
         MethodPair(
@@ -136,6 +140,7 @@ def by_talk(values: np.ndarray, talks: Sequence[int]) -> np.ndarray:
     own: dict[int, list[float]] = {}
     for value, talk in zip(values, talks, strict=True):
         own.setdefault(talk, []).append(float(value))
+    # Answers of one talk are alike; each as a question of its own would make p too small.
     kept = [[value for value in found if not np.isnan(value)] for found in own.values()]
     return np.array([float(np.mean(found)) if found else np.nan for found in kept])
 
@@ -147,6 +152,7 @@ def _simplicity(name: str) -> int:
 def rounded(number: int) -> int:
     """Two leading digits: more would pretend to be exact."""
     step = 10 ** max(0, len(str(number)) - 2)
+    # Rounded up: "about 90" must not be fewer than were needed.
     return -(-number // step) * step
 
 
@@ -179,6 +185,7 @@ def lookup_sentences(found: Ranking) -> list[str]:
     models = [name for name in found.means if name not in (*LOOKUPS, FREQUENT)]
     if not lookups or not models:
         return []
+    # `means` is best first: the best of each sort.
     lookup, model = lookups[0], models[0]
     pair = found.pair(lookup, model)
     ahead = found.means[model].mean - found.means[lookup].mean

@@ -61,7 +61,9 @@ class Responder:
 
     def __call__(self, messages: Sequence[Message]) -> Messages | Said:
         """The chat to ask the model, or the answer that takes none."""
+        # A request may have null content, with tool calls say, which no search text can be made of.
         talk = readable([{**one, "content": one.get("content") or ""} for one in messages])
+        # Nothing was asked, or a system message alone: the method still has to answer something.
         if not spoken(talk):
             talk.append({"role": "user", "content": ""})
         text, method = search_text(talk), self._method
@@ -97,6 +99,7 @@ def adopt(service: Service, folder: Path, method: BestMethod) -> None:
 
     Raises `DataError` if the folder's index is of another embedding model, or a file is missing.
     """
+    # Vectors of two models are not comparable, and of equal width nothing else would notice.
     if method.embedding_model != settings.EMBEDDING_MODEL:
         raise DataError(
             f"the index holds vectors of {method.embedding_model}",

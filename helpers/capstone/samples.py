@@ -26,6 +26,7 @@ MESSAGE, TALK = 1000, 3000
 answer that fits into its 8,192."""
 PIECES = 400
 """Letters by threes, and other signs, of a text that is embedded: below 512 tokens of the model."""
+# "refunds!" gives "ref", "und", "s", "!".
 _PIECE = re.compile(r"[A-Za-z]{1,3}|[^\sA-Za-z]")
 
 Message = Mapping[str, Any]
@@ -65,6 +66,7 @@ def turns(examples: Sequence[Sequence[Message]]) -> list[AnswerTurn]:
         places = [
             place
             for place in range(1, len(messages))
+            # Two desk messages in a row: the second answers no question.
             if messages[place]["role"] == "assistant" and messages[place - 1]["role"] == "user"
         ]
         for number, place in enumerate(places, start=1):
@@ -94,6 +96,7 @@ def newest(messages: Sequence[Message]) -> tuple[Message, ...]:
         left -= token_count(messages[place]["content"])
         if left < 0:
             break
+        # A talk that begins with the desk's words would leave out what they answer.
         if messages[place]["role"] == "user":
             kept = list(messages[place:])
     return tuple(kept)

@@ -9,7 +9,6 @@ methods, see `helpers.capstone.ranking`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,7 @@ JUDGE, LABEL = "judge", "accuracy"
 ENOUGH_FACTS, FEWEST_FACTS = 0.3, 5
 """Share, and number, of held-out answers with facts from which these carry the verdict."""
 OTHER = "(another answer)"
+AROUND = " .,:;!?\"'`*()[]{}"
 EXPLAINED = {
     FACTS: "the share of the right answer's numbers, and of its yes or no, that an answer states",
     LIKENESS: "the mean of chrF (equal pieces of words) and the embeddings' similarity, 0 to 1",
@@ -56,8 +56,11 @@ def right_label(output: str, sample: Sample) -> Score:
 
 
 def plain_label(text: str) -> str:
-    """A label as it is compared."""
-    return re.sub(r"^\W+|\W+$", "", normalise(text))
+    """A label as it is compared: without quotes, brackets and the marks of a sentence around it."""
+    plain = normalise(text)
+    # Not all signs: "-1" and "1", "C++" and "C#" are two labels; and "+" is one that is nothing
+    # else.
+    return plain.strip(AROUND) or plain
 
 
 def similarity_scorer(texts: Iterable[str], embed: Embedder) -> Scorer:
@@ -86,6 +89,7 @@ def choose(samples: Sequence[Sample], *, labels: Sequence[str], judged: bool = F
     if labels:
         return LABEL
     checkable = sum(sample.kind == CHECKABLE for sample in samples)
+    # A few facts in a large table would let a handful of questions decide.
     if checkable >= max(min(FEWEST_FACTS, len(samples)), ENOUGH_FACTS * len(samples)):
         return FACTS
     return JUDGE if judged else LIKENESS
@@ -118,6 +122,7 @@ def macro_f1(targets: Sequence[str], outputs: Sequence[str]) -> Interval:
     A label that a draw of the bootstrap leaves out does not count in that draw.
     """
     names = {name: place for place, name in enumerate(dict.fromkeys(map(plain_label, targets)))}
+    # Places of labels; an answer that is no label gets one class more, which is never right.
     right = np.array([names[plain_label(text)] for text in targets])
     said = np.array([names.get(plain_label(text), len(names)) for text in outputs])
     return bootstrap(_f1(right, said, len(names) + 1), len(right))
@@ -125,9 +130,12 @@ def macro_f1(targets: Sequence[str], outputs: Sequence[str]) -> Interval:
 
 def _f1(right: np.ndarray, said: np.ndarray, n: int) -> Callable[[np.ndarray], float]:
     def statistic(places: np.ndarray) -> float:
+        # Rows are the right labels, columns what was said, shape (n, n).
         table = np.bincount(right[places] * n + said[places], minlength=n * n).reshape(n, n)
         true, wanted, given = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+        # The extra class is wanted by nobody, so that it is left out here.
         there = wanted > 0
+        # F1 = 2 true / (wanted + given), the harmonic mean of precision and recall.
         return float((2 * true[there] / (wanted + given)[there]).mean())
 
     return statistic

@@ -105,6 +105,7 @@ def read_table(
     share = 0.0 if own is not None else float(test)  # type: ignore[arg-type]
     said = {**options.arguments(), "system": options.system or SYSTEM}
     usual = BRIEF_VALIDATION if brief else MOST_VALIDATION
+    # A share that was asked for is not capped.
     most = usual if validation is None else None
 
     def made(part: float) -> PreparedDataset:
@@ -113,9 +114,11 @@ def read_table(
         )
 
     prepared = made(VALIDATION if validation is None else validation)
+    # Only now is the task known, and with it the usual system message; the test table gets it too.
     options = replace(options, system=options.system or SYSTEM[prepared.task])
     notes = []
     if validation is None and len(prepared.split.validation) < FEWEST_VALIDATION:
+        # Prepared again, for rows that were set aside have to go back to the training part.
         prepared = made(0.0)
         notes.append(
             "The table is too small for a validation set: the last epoch is taken, and all "
@@ -129,7 +132,9 @@ def read_table(
     train, valid, held_out = (
         _talks(name) for name in (folder / "train.jsonl", folder / "validation.jsonl", file)
     )
+    # Before `readable` cuts them.
     notes += _cut(train, valid, held_out)
+    # The proof cuts as the served model will: what is learnt must look like what is asked.
     train, valid, held_out = (tuple(map(readable, part)) for part in (train, valid, held_out))
     found = tuple(turns(held_out))
     if not found:
@@ -198,4 +203,5 @@ def _cut(*parts: Sequence[Talk]) -> list[str]:
 def answer_limit(answers: Sequence[str], *, most: int = MOST_ANSWER_TOKENS) -> int:
     """Tokens that an answer may have: a little more than the longest of these, at most `most`."""
     count = local_tokenizer().count
+    # A few more for the mark that ends an answer, and for very short answers.
     return min(most, round(max(map(count, answers)) * ROOM) + 4)

@@ -58,6 +58,7 @@ class BestMethod:
 
 def slug(path: str | Path) -> str:
     """A table's name as part of a model's id."""
+    # "Pool Questions (2).csv" becomes "pool-questions-2".
     name = re.sub(r"[^a-z0-9]+", "-", Path(path).stem.lower()).strip("-")
     return name[:NAME].strip("-") or "table"
 
@@ -88,6 +89,7 @@ def write(
     if course.backend == "embedded" and method.weights:
         _weights(folder, done, method)
     _lookups(folder, method, past=past, store=store)
+    # Late: a folder without it is no model's, and `read_method` says so.
     _write_text(folder / METHOD, json.dumps({"format": FORMAT, **asdict(method)}, indent=1))
     _write_text(folder / CARD, card(done, method))
     _readable(folder)
@@ -100,6 +102,7 @@ def _weights_of(best: str, done: CapstoneResult, course: Connection) -> str:
 
 def _clear(folder: Path) -> None:
     """Make room; only what this module wrote is removed."""
+    # A folder of that name that holds something else stays as it is.
     if (folder / METHOD).is_file():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,6 +133,7 @@ def _lookups(folder: Path, method: BestMethod, *, past: PastAnswers, store: Note
 
 def _write_text(path: Path, text: str) -> None:
     with atomic(path) as stream:
+        # A lone surrogate, which a broken table can hold, becomes "?" instead of an error.
         stream.write(text.encode("utf-8", "replace"))
 
 
@@ -148,6 +152,7 @@ def read_method(folder: Path) -> BestMethod:
         held: dict[str, Any] = json.loads((folder / METHOD).read_text(encoding="utf-8"))
         known = held.pop("format")
         form = held.pop("form")
+        # JSON knows lists alone; the form is frozen and compared by value.
         form["labels"] = tuple(form["labels"])
         method = BestMethod(form=PromptForm(**form), **held)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -151,9 +151,11 @@ def best_epoch(client: OpenAI, job: FineTuningJob, epochs: int, *, validated: bo
     )
     if not measured:
         return last
+    # The job's last checkpoint is the end of its last epoch; earlier ones may be gone.
     per_epoch = measured[-1][0] / epochs
     losses = tuple((round(step / per_epoch), loss) for step, loss, _ in measured)
     step, _, name = min(measured, key=lambda one: one[1])
+    # The last checkpoint is the job's own model, whose id is the one without a step.
     if step == measured[-1][0]:
         return TunedModel(job.id, last.model, epochs, epochs, None, losses)
     return TunedModel(job.id, name, round(step / per_epoch), epochs, step, losses)
@@ -165,6 +167,7 @@ def measure(
     """Train a few of the rows once, on the embedded server, with a clock; None if it cannot."""
     import time
 
+    # Every n-th: the first rows are plain talks, and the ones with notes come last and are longer.
     picked = rows[:: max(1, len(rows) // most)][:most]
     path = folder / "speed.jsonl"
     jsonl.write(path, picked)
@@ -176,6 +179,7 @@ def measure(
             training=path,
             hyperparameters=_hyperparameters(1),
             suffix="speed",
+            # A job found again would take no time, and measure nothing.
             fresh=True,
         )
         job = wait(client, started.job.id, every=0.1)
@@ -183,11 +187,13 @@ def measure(
         # Fewer than 10 examples, or a server that cannot train: the real job will say so.
         return None
     wall = time.monotonic() - start
+    # It served to measure only, and would stand in the list of models.
     if job.fine_tuned_model:
         client.models.delete(job.fine_tuned_model)
     rate = measured_rate()
     if rate is None or not job.trained_tokens:
         return None
+    # What the clock saw beyond the steps themselves.
     return Speed(rate, max(0.0, wall - job.trained_tokens / rate))
 
 

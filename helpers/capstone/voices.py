@@ -40,6 +40,7 @@ def voices(course: Connection, folder: Path) -> dict[str, Voice]:
     store = _store(folder, embed)
     found: dict[str, Voice] = {}
     for method in SPOKEN:
+        # The id that was asked in the proof: for the tuned ones the epoch that was picked.
         model = load_result(folder / "results", method.replace(" ", "")).model
         found[method] = _voice(method, model, form, store, embed)
     return found
@@ -48,6 +49,7 @@ def voices(course: Connection, folder: Path) -> dict[str, Voice]:
 def _store(folder: Path, embed: Embedder) -> NoteStore:
     if (folder / ARTICLES).is_dir():
         return OwnArticles.load(folder, embed)
+    # What was trained on is what was looked up.
     rows = jsonl.read(folder / "dataset" / "train.jsonl")
     return PastAnswers.build(turns([row["messages"] for row in rows]), embed)
 

@@ -56,6 +56,7 @@ def load_samples(path: str | Path) -> list[Sample]:
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
+            # The last message is the right answer; all before it is what a model is sent.
             *prompt, target = row["messages"]
             samples.append(
                 Sample(
@@ -64,6 +65,7 @@ def load_samples(path: str | Path) -> list[Sample]:
                     target=target["content"],
                     kind=row["kind"],
                     intent=row.get("intent", ""),
+                    # A question to be declined has null here.
                     article=row.get("article") or "",
                     key_facts=tuple(tuple(fact) for fact in row.get("key_facts", [])),
                     messages=tuple(prompt),
@@ -130,6 +132,7 @@ def grade_prompts(
     All are sent together, so that `batch=True` makes one batch. `timed` questions of each
     prompt are asked alone. `options` are those of `ask`.
     """
+    # Prompt by prompt, so that the answers to one prompt are a slice of n again below.
     asked = [
         replace(sample, messages=tuple(prompt(sample)))
         for prompt in prompts.values()
@@ -172,6 +175,7 @@ class EvaluationReport:
 
         NaN where the scorer does not apply.
         """
+        # None becomes NaN here, which every mean leaves out.
         return np.array([r[scorer] for r in self.rows if kind in (None, r["kind"])], dtype=float)
 
     def of(self, *kinds: str) -> EvaluationReport:
@@ -208,6 +212,7 @@ def grade(
     answers: Sequence[Answer], samples: Sequence[Sample], scorers: Mapping[str, Scorer]
 ) -> EvaluationReport:
     """Score each answer with each scorer. Raises `DataError` if the two do not pair up."""
+    # By id and in order: zip alone would score each answer by another question without a word.
     if [answer.sample for answer in answers] != [sample.id for sample in samples]:
         raise DataError(
             "answers and samples do not pair up", fix="grade answers with the samples asked"

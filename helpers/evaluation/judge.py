@@ -61,6 +61,8 @@ def _first_word(client: OpenAI, model: str, prompt: str, *, yes: str, no: str) -
         model=model,
         messages=[{"role": "user", "content": prompt}],
         temperature=0,
+        # Only the first word counts: its probabilities are finer than the word itself, which is one
+        # verdict.
         max_completion_tokens=1,
         logprobs=True,
         top_logprobs=20,
@@ -69,6 +71,7 @@ def _first_word(client: OpenAI, model: str, prompt: str, *, yes: str, no: str) -
     tokens = logprobs.content[0].top_logprobs if logprobs and logprobs.content else []
     weight = {yes: 0.0, no: 0.0}
     for token in tokens:
+        # "Yes", " yes" and "YES" are different tokens of the same verdict: their weights add up.
         word = token.token.strip().lower()
         if word in weight:
             weight[word] += math.exp(token.logprob)
@@ -98,5 +101,6 @@ def agreement(person: Sequence[bool], judge: Sequence[bool]) -> Agreement:
     same = sum(a == b for a, b in pairs) / n
     yes_person, yes_judge = sum(person) / n, sum(judge) / n
     chance = yes_person * yes_judge + (1 - yes_person) * (1 - yes_judge)
+    # Both always give the same verdict: chance alone explains it, so there is nothing to be beyond.
     kappa = (same - chance) / (1 - chance) if chance < 1 else 0.0
     return Agreement(n, same, kappa)

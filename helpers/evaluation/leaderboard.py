@@ -118,11 +118,13 @@ def gather(
 
 def _checked(folder: Path, name: str, asked: Sequence[Sample], sha256: str) -> Result:
     result = load_result(folder, name)
+    # Scores of another version would pair up by the same ids, with other questions behind them.
     if result.dataset_sha256 != sha256:
         raise DataError(f"{name!r} was made with another version of the test set")
     ids = {row["sample"] for row in result.rows}
     answered = [sample for sample in asked if sample.id in ids]
     have, all_of_them = (Counter(sample.kind for sample in some) for some in (answered, asked))
+    # Order and no others: rows about questions that this test set lacks fail here as well.
     in_order = [row["sample"] for row in result.rows] == [sample.id for sample in answered]
     if not in_order or any(have[k] < LEAST_SHARE * n for k, n in all_of_them.items()):
         raise DataError(f"{name!r} holds {len(result.rows)} of {len(asked)} questions")
@@ -147,6 +149,7 @@ def by_kind(found: GatheredResults) -> pd.DataFrame:
     """One row a kind, one column a method, and the number of questions."""
     table = intervals(found)
     frame = as_table(table)
+    # The intervals know n after NaN was left out, which is what a reader must be told.
     frame.insert(0, "n", [_sizes(row.values()) for row in table.values()])
     return frame
 
@@ -245,6 +248,7 @@ def measure_machine(
     timed("Hello", 1)  # so that loading the model is not counted
     # A beginning that was never sent before: the server keeps what it has read.
     reading, read, _ = timed(f"{clock()} " + "Read this line to its end. " * 100, 1)
+    # A short prompt and a long answer, so that what is read hardly counts; above it was reversed.
     writing, _, written = timed("Tell me a long story about a router and its cable.", 80)
     usual = monthly.Machine()
     return monthly.Machine(

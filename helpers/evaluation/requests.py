@@ -66,10 +66,12 @@ def send_all(
     Raises `BackendError` if a batch fails, or a chat in it.
     """
     timed = min(timed, len(bodies))
+    # Evenly spread, since the end of a test set may hold other kinds of question than its start.
     apart = {i * len(bodies) // timed for i in range(timed)}
     rest = [place for place in range(len(bodies)) if place not in apart]
     with _progress(len(bodies), on_reply) as tell:
         replies = {}
+        # Before all others, while nothing else is under way: what is shared would be timed as well.
         for place in sorted(apart):
             replies[place] = _send(client, bodies[place], alone=True)
             tell(len(replies))
@@ -87,6 +89,7 @@ def _progress(total: int, on_reply: Tell | None) -> Iterator[Callable[[int], Non
     with counted("answers") as show:
 
         def tell(done: int) -> None:
+            # Threads arrive here out of order: a bar that steps back looks like a fault.
             nonlocal told
             with lock:
                 if done > told:
@@ -130,6 +133,7 @@ def _by_threads(
             tell(before + len(replies))
 
     with ThreadPoolExecutor(workers) as pool:
+        # The list drains the results, so that an error in a thread is raised here.
         list(pool.map(work, runs))
     return replies
 
@@ -145,6 +149,7 @@ def _as_batches(
     for model in dict.fromkeys(bodies[place]["model"] for place in places):
         own = [place for place in places if bodies[place]["model"] == model]
 
+        # The default binds the count at this batch's start; a closure would read a later one.
         def told(done: int, _: int, so_far: int = before + len(replies)) -> None:
             tell(so_far + done)
 
@@ -188,17 +193,21 @@ def run_batch(
         )
         while batch.status not in OVER:
             time.sleep(pause)
+            # 2% more each time, so that the pause stays about 2% of the time that was waited so
+            # far.
             pause = min(pause * 1.02, MOST_SECONDS)
             batch = client.batches.retrieve(batch.id)
             if on_progress and batch.request_counts and batch.request_counts.completed:
                 on_progress(batch.request_counts.completed, len(bodies))
         lines = _lines_of(client, batch)
+    # KeyboardInterrupt too: a batch that nobody waits for would go on costing.
     except BaseException:
         with contextlib.suppress(APIError):
             if batch:
                 client.batches.cancel(batch.id)
         raise
     finally:
+        # Files stay at an endpoint until they are deleted, and count towards an account's storage.
         results = (batch.output_file_id, batch.error_file_id) if batch else ()
         for key in filter(None, (file.id, *results)):
             with contextlib.suppress(APIError):
@@ -206,6 +215,7 @@ def run_batch(
     if batch.errors and batch.errors.data:
         raise BackendError(f"the batch failed: {batch.errors.data[0].message}")
     answers = {row["custom_id"]: _answer_in(row) for row in lines}
+    # One that expired has answered some of its requests only.
     missing = [row["custom_id"] for row in rows if row["custom_id"] not in answers]
     if missing:
         raise BackendError(f"the batch is {batch.status}; request {missing[0]} has no answer")

@@ -63,6 +63,8 @@ def normalise(text: str) -> str:
 
 def contains(text: str, spelling: str) -> bool:
     """True if `spelling` stands in `text` and no letter or digit touches it."""
+    # "5 days" must not be found in "15 days", "2.5 days" or "5 daysaver", nor "5" in "5.3"; a
+    # full stop that ends a sentence may follow it.
     pattern = rf"(?<![\w.]){re.escape(normalise(spelling))}(?!\w|\.\d)"
     return re.search(pattern, normalise(text)) is not None
 
@@ -103,6 +105,7 @@ def made_up_facts(known: Iterable[str]) -> Scorer:
         allowed.update(normalise(fact) for fact in stated_facts(text))
 
     def score(output: str, sample: Sample) -> Score:
+        # A number that the customer named may be repeated; it is not made up.
         asked = {normalise(fact) for fact in stated_facts(sample.question)}
         invented = [
             fact
@@ -123,6 +126,7 @@ def outdated(
     `before` and `after` are texts by article id, `kind` the kind of question that is about such
     a change. Elsewhere it does not apply.
     """
+    # Facts of the earlier text that the later one no longer states.
     gone = {
         name: {normalise(fact) for fact in stated_facts(text)}
         - {normalise(fact) for fact in stated_facts(after[name])}

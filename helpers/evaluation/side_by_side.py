@@ -120,6 +120,7 @@ class SideBySide:
         for place, (reply, voice) in enumerate(
             zip(turn.replies, self.voices.values(), strict=True)
         ):
+            # By place: each voice sees what it said itself, not what the others did.
             talk = [message for said in past for message in _pair(said, place)]
             self._speak(reply, voice, [*talk, {"role": "user", "content": question}], changed, stop)
         return turn
@@ -146,6 +147,8 @@ class SideBySide:
                 if stop and stop.is_set():
                     reply.state = "stopped"
                     break
+            # Only if it was not stopped: a time of half an answer would be compared with whole
+            # ones.
             else:
                 reply.state = "done"
                 reply.seconds = time.perf_counter() - start
@@ -159,6 +162,7 @@ class SideBySide:
     def _pieces(self, reply: SpokenReply, prompted: Prompted) -> Iterator[None]:
         """Write the reply piece by piece."""
         reply.notes = prompted.notes
+        # The notes are shown while the model still reads them.
         yield
         if not prompted.model:
             reply.text = prompted.said
@@ -174,6 +178,7 @@ class SideBySide:
         )
         with stream:
             for chunk in stream:
+                # The usage comes with the last chunk, which has no choices.
                 if chunk.usage:
                     reply.prompt_tokens = chunk.usage.prompt_tokens
                     reply.completion_tokens = chunk.usage.completion_tokens

@@ -62,6 +62,7 @@ def interval(values: Sequence[float] | np.ndarray, *, seed: int = 0, draws: int 
     if data.size == 0:
         raise DataError("no values to average", fix="check the kind and the scorer's name")
     rng = np.random.default_rng(seed)
+    # One row a draw, shape (draws, n) before the mean.
     means = data[rng.integers(0, data.size, (draws, data.size))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(data.mean()), float(low), float(high), data.size)
@@ -80,6 +81,7 @@ def compare(
     the share of random sign choices whose mean difference is at least as large.
     """
     gap = np.asarray(b, dtype=float) - np.asarray(a, dtype=float)
+    # A question where either score does not apply is no pair.
     gap = gap[~np.isnan(gap)]
     means = np.abs(_flipped_means(gap, draws, np.random.default_rng(seed)))
     # The tolerance keeps a tie, computed in another order, from counting as smaller.
@@ -107,6 +109,7 @@ def bootstrap(
     if n < 1:
         raise DataError("no samples to draw from", fix="hold out more rows")
     rng = np.random.default_rng(seed)
+    # All statistics are of places, not values: a pair (right, said) has to be drawn together.
     found = [statistic(rng.integers(0, n, n)) for _ in range(draws)]
     low, high = np.percentile(found, [2.5, 97.5])
     return Interval(statistic(np.arange(n)), float(low), float(high), n)
@@ -146,6 +149,9 @@ def questions_needed(
         return None
     level = SIGNIFICANT / max(comparisons, 1)
     z = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(power)
+    # One value has no spread; its size stands in, which gives the fewest questions below.
     spread = float(data.std(ddof=1)) if data.size > 1 else abs(mean)
+    # n pairs have 2^n sign choices, and the observed one and its mirror are as extreme as any: p is
+    # 2^(1-n) at least, however large the difference.
     fewest = math.ceil(1 + math.log2(1 / level))
     return max(fewest, math.ceil((z * spread / mean) ** 2))

@@ -87,6 +87,7 @@ def kind_intervals(
 
     Without `kinds`, those of the reports in their order, and "all" of them together.
     """
+    # A dict as an ordered set: kinds appear as the reports have them.
     found = {row["kind"]: None for report in reports.values() for row in report.rows}
     return {
         kind: {
@@ -107,6 +108,7 @@ def paired_scores(
         for row, value in zip(b.rows, values(b, measure), strict=True)
         if row["sample"] in known
     ]
+    # The reshape keeps two empty columns where the systems share no question.
     first, second = np.array(both, dtype=float).reshape(-1, 2).T
     return first, second
 

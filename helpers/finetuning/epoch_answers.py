@@ -50,6 +50,7 @@ class EpochAnswers:
         self._client, self.question = client, list(question)
         self.answers: list[EpochAnswer] = []
         self._asked: set[str] = set()
+        # Below any epoch, so that the model before training is due at once.
         self._known = -1
 
     @property
@@ -74,6 +75,7 @@ class EpochAnswers:
             return
         with contextlib.suppress(OpenAIError):
             held = self._client.fine_tuning.jobs.checkpoints.list(state.job.id).data
+            # The API lists checkpoints newest first.
             for one in sorted(held, key=lambda each: each.step_number):
                 step = one.step_number
                 self._ask(one.fine_tuned_model_checkpoint, _epoch(state, step), step)
@@ -81,6 +83,7 @@ class EpochAnswers:
     def _ask(self, model: str, epoch: int, step: int) -> None:
         if model in self._asked:
             return
+        # Before the request: a model that does not answer is not asked at every look again.
         self._asked.add(model)
         self._known = max(self._known, epoch)
         reply = self._client.chat.completions.create(
@@ -97,4 +100,5 @@ def _epoch(state: Snapshot, step: int) -> int:
     found = state.job.hyperparameters.n_epochs if state.job.hyperparameters else None
     if not isinstance(found, int) or not state.total_steps:
         return 0
+    # Rounded down: a checkpoint within an epoch belongs to the one that ended before.
     return step * found // state.total_steps

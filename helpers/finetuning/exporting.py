@@ -115,6 +115,7 @@ def export(
     rows = read_progress(job)
     checkpoints = [row for row in rows if row["type"] == "checkpoint"]
     made = [row["path"] for row in checkpoints if step is None or row["step"] == step]
+    # A job that was cancelled leaves checkpoints too, but no "done" row.
     if not made or rows[-1]["type"] != "done":
         raise DataError(
             f"no adapter of {job_id} on this machine",
@@ -137,6 +138,7 @@ def export(
         _copy_tokenizer(base.folder, folder)
     if merged and base.folder:
         _merge(base.folder, adapter, folder)
+    # A base that came as GGUF is read with the course's own ChatML; another one has a template.
     own = base.folder is None
     text = (
         modelfile(system=system, tools=tools, licence=base.licence)
@@ -150,6 +152,7 @@ def export(
     run = commands(name, rank=spec.rank, base=base, merged=merged, tools=tools)
     card = model_card(_facts(name, job, spec, base, rows), commands=run, scores=scores)
     (folder / CARD).write_text(card, encoding="utf-8")
+    # Listed after everything is written: the card and the Modelfile are part of the folder.
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
     return ExportedModel(folder, name, files, run)
@@ -187,6 +190,7 @@ def _facts(
 
 def _copy_tokenizer(source: Path, target: Path) -> None:
     """What reads chats for `base.gguf`, and a note that says where it is."""
+    # An earlier export of another base may have left files that this one does not have.
     shutil.rmtree(target / TOKENIZER, ignore_errors=True)
     (target / TOKENIZER).mkdir()
     for form in TOKENIZER_FILES:
@@ -212,6 +216,7 @@ def _copy_peft(adapter: Path, target: Path, base: TunedBase) -> None:
     target.mkdir()
     shutil.copy2(adapter / "adapter_model.safetensors", target)
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    # "owner/name@revision" in our files; PEFT takes the name alone.
     config["base_model_name_or_path"] = base.source.partition("@")[0] or base.name
     (target / "adapter_config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
 

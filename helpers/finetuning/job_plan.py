@@ -79,6 +79,7 @@ def make_plan(
     price = known.training_price(model)
     local = price is None and _is_local(model)
     cut = known.example_tokens
+    # A histogram of lengths: exact, and no second pass over the file.
     tokens = sum(min(length, cut) * number for length, number in lengths.counts.items())
     epochs = auto_epochs(examples) if n_epochs is None else n_epochs
     seconds = tokens * epochs / tokens_per_second if local and tokens_per_second else None
@@ -87,6 +88,7 @@ def make_plan(
 
 def _is_local(model: str) -> bool:
     bases = (settings.BASE_MODEL, settings.load().base)
+    # A tuned local model, "ft:BASE:…", can be trained further here.
     return model in bases or any(model.startswith(f"ft:{base}:") for base in bases if base)
 
 

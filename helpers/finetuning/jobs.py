@@ -51,6 +51,7 @@ class Hyperparameters:
 
     def method(self) -> dict[str, Any]:
         """The `method` argument of `fine_tuning.jobs.create`."""
+        # Only those that were set: OpenAI refuses a hyperparameter that its method does not know.
         values = {key: value for key, value in vars(self).items() if value is not None}
         kind = "supervised" if self.beta is None else "dpo"
         return {"type": kind, kind: {"hyperparameters": values}}
@@ -122,6 +123,7 @@ def job_fingerprint(
 
     `files`: the bytes of the training and the validation file, the latter empty without one.
     """
+    # Sorted keys, so that the order in which settings were given does not make another job.
     return fingerprint([*files, json.dumps([model, method, seed], sort_keys=True)])
 
 
@@ -157,6 +159,7 @@ def fine_tune(
     measured = _read(validation) if validation else None
     files = [learnt.data, measured.data if measured else b""]
     mark = job_fingerprint(files, model=model, method=method, seed=seed)
+    # Before the checks: a job that is done costs nothing, so neither cap nor consent is asked.
     if not fresh and (job := same_job(client, mark)):
         return FineTuneRun(job, reused=True)
     epochs = hyperparameters.n_epochs if hyperparameters else "auto"
@@ -212,6 +215,7 @@ def same_job(client: OpenAI, mark: str) -> FineTuningJob | None:
             return job
         if job.status != "succeeded" or not job.fine_tuned_model:
             continue
+        # A model can be deleted while its job stays listed: then the job has to be run again.
         try:
             client.models.retrieve(job.fine_tuned_model)
         except NotFoundError:
@@ -223,9 +227,11 @@ def same_job(client: OpenAI, mark: str) -> FineTuningJob | None:
 def snapshot(client: OpenAI, job_id: str) -> Snapshot:
     """The job, its events and its metrics at this moment."""
     job = client.fine_tuning.jobs.retrieve(job_id)
+    # The iterator fetches the further pages itself; 100 is the size of one.
     newest_first = list(client.fine_tuning.jobs.list_events(job_id, limit=100))
     events = tuple(reversed(newest_first))
     metrics = tuple(
+        # A step without a validation has a null there; a series leaves it out.
         {key: value for key, value in event.data.items() if value is not None}
         for event in events
         if event.type == "metrics" and isinstance(event.data, dict)
@@ -262,6 +268,7 @@ def wait(client: OpenAI, job_id: str, *, every: float = 0.5) -> FineTuningJob:
                 _tell_step(client, job_id, tell)
                 job = client.fine_tuning.jobs.retrieve(job_id)
     except KeyboardInterrupt:
+        # "from None": a reader who pressed stop needs no traceback of the sleep.
         raise no_longer_waiting(job_id) from None
     return succeeded(job)
 
@@ -315,6 +322,7 @@ def result_tables(client: OpenAI, job: FineTuningJob) -> tuple[pd.DataFrame, ...
 def _decoded(content: bytes) -> bytes:
     """OpenAI's own result files came base64-encoded; the embedded server's are plain CSV."""
     try:
+        # Commas and line ends are outside base64's alphabet, so that a CSV never decodes by chance.
         return base64.b64decode(content, validate=True)
     except binascii.Error:
         return content

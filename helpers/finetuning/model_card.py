@@ -37,6 +37,7 @@ def model_card(
     """Markdown, with the head that Hugging Face's hub reads."""
     source = facts.source.partition("@")[0]
     head = [f"base_model: {source}"] if source else []
+    # The hub's names of licences are in small letters: "apache-2.0".
     head += [f"license: {facts.licence.lower()}"] if facts.licence else []
     base = f"`{facts.source or facts.base}`"
     data = f"`{facts.data_sha256}`" if facts.data_sha256 else "not known"
@@ -63,4 +64,5 @@ def model_card(
 
 
 def _cell(value: object) -> str:
+    # A "|" or a line end would break the table.
     return " ".join(str(value).split()).replace("|", "\\|")

@@ -39,6 +39,7 @@ class RoleFrames:
     def as_go(self) -> str:
         """The same in Go's language. Ollama puts the mark that begins a text there itself."""
         cases = [
+            # Four braces in an f-string are Go's two.
             f'{{{{ {word} eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{behind}'
             for word, (role, (before, behind)) in zip(
                 ("if", *("else if",) * 9), self.frames.items(), strict=False
@@ -51,10 +52,12 @@ def ollama_template(template: ChatTemplate) -> str | None:
     """The template for a Modelfile; None where a form of its kind would write other chats."""
     try:
         frames = _frames(template)
+        # The proof: frames read off one chat must write all the others as the template does.
         agree = frames and all(_alike(frames, template, chat) for chat in _chats())
     except (DataError, ValueError, KeyError):
         return None
     written = frames.as_go() if frames and agree else ""
+    # Three quotes end a template inside a Modelfile.
     return written if written and '"""' not in written else None
 
 
@@ -84,13 +87,19 @@ def _alike(frames: RoleFrames, template: ChatTemplate, chat: Sequence[Message]) 
 
 
 def _frames(template: ChatTemplate) -> RoleFrames | None:
+    # Ollama writes the mark that begins a text itself: with it here there would be two.
     start = template.marks.get("bos_token", "")
     chat = template.render([_user(FIRST), _assistant(ANSWER), _user(SECOND)]).removeprefix(start)
+    # Each split needs the mark exactly once; a template that repeats or drops a message raises
+    # ValueError, which the caller takes for "no form of this kind".
     head, rest = chat.split(FIRST)
     middle, rest = rest.split(ANSWER)
     between, end = rest.split(SECOND)
+    # A template that opens with a default system message: its first question has another head.
     if not between.endswith(head):
         return None
+    # A rendering that ends right behind the user's message tells its end from what begins an
+    # answer.
     alone = template.render([_user(FIRST)], add_generation_prompt=False)
     behind_user = alone.partition(FIRST)[2]
     frames = {
@@ -107,6 +116,7 @@ def _frames(template: ChatTemplate) -> RoleFrames | None:
 
 def _chats() -> list[list[Message]]:
     short = [_user("Hi"), _assistant("Yes?"), _user("Why?"), _assistant("So."), _user("Ah")]
+    # Roles alone, repeated, and with a system message: the ways in which templates differ.
     return [[_user("Hi")], short, [_system("Be kind."), *short], [_system("Be kind."), _user("x")]]
 
 

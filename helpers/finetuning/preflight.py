@@ -43,6 +43,7 @@ def make_ready(
     )
     _stop(training, checked.report.errors)
     if validation is not None:
+        # A validation file may have fewer examples than training takes.
         other = validation.check(minimum=1)
         _stop(validation, other.report.errors)
         found = leaks(checked.questions, other.questions)

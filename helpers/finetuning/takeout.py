@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 MANIFEST = "manifest.json"
+# "file-abc/../x" becomes "file-abc_.._x": what an endpoint names must stay in the folder.
 _NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -113,6 +114,7 @@ class _Run:
         from openai import BadRequestError, NotFoundError, PermissionDeniedError
 
         place = f"files/{_safe(file_id)}.content"
+        # Content never changes under its id, so that what is here is not fetched again.
         if place in self.hashes and self.is_intact(place):
             if place not in (*self.done.kept, *self.done.fetched):
                 self.done.kept.append(place)
@@ -120,6 +122,8 @@ class _Run:
         try:
             data = self.client.files.content(file_id).read()
         except (NotFoundError, BadRequestError, PermissionDeniedError) as error:
+            # OpenAI gives out no content of some purposes; the rest of the account is still worth
+            # having.
             self.done.missing[f"{file_id} {name}".strip()] = _why(error)
             return
         self.keep(place, data)
@@ -141,6 +145,8 @@ class _Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, data)
             self.hashes[place] = digest
+            # After the file: stopped between the two, the file is there without a hash and fetched
+            # again.
             self.write_manifest(complete=False)
 
     def is_intact(self, place: str) -> bool:
@@ -150,6 +156,7 @@ class _Run:
 
     def write_manifest(self, *, complete: bool) -> None:
         body = {
+            # Without user and password, should the address hold any.
             "from": str(self.client.base_url.copy_with(userinfo=b"")),
             "complete": complete,
             "sha256": dict(sorted(self.hashes.items())),
@@ -165,6 +172,7 @@ def _why(error: Exception) -> str:
 
 def _safe(name: str) -> str:
     """A name from elsewhere as a file name."""
+    # A leading dot would hide the file, or name the folder above.
     return _NAME.sub("_", name).lstrip(".") or "_"
 
 

@@ -19,6 +19,12 @@ def test_a_label_counts_apart_from_case_and_full_stop():
     assert right_label("refund please", sample("refund")).value == 0
 
 
+@pytest.mark.parametrize(("one", "other"), [("-1", "1"), ("C++", "C#"), ("+", "-"), ("*", "**")])
+def test_labels_that_differ_by_a_sign_alone_are_two(one, other):
+    assert right_label(one, sample(one)).value == 1
+    assert right_label(one, sample(other)).value == 0
+
+
 def test_macro_f1_is_scikit_learns_over_the_labels_that_occur():
     from sklearn.metrics import f1_score
 
