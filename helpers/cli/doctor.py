@@ -33,6 +33,7 @@ JUPYTER_PORT = 8888
 HERE = "127.0.0.1"
 MEMORY_NEEDED = 2_000_000_000
 """What a trainer, the server with two models and a kernel take together."""
+# Run by the environment's Python; this one may have no psutil.
 ASK = """
 import json, psutil
 servers = []
@@ -142,11 +143,13 @@ def _memory(free: int | None) -> Finding:
 
 def _others(root: Path, servers: list[str]) -> Finding:
     """A second copy of the course computes on the same cores, in the same memory."""
+    # The lock is free or another set-up holds it; held for no longer than the question.
     try:
         with bootstrap.alone(root / ".venv.lock"):
             busy = ""
     except SetupError as error:
         busy = error.message
+    # The folder cannot be written to: that has a line of its own.
     except OSError:
         busy = ""
     other = sorted({place for place in servers if Path(place) != root})
@@ -172,6 +175,7 @@ def _environment(root: Path) -> Finding:
 
 def _packages(root: Path) -> Iterator[Finding]:
     place = pip.site_packages(root / ".venv")
+    # Read from the folder, not imported: the running Python need not be the environment's.
     known = {
         found.metadata["Name"].lower(): found.version for found in distributions(path=[str(place)])
     }

@@ -22,6 +22,7 @@ _SWITCHES = {
 
 def flag(name: str, value: Any = ...) -> str:
     """The words of the command line for an argument of `helpers.capstone.run`."""
+    # The type first: a list or a dict cannot be looked up, and 0 would be found as False.
     if (name, value) in _SWITCHES if isinstance(value, bool) else False:
         return _SWITCHES[name, value]
     word = f"--{_REPEATED.get(name, name).replace('_', '-')}"
@@ -39,4 +40,5 @@ def _parts(value: Any) -> list[str]:
 
 
 def _quoted(text: str) -> str:
+    # Double quotes, which cmd.exe knows as well as every shell of Unix.
     return f'"{text}"' if set(text) & set(" %&|<>()'$*?") or not text else text

@@ -40,11 +40,15 @@ def end_tree(child: subprocess.Popen[bytes], *, polite: bool) -> None:
 
     family: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
+        # Listed before the parent ends: afterwards its children belong to nobody that could be
+        # asked.
         family = psutil.Process(child.pid).children(recursive=True)
+    # Ctrl-C reaches the whole group by the terminal; a SIGTERM reached this process alone.
     if polite:
         child.terminate()
     try:
         child.wait(GRACE_SECONDS)
+    # A second Ctrl-C means now.
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         child.kill()
         child.wait()

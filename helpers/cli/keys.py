@@ -26,6 +26,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
 
     if options.action != "list" and not options.name:
         raise CourseError("whose key?", fix=f"run: python3 -m helpers keys {options.action} NAME")
+    # Beside a running server: both open the same SQLite file, which is made for that.
     store = Store(settings.load().state)
     try:
         keys = Keys(store)

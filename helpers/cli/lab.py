@@ -39,6 +39,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
         os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=options.wheels.resolve().as_uri())
     config = settings.load()
     shared = config.base_url is not None
+    # What this command did not start, it does not stop.
     already_up = shared or daemon.find(config) is not None
     # Both take seconds to start, and neither needs the other for that.
     starting = ThreadPoolExecutor(1)
@@ -50,6 +51,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
             lay_out(root, workspaces(config))
             return foreground.call(command(root, options), env=environment(root))
     finally:
+        # Waits for a start that is under way, or the server would come up after it was stopped.
         starting.shutdown()
         if not already_up:
             daemon.stop(config)
@@ -125,6 +127,7 @@ def prepare(root: Path, restored: Sequence[str] = (), notary: NotebookNotary | N
     done = copies.refresh(root)
     if done.summary:
         print(done.summary, flush=True)
+    # Only what was written just now: a signature for cells that the reader wrote would be a lie.
     fresh = [*done.made, *done.updated]
     fresh += [CHAPTERS[number].path.stem for number in restored]
     if fresh:

@@ -21,6 +21,7 @@ from typing import Any
 from helpers.base.errors import SetupError
 from helpers.cli import platforms
 
+# "torch==2.6.0 ; sys_platform == 'linux' \\": the release, and its marker if there is one.
 HEAD = re.compile(r"^([\w.-]+==[^\s\\]+)(?: ; ([^\\\n]+))?", re.M)
 PYTHON = (3, 12)
 LONG = 60
@@ -29,6 +30,7 @@ LONG = 60
 
 def table(root: Path) -> str:
     """One row for each release, in the order of their names."""
+    # Head to marker; what some system has described is taken out, the rest is said at the end.
     left = {
         match[1]: (match[2] or "").strip()
         for file in sorted(root.glob("requirements*.txt"))
@@ -53,6 +55,7 @@ def licence_of(metadata: dict[str, Any]) -> str:
     if expression:
         return str(expression)
     trove = [c for c in metadata.get("classifier", ()) if c.startswith("License ::")]
+    # "License :: OSI Approved" alone names no licence.
     names = [c.split(" :: ")[-1] for c in trove if not c.endswith("OSI Approved")]
     field = (metadata.get("license") or "").strip().splitlines()
     if names:
@@ -75,6 +78,7 @@ def _describe(heads: list[str], system: str) -> list[dict[str, Any]]:
         report, listed = Path(scratch) / "report.json", Path(scratch) / "wanted.txt"
         listed.write_text("\n".join(heads), encoding="utf-8")
         tags = platforms.platform_tags(system)
+        # --target and --only-binary are what pip asks for where it resolves for another system.
         words = ["--dry-run", "--ignore-installed", "--no-deps", "--only-binary", ":all:"]
         words += [word for tag in tags for word in ("--platform", tag)]
         words += ["--python-version", ".".join(map(str, PYTHON)), "--target", scratch]
@@ -85,6 +89,8 @@ def _describe(heads: list[str], system: str) -> list[dict[str, Any]]:
             text=True,
             check=False,
         )
+        # For other systems a failure is usual, one wheel that is missing; their packages stay in
+        # `left`.
         if done.returncode and system == platforms.here():
             last = (done.stderr.strip() or "no reason given").splitlines()[-1]
             raise SetupError(f"the licences cannot be read: {last}", fix="run it again")

@@ -44,6 +44,7 @@ LEFT_OUT = ("rfc3987-syntax", "lark", "openvino-telemetry")
 """jsonschema checks one form of address with the first two if they are there, and builds a grammar
 of 1.2 s for it in every process that imports it. Nothing here uses that form. The third reports
 to OpenVINO's maker how its converters are used; the library does without it."""
+# "numpy==2.2.1 ; python_version < '3.12'", up to the backslash before its hashes.
 HEAD = re.compile(r"^[\w.-]+==[^\\\n]+", re.M)
 TORCH = "requirements-torch.txt"
 TABLE = "docs/packages.md"
@@ -135,16 +136,20 @@ class Resolver:
 
     def all(self) -> dict[str, str]:
         """The text of every file that this verb writes, by its path."""
+        # Everything together first; its versions then constrain each part, so that a file with
+        # fewer requirements cannot arrive at other releases.
         whole = self.resolve(list(SOURCES.values()))
         held = self.scratch / "held.txt"
         held.write_text("\n".join(pin.head for pin in whole), encoding="utf-8")
         known: set[str] = set()
         made, inputs, learner = {}, list[str](), list[Pin]()
         for name, source in SOURCES.items():
+            # Each file adds to those before it, and holds only what they do not.
             inputs.append(source)
             part = self.resolve(inputs, "--constraint", str(held))
             fresh = [pin for pin in part if pin.head not in known]
             known |= {pin.head for pin in fresh}
+            # The first file's, which `or` keeps; all later ones are for developers.
             learner = learner or fresh
             made[name] = text(name, source, [p for p in fresh if not OF_TORCH.match(p.name)])
         torch = [pin for pin in learner if OF_TORCH.match(pin.name)]
@@ -193,6 +198,7 @@ class Resolver:
     def compile(self, words: list[str]) -> None:
         """Run `uv pip compile` for every system, from the oldest Python on."""
         oldest = ".".join(map(str, bootstrap.OLDEST))
+        # --universal: one resolution with markers for all systems, not one for each.
         command = [*self.uv, "pip", "compile", "-q", "--universal", "--python-version", oldest]
         command += [word for name in LEFT_OUT for word in ("--no-emit-package", name)]
         done = subprocess.run(

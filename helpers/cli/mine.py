@@ -65,6 +65,7 @@ def _run(options: argparse.Namespace, talk: Dialogue) -> int:
     out = Path(options.out) if options.out else _default_folder(path)
     talk.say(f"1. Read {path.name}")
     test = _test_part(options.test)
+    # As `experiment.run` places it, which finds the same dataset again.
     target = out if options.only else out / "dataset"
     wanted = table_options(options)
     data, table = read(path, target, wanted, talk, test=test, validation=options.validation)
@@ -103,6 +104,8 @@ def table_options(options: argparse.Namespace) -> TableOptions:
 
     columns: dict[str, Any] = {}
     for meaning, name in _pairs(options.column, "--column question=Frage"):
+        # The first name is a string, from the second on a list: "--column question=A --column
+        # question=B".
         parts = [columns[meaning]] if isinstance(columns.get(meaning), str) else []
         parts = columns[meaning] if isinstance(columns.get(meaning), list) else parts
         columns[meaning] = [*parts, name] if parts else name
@@ -113,6 +116,7 @@ def table_options(options: argparse.Namespace) -> TableOptions:
         roles=dict(_pairs(options.role, "--role Kunde=user")) or None,
         header=False if options.no_header else None,
         encoding=options.encoding,
+        # People count sheets from 1, the reader from 0.
         sheet=int(sheet) - 1 if sheet and sheet.isdigit() else sheet,
         steps=None,
         language=options.language,
@@ -144,6 +148,7 @@ def read(
     """Read, clean and split; what can be read in two ways is asked, or is an error."""
     from helpers.capstone.table import read_table
 
+    # Each answer settles one argument; a table can need several.
     while True:
         try:
             made = read_table(path, folder, table, test=test, validation=validation)
@@ -194,6 +199,7 @@ def _tell_dataset(data: TableData, talk: Dialogue) -> None:
     for note in dict.fromkeys((*made.notes, *data.notes)):
         talk.say(f"   - {note}")
     talk.say("2. Clean and split")
+    # "duplicate of row 12" and "duplicate of row 15" are one reason.
     reasons = Counter(reject.reason.split(" of row ")[0] for reject in made.rejected)
     told = "; ".join(f"{reason} {n}" for reason, n in reasons.most_common(SHOWN))
     talk.say(f"   {len(made.rejected)} rows rejected" + (f": {told}" if told else ""))
@@ -242,6 +248,7 @@ def _train_and_talk(
     from helpers.connection import connect
     from helpers.rag.documents import load_articles
 
+    # Before `connect`, which starts one.
     ours = daemon.find(settings.load()) is None
     talk.say("3. Measure this machine, and estimate")
     articles = load_articles(options.articles) if options.articles else None
@@ -310,8 +317,10 @@ class WaitingLine:
 
     def __call__(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
+        # Another thing is counted now, or the one before ended.
         if what != self._what or not self._start:
             self._start, self._what, self._told = now, what, -math.inf
+        # A total of 0 ends a display, as `progress_bar.counted` says it.
         if not total:
             self._start = 0.0
             if self._live:

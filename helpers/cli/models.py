@@ -56,10 +56,12 @@ def _add(settings: Settings, options: argparse.Namespace) -> int:
         print("nothing was fetched")
         return 1
     name = registry.name_of(Path(options.as_name or told.source.partition("@")[0] or told.path))
+    # Without WORKBOOK_MODELS, whose folder of that name could hold the very model that is added.
     every = registry.find(replace(settings, extra_models=None))
     if name in every.fit and every.fit[name].place != Path(told.path):
         raise CourseError(f"the name {name!r} is taken", fix="give another with --as NAME")
     base = registry.look_at(name, Path(told.path), settings, told)
+    # Before it is written down: a model that cannot be converted is not added.
     _convert(base)
     registry.keep_added(settings, registry.added(settings) | {name: told})
     print(
@@ -123,11 +125,14 @@ def _remove(settings: Settings, options: argparse.Namespace) -> int:
     if options.name not in every:
         fix = "only what `models add` added can be removed; WORKBOOK_MODELS names its own"
         raise CourseError(f"{options.name!r} was not added", fix=fix)
+    # "NAME-" and eight letters of a hash, as `registry` names what it makes; "*" would also take
+    # "NAME-instruct-…".
     made = sorted((settings.state / "bases").glob(f"{options.name}-????????"))
     if tuned := _tuned_on(settings, made):
         fix = "delete the models and cancel the jobs first"
         raise CourseError(f"{', '.join(tuned)} need {options.name}", fix=fix)
     told = every.pop(options.name)
+    # Forgotten first: a folder that is left over is in nobody's way, a listed model without one is.
     registry.keep_added(settings, every)
     for folder in made:
         # Windows keeps what a server has open.

@@ -34,6 +34,7 @@ CUDA_NEEDED = 5_000_000_000
 FINAL = ("disk", "hash")
 """What another program would run into as well, or must not get around."""
 LOCKED = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
+# A release and its indented lines: "numpy==2.2.1 \" and the "    --hash=sha256:…" below it.
 BLOCK = re.compile(r"^([A-Za-z0-9][\w.-]*)==.*(?:\n .*)*", re.M)
 
 
@@ -60,6 +61,7 @@ class Packages:
         compiled = "--no-compile" if keeps else "--compile"
         self.installers = [Installer("pip", (*pip, "install", compiled, *words))]
         if found := find_uv(folder, pip, root / UV, sources, progress):
+            # uv first, pip behind it for where uv fails.
             self.installers.insert(0, uv.installer(found, python, sources, keeps=keeps))
         else:
             progress.line("uv cannot be had: pip installs, which takes longer")
@@ -75,9 +77,11 @@ class Packages:
         wanted = self.root / TORCH
         found = re.search(r"^torch==([\w.]+)", wanted.read_text(encoding="utf-8"), re.M)
         version = found[1] if found else ""
+        # "2.6.0+cpu" is the locked 2.6.0 in another build.
         if installed(self.folder).get("torch", "").partition("+")[0] == version:
             return None
         nvidia = shutil.which("nvidia-smi") is not None
+        # The default wheels of macOS and Windows are the CPU builds.
         if sys.platform != "linux" and not nvidia:
             return self.install([TORCH])
         if self._own_build(version, wanted, nvidia) or self._from_its_index(version, wanted):
@@ -96,6 +100,7 @@ class Packages:
         if "torch" in ours and "+" in installed(self.folder)["torch"]:
             # Of another index, so the lock has no hash of it.
             ours.remove("torch")
+            # Without its description uv and pip take it for absent.
             for info in installing.site_packages(self.folder).glob("torch-*.dist-info"):
                 shutil.rmtree(info)
             self.torch()
@@ -114,6 +119,7 @@ class Packages:
         if self.sources.offline or self.installers[0].name != "uv":
             return False
         held = self.folder / "constraints.txt"
+        # What is there already must not be changed by what PyTorch asks for.
         heads = re.findall(r"^[\w.-]+==[^\\\n]+", self._text(COURSE), re.M)
         held.write_text("\n".join(heads), encoding="utf-8")
         words = ["--torch-backend", "auto", f"torch=={version}", "--constraint", str(held)]

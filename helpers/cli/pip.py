@@ -28,7 +28,9 @@ from helpers.base.settings import BASE_SHA256, EMBEDDING_SHA256
 TICK_SECONDS = 0.5
 PLAIN_EVERY_SECONDS = 15.0
 
+# The words of Linux and macOS, of Python, and of Windows.
 NO_SPACE = re.compile(r"No space left on device|Errno 28|not enough space on the disk", re.I)
+# pip's words first, the last line has uv's.
 NO_NETWORK = re.compile(
     r"name resolution|NameResolutionError|NewConnectionError|Failed to establish a new connection"
     r"|ConnectTimeout|ReadTimeoutError|Max retries exceeded|Name or service not known"
@@ -36,11 +38,14 @@ NO_NETWORK = re.compile(
     r"|error sending request|dns error|operation timed out",
     re.I,
 )
+# The first is pip's: "No matching distribution found for torch==2.6.0"; the others are uv's:
+# "Because torch==2.6.0 has no wheels with a matching platform tag".
 NO_BUILD = re.compile(
     r"No matching distribution found for (\S+)"
     r"|[Bb]ecause (?:only )?(\S+?)(?:<=?\S+)? (?:has no wheels|was not found|is available)"
     r"|[Bb]ecause there is no version of (\S+)"
 )
+# uv's, then pip's, which names the file on a line below: "    numpy==2.2.1 from https://…".
 WRONG_HASH = re.compile(
     r"Hash mismatch for `([^`]+)`|DO NOT MATCH THE HASHES.*?^\s+(\S+) from ", re.S | re.M
 )
@@ -163,6 +168,7 @@ def install(
     """Run one command of pip or uv to its end. Raises `FailedInstall`."""
     files = [requirements] if isinstance(requirements, Path) else requirements
     listed = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    # Lines that begin a release; hashes and comments begin with a space or a sign.
     total = len(re.findall(r"^[A-Za-z0-9]", listed, re.M))
     started, said, seen = time.monotonic(), [], 0
     with subprocess.Popen(
@@ -182,6 +188,7 @@ def install(
                     said.append(line)
                     seen += line.startswith(("Collecting ", "Requirement already satisfied"))
                     doing = _in_short(line) or doing
+                # pip says nothing while it unpacks: what is there on disk is counted instead.
                 present = _installed_count(folder) if doing.startswith("installing") else seen
                 seconds = int(time.monotonic() - started)
                 progress.update(f"[{min(present, total)}/{total}] {doing} ({seconds} s)")
@@ -205,6 +212,7 @@ def damaged_packages(folder: Path) -> list[str]:
     return [
         f"{found.metadata['Name']}=={found.version}"
         for found in distributions(path=[str(site_packages(folder))])
+        # pip replaces itself in ways of its own, and a folder without a name is a leftover.
         if found.metadata["Name"] not in ("pip", None) and _is_damaged(found)
     ]
 
@@ -223,6 +231,7 @@ def _is_damaged(found: Distribution) -> bool:
     record = found.read_text("RECORD")
     if record is None:
         return True
+    # RECORD has a line for each file: path, hash, size. Compiled files have none, or change.
     for name, _, size in csv.reader(record.splitlines()):
         if name.endswith(".pyc") or not size:
             continue
@@ -255,6 +264,7 @@ def _next_line(lines: queue.Queue[str | None]) -> str | None:
 
 def _in_short(line: str) -> str:
     verb, _, rest = line.strip().partition(" ")
+    # "Downloading https://…/numpy-2.2.1-cp312-….whl.metadata (62 kB)" leaves the file's name.
     thing = re.split(r"[\s(]", rest.strip())[0].rsplit("/", 1)[-1]
     if verb in ("Collecting", "Downloading", "Building"):
         return f"{verb.lower()} {thing}"
@@ -267,6 +277,7 @@ def _installed_count(folder: Path) -> int:
 
 def _explain(said: list[str], code: int, log: Path) -> FailedInstall:
     text = "\n".join(said)
+    # The order counts: a full disk also breaks connections, and a broken one also finds no build.
     if NO_SPACE.search(text):
         return disk_full(log.parent)
     if wrong := WRONG_HASH.search(text):

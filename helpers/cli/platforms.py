@@ -108,6 +108,7 @@ def platform_tags(system: str, *, glibc: int = GLIBC, macos: int = MACOS) -> lis
     """The platform tags of wheels that a system can take, best first."""
     name, machine = system.split("-")
     if name == "linux":
+        # Best first, as an installer tries them.
         known = [*(f"manylinux_2_{minor}" for minor in range(glibc, 4, -1)), *OLD_GLIBC]
         return [f"{one}_{machine}" for one in known]
     if name == "win32":
@@ -152,6 +153,7 @@ def _wheel_tags(wheel: dict[str, Any]) -> set[str]:
     from packaging.utils import parse_wheel_filename
 
     name = wheel.get("name") or wheel["url"].rsplit("/", 1)[-1]
+    # A local version, "torch-2.6.0+cpu", has its plus escaped in an address.
     return {str(tag) for tag in parse_wheel_filename(name.replace("%2B", "+"))[3]}
 
 
@@ -163,6 +165,7 @@ def _environment(system: str, python: tuple[int, int], micro: int) -> dict[str, 
         "sys_platform": name,
         "platform_system": "Windows" if windows else "Darwin" if mac else "Linux",
         "os_name": "nt" if windows else "posix",
+        # Windows says "AMD64", Linux "x86_64".
         "platform_machine": machine.upper() if windows else machine,
         "python_version": version,
         "python_full_version": f"{version}.{micro}",

@@ -28,7 +28,9 @@ from helpers.cli.test import notebooks
 CELL_TIMEOUT_SECONDS = 3600
 # What training and serving leave; answers to exercises stay.
 TRAINED = ("workbook.db", "workbook.db-wal", "workbook.db-shm", "files", "jobs", "models", "cache")
+# What is left of an address that was set to nothing below.
 NO_SOURCE = re.compile(r'<script src="">\s*</script>')
+# "\\x1b[0;31m", the colours of a traceback.
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -50,6 +52,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
     from helpers.backend import daemon
 
     already_up = daemon.find(config) is not None
+    # The server first: it holds the database that is removed.
     if options.fresh:
         daemon.stop(config)
         forget_training(config)
@@ -119,7 +122,7 @@ def failing_cell(notebook: Any) -> str:
     code = [(i, c) for i, c in enumerate(notebook.cells, start=1) if c.cell_type == "code"]
     failed = [i for i, c in code if any(o.output_type == "error" for o in c.outputs)]
     ran = [i for i, c in code if c.execution_count is not None]
-    place = failed[0] if failed else (ran or [0])[-1] + (0 if failed else 1)
+    place = failed[0] if failed else (ran or [0])[-1] + 1
     return f"cell {min(place, len(notebook.cells))}"
 
 
@@ -196,6 +199,7 @@ def _as_html(notebook: Any) -> str:
     from nbconvert import HTMLExporter
 
     sources = ("mathjax", "require_js", "jquery", "widget_renderer", "mermaid_js")
+    # Each would be loaded from a CDN.
     none = {f"{name}_url": "" for name in (*sources, "mermaid_layout_elk_js")}
     exporter = HTMLExporter(**none)
     page, _ = exporter.from_notebook_node(notebook)

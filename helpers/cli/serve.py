@@ -57,6 +57,7 @@ def _adopting(folder: Path) -> Callable[[Service], None]:
 def free_port(host: str) -> int:
     """A port that nothing listens on."""
     try:
+        # Free at this moment; the server opens it right away.
         with socket.create_server((host, 0)) as probe:
             return int(probe.getsockname()[1])
     except OSError as error:

@@ -34,6 +34,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
         code = foreground.call([sys.executable, "-m", *command])
         if code == foreground.INTERRUPTED:
             return code
+        # All checks run even after one failed: one run tells everything.
         failed = failed or code != 0
         if code:
             print(f"== {name} failed", flush=True)
@@ -55,6 +56,7 @@ def pytest_command(root: Path, *, fast: bool, rest: list[str], peers: bool = Fal
         spread = ["-n", "logical", "--maxprocesses", str(FAST_PROCESSES), "--dist", "loadfile"]
         fewer = ["--hypothesis-profile", "fast"]
         return [*command, *spread, *fewer, "-m", "not slow and not browser"]
+    # A file or folder among the words takes the place of the whole.
     whole = not any((root / word.split("::")[0]).exists() for word in rest)
     places = ["tests", *(str(p.relative_to(root)) for p in notebooks(root))] if whole else []
     return [

@@ -28,7 +28,10 @@ from helpers.cli.pip import Installer, InstallProgress
 
 OLDEST_FIT = (0, 8)
 """From here on `--torch-backend` is there for every command used."""
+# "global.index-url='https://…'" and ":env:.find-links='/wheels'", one dot or, after the
+# environment's name, two.
 SETTING = re.compile(r"^(?P<level>[\w:-]+?)\.\.?(?P<name>[a-z-]+)=(?P<value>.+)$")
+# From weak to strong: a variable beats a file.
 LEVELS = ("global", "install", ":env:")
 
 
@@ -75,6 +78,7 @@ class Sources:
             added |= {"HTTPS_PROXY": self.proxy, "HTTP_PROXY": self.proxy}
         if self.certificates:
             added["SSL_CERT_FILE"] = self.certificates
+        # The reader's own variables win.
         return {**added, **os.environ}
 
 
@@ -99,6 +103,7 @@ def configured(pip: list[str]) -> Sources:
     for line in done.stdout.splitlines():
         if match := SETTING.match(line.strip()):
             found[match["level"], match["name"]] = str(_value(match["value"]))
+    # A later level overwrites an earlier one.
     said = {name: found[level, name] for level in LEVELS for at, name in found if at == level}
     sources = Sources(
         index=said.get("index-url", ""),
@@ -132,6 +137,7 @@ def find(
         except installing.FailedInstall as error:
             if error.kind in ("disk", "hash"):
                 raise
+            # Without a network for uv there may still be one for pip's mirror.
             return None
     return [str(own)] if fits(str(own)) else None
 
