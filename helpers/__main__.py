@@ -89,6 +89,9 @@ def parser() -> argparse.ArgumentParser:
 
     bench = verbs.add_parser("bench", help="measure speed and memory on this machine")
     bench.add_argument("names", nargs="*", metavar="NAME", help="only these rows or groups of rows")
+    bench.add_argument(
+        "--against", metavar="PATH", help="the server beside that of another checkout, in turns"
+    )
 
     export = verbs.add_parser("export", help="write a dataset for another host or trainer")
     export.add_argument("dataset", metavar="DATASET.jsonl", help="a sound training file")

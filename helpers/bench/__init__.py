@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,15 @@ ON_REQUEST = ("targets", "models")
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
-    """Measure the rows or groups that are named, or all; 0 if every aim is reached."""
+    """Measure the rows or groups that are named, or all; 0 if every aim is reached.
+
+    With `options.against`, the server beside that of the checkout in this folder.
+    """
+    if options.against:
+        from helpers.bench import against
+
+        print(f"== beside {options.against}", flush=True)
+        return _finish(_said(against.rows(root, Path(options.against).resolve(), options.names)))
     modules = {name: importlib.import_module(f"helpers.bench.{name}") for name in GROUPS}
     known = {name: module.NAMES for name, module in modules.items()}
     try:
@@ -42,8 +50,14 @@ def run(root: Path, options: argparse.Namespace) -> int:
     except KeyError as unknown:
         rows = "; ".join(f"{group}: {', '.join(names)}" for group, names in known.items())
         raise CourseError(f"there is no row {unknown}", fix=f"the rows are {rows}") from None
-    found = list(measured(root, modules, wanted))
+    return _finish(measured(root, modules, wanted))
+
+
+def _finish(rows: Iterable[BenchRow]) -> int:
+    """Keep the rows, and print them as a table."""
     from helpers.bench.machine import description
+
+    found = list(rows)
 
     header = f"Measured on {datetime.now(UTC).date().isoformat()}: {description()}."
     write(settings.load().state, found, header)
@@ -58,10 +72,14 @@ def measured(
     for group, names in wanted.items():
         print(f"== {group}: {GROUPS[group]}", flush=True)
         with modules[group].measuring(root) as measurements:
-            for name in names:
-                row: BenchRow = measurements[name]()
-                print("  ", line(row), flush=True)
-                yield row
+            yield from _said(measurements[name]() for name in names)
+
+
+def _said(rows: Iterable[BenchRow]) -> Iterator[BenchRow]:
+    """The same rows, each printed as it comes: a measurement takes minutes."""
+    for row in rows:
+        print("  ", line(row), flush=True)
+        yield row
 
 
 def write(state: Path, rows: Sequence[BenchRow], header: str) -> None:

@@ -83,7 +83,7 @@ def measured(settings, monkeypatch):
 
 
 def run(settings, *names):
-    code = bench.run(settings.root, argparse.Namespace(names=list(names)))
+    code = bench.run(settings.root, argparse.Namespace(names=list(names), against=None))
     return code, json.loads((settings.state / "bench.json").read_text(encoding="utf-8"))
 
 
