@@ -70,13 +70,13 @@ def run(root: Path, options: argparse.Namespace) -> int:
 
 def findings(root: Path, config: Settings) -> Iterator[Finding]:
     """Everything that is checked, in the order of the report."""
-    yield _python()
+    yield _python(sys.version_info[:2])
     yield _wheels(platforms.here(), sys.version_info[:2])
     yield _clock(datetime.now(UTC).date())
     yield _environment(root)
     yield from _packages(root)
     yield from _weights(root)
-    yield _disk(root)
+    yield _disk(shutil.disk_usage(root).free, ready=bootstrap.is_ready(root))
     yield _state(config)
     memory, others = _machine(root)
     yield _memory(memory)
@@ -90,8 +90,7 @@ def findings(root: Path, config: Settings) -> Iterator[Finding]:
     yield _browser()
 
 
-def _python() -> Finding:
-    version = sys.version_info[:2]
+def _python(version: tuple[int, int]) -> Finding:
     fits = bootstrap.OLDEST <= version <= bootstrap.NEWEST
     text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     return Finding("python", fits, text, f"use Python {bootstrap.RANGE}")
@@ -192,9 +191,8 @@ def _weights(root: Path) -> Iterator[Finding]:
         yield Finding(f"weights {weights.name}", intact, text, fix)
 
 
-def _disk(root: Path) -> Finding:
-    free = shutil.disk_usage(root).free
-    needed = bootstrap.DISK_NEEDED // 4 if bootstrap.is_ready(root) else bootstrap.DISK_NEEDED
+def _disk(free: int, *, ready: bool) -> Finding:
+    needed = bootstrap.DISK_NEEDED // 4 if ready else bootstrap.DISK_NEEDED
     text = f"{free / 1e9:.1f} GB free, {needed / 1e9:.0f} GB needed"
     return Finding("disk", free >= needed, text, "free some space")
 

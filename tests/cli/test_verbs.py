@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -64,6 +65,14 @@ def test_doctor_gives_a_remedy_with_every_bad_finding(tmp_path, settings):
 @pytest.mark.parametrize(
     ("finding", "ok"),
     [
+        (doctor._python((3, 11)), True),
+        (doctor._python((3, 14)), True),
+        (doctor._python((3, 10)), False),
+        (doctor._python((3, 15)), False),
+        (doctor._disk(4 * 10**9, ready=False), True),
+        (doctor._disk(3 * 10**9, ready=False), False),
+        (doctor._disk(2 * 10**9, ready=True), True),
+        (doctor._disk(9 * 10**8, ready=True), False),
         (doctor._wheels("linux-x86_64", (3, 14)), True),
         (doctor._wheels("linux-x86_64", (3, 15)), False),
         (doctor._wheels("darwin-x86_64", (3, 12)), False),
@@ -87,6 +96,21 @@ def test_doctor_sees_a_second_copy_and_a_set_up_that_runs(tmp_path):
     assert "elsewhere" in doctor._others(tmp_path, ["/elsewhere"]).text
     with bootstrap.alone(tmp_path / ".venv.lock"):
         assert "setting up this folder" in doctor._others(tmp_path, []).text
+
+
+def test_doctor_sees_a_port_that_is_taken_and_a_machine_that_gives_none(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(doctor, "JUPYTER_PORT", other.getsockname()[1])
+        assert "taken" in doctor._port().text
+    assert "free" in doctor._port().text
+
+    def refuse(address):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(doctor.socket, "create_server", refuse)
+    none = doctor._port()
+    assert (none.ok, none.text) == (False, "no port can be opened: Permission denied")
+    assert "firewall" in none.fix
 
 
 def test_doctor_runs_on_a_bare_python():
