@@ -223,7 +223,7 @@ def _packages(
 def _state(root: Path, weights: tuple[Weights, ...]) -> dict[str, object]:
     folder = root / ".venv"
     config = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
-    # "version = 3.12.4", or "version_info = 3.12.4" of virtualenv and uv.
+    # "version = 3.12.4", or "version_info = 3.12.4" of uv.
     version = [line.split("=")[1].strip() for line in config if line.startswith("version")]
     # All that makes an environment another one: moved, other pins, another Python, changed weights.
     return {

@@ -6,7 +6,8 @@ For: who prepares a class. Not for: installing, see `lab --wheels`.
     python3 -m helpers lab --wheels DIR        # on each machine, from a stick or a share
 
 The folder holds every file of the lock for the systems named, uv, the weights and the old
-releases of notebook 09; each is checked by SHA-256 here and again where it is installed.
+releases of notebook 09; what the lock names is checked by SHA-256 here and again where it is
+installed.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Download:
         early = [b for name in names for b in self.needed(root / name, platforms.EARLY)]
         if more := [block for block in early if block not in late]:
             self.download(more, "--require-hashes", micro=platforms.EARLY)
+        # These files of pins hold no hashes.
         for pins in sorted(OLD.glob("*.txt")):
             self.download(self.needed(pins))
         self._torch(root / packages.TORCH)
@@ -83,8 +85,11 @@ class Download:
         """The lines of a file of pins that count on this system; pip would ask its own."""
         for block in packages.BLOCK.finditer(file.read_text(encoding="utf-8")):
             head = HEAD.match(block[0])
+            # "appnope==0.1.4 ; sys_platform == 'darwin' \\" splits into release and marker.
             marker = (head[0] if head else "").partition(" ;")[2].strip()
             if platforms.applies(marker, self.system, self.python, micro):
+                # The marker is answered already, and pip would ask it again of the machine that
+                # downloads.
                 yield block[0].replace(f" ; {marker}", "") if marker else block[0]
 
     def download(self, lines: Iterable[str], *words: str, micro: int = platforms.LATE) -> None:
@@ -106,6 +111,7 @@ class Download:
         version = next(block for block in wanted if block.startswith("torch==")).split()[0]
         if self.system.startswith("linux"):
             try:
+                # Its "+cpu" build has a hash of its own, which the lock does not name.
                 self.download([f"{version}+cpu"])
                 return
             except SetupError:

@@ -109,8 +109,10 @@ def looked_up(case: Case) -> bool:
 
 def _method(case: Case) -> tuple[str, list[str]]:
     trainable, lookup = case.examples >= ENOUGH, looked_up(case)
+    # Before everything else: no other method is judged within a day.
     if case.today:
         return FEW_SHOT, ["A prompt is the quickest experiment, and the baseline for the rest."]
+    # Before training: weights would have to be trained again for each fact that changes.
     if lookup:
         reason = _why_look_up(case)
         if case.form and trainable:

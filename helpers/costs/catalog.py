@@ -122,15 +122,19 @@ class Catalog:
 
     def end_of(self, model: str) -> Closing | None:
         """When a model shuts down, if a date is known: the first closing that names it."""
+        # "gpt-4" must not be found in "gpt-4.1", "gpt-4-turbo" or "ft-gpt-4"; a full stop may
+        # follow it.
         name = re.compile(rf"(?<![\w.-]){re.escape(model)}(?![\w-]|\.\d)")
         return next((closing for closing in self.closings if name.search(closing.what)), None)
 
 
 def _find(prices: dict[str, Price], model: str) -> Price | None:
     """An exact name first, then the longest name that a dated version begins with."""
+    # "ft:gpt-4.1-mini:org:name:id" names its base second.
     base = model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
     if base in prices:
         return prices[base]
+    # "gpt-4.1-mini-2025-04-14" is "gpt-4.1-mini" with a date, and no kind of "gpt-4.1".
     begun = [name for name in prices if base.startswith(f"{name}-20")]
     return prices[max(begun, key=len)] if begun else None
 
@@ -149,6 +153,7 @@ def load(path: Path | None = None) -> Catalog:
             _batches(raw["batches"]),
             tuple(
                 Closing(dt.date.fromisoformat(entry["date"]), entry["what"], _checked(entry))
+                # By day, so that `end_of` finds the first.
                 for entry in sorted(raw["dates"], key=lambda entry: entry["date"])
             ),
             tuple(_destination(entry) for entry in raw["destinations"]),

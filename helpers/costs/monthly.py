@@ -132,8 +132,10 @@ def hosted(method: str, load: Workload, model: str, known: catalog.Catalog) -> B
     fixed = load.jobs(method) * load.job * (training.per_million if training else 0.0)
     if method in (RETRIEVAL, BOTH):
         embedding = min(p.per_million for p in known.embeddings.values())
+        # The question is embedded to be searched with; the notes are embedded once an update.
         each += load.prompt * embedding
         fixed += load.documents * load.updates * embedding
+    # Prices are for a million tokens.
     return Bill(method, model, fixed / 1e6, each / 1e6)
 
 
@@ -165,6 +167,7 @@ def cheapest(offered: Sequence[Bill], *, most: int = MOST_QUESTIONS) -> list[tup
     def best(questions: int) -> int:
         return min(
             range(len(rivals)),
+            # Rounded, so that equal sums in another order of adding are equal.
             key=lambda i: (round(rivals[i].total(questions), 9), rivals[i].seconds),
         )
 
@@ -191,6 +194,7 @@ def changes(key: Callable[[int], int], *, most: int = MOST_QUESTIONS) -> list[tu
     for low, high in pairwise(grid):
         old, new = found[-1][1], key(high)
         if new != old:
+            # At every turn key(low) is the old value and key(high) is not.
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (middle, high) if key(middle) == old else (low, middle)

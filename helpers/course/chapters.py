@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+# "## Sections", "### and below", not the title with its one "#".
 _HEADING = re.compile(r"^#{2,4} (.+?)\s*$", re.M)
 _PROMISE = re.compile(r"^> (.+?)\s*$", re.M)
+# A "## comment" inside a block of code is no heading.
 _FENCED = re.compile(r"^```.*?^```", re.M | re.S)
 
 
@@ -61,6 +63,7 @@ REVIEW = "08"
 """The notebook that asks the questions of all others."""
 
 
+# `changed` is part of the key alone: an edited notebook is read anew.
 @functools.lru_cache(maxsize=32)
 def _prose(path: Path, changed: float) -> str:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]

@@ -77,8 +77,11 @@ def refresh(root: Path, *, now: datetime | None = None) -> Refreshed:
             kept.append(_put_aside(target, now))
             _write(target, pristine(source))
             updated.append(original.stem)
+        # Made from another version of the original; the same version leaves the copy in peace.
         elif mine["metadata"].get(KEY, {}).get("original") != _hash(source):
             fresh = pristine(source)
+            # The whole copy is put aside before anything is merged: whatever the merge drops stands
+            # there.
             if worked_in(mine):
                 kept.append(_put_aside(target, now))
                 fresh = carry_over(mine, fresh)
@@ -129,6 +132,7 @@ def worked_in(notebook: dict[str, Any]) -> bool:
     """Whether a learner ran, changed, added or removed anything."""
     known = notebook["metadata"].get(KEY, {}).get("cells", {})
     now = {cell.get("id"): _cell_hash(cell) for cell in notebook["cells"]}
+    # Outputs are not compared: a copy has none that a learner did not make by running.
     ran = any(cell.get("execution_count") for cell in notebook["cells"])
     return ran or now != known
 
@@ -144,10 +148,14 @@ def carry_over(mine: dict[str, Any], fresh: dict[str, Any]) -> dict[str, Any]:
         name = cell.get("id", "")
         if name in places:
             changed = _cell_hash(cell) != before.get(name)
+            # The course left this cell as it was, so the learner's goes in; where both changed it,
+            # the course's counts, and theirs is in `earlier/`.
             if before.get(name) == came[name] and (changed or cell.get("execution_count")):
                 places[name].update(copy.deepcopy(cell))
             above = name
+        # A cell of the learner's own; one that the course has removed is in `before`, and goes.
         elif name not in before and _text(cell).strip():
+            # Behind the cell it stood below; at the top where there is none.
             at = next((i for i, c in enumerate(merged["cells"], 1) if c.get("id") == above), 0)
             merged["cells"].insert(at, copy.deepcopy(cell))
             above = name
@@ -158,6 +166,7 @@ def _as_html(output: dict[str, Any]) -> str:
     """An output as HTML that needs no kernel; empty for what only a running view can show."""
     data = output.get("data", {})
     page = _text(data.get("text/html", ""))
+    # A view's text form says nothing on a page, unless it brings a figure, a table or links.
     if WIDGET in data and not any(tag in page for tag in ("<svg", "<table", "<nav")):
         return ""
     if page:
@@ -199,6 +208,7 @@ def _put_aside(path: Path, now: datetime | None) -> Path:
 
 
 def _text(value: str | list[str] | dict[str, Any]) -> str:
+    # nbformat keeps a text as one string or as a list of lines.
     if isinstance(value, dict):
         value = value.get("source", "")
     return value if isinstance(value, str) else "".join(value)
@@ -209,4 +219,5 @@ def _hash(source: bytes) -> str:
 
 
 def _cell_hash(cell: dict[str, Any]) -> str:
+    # The source alone: outputs, counts and metadata are no change of the cell.
     return _hash(f"{cell['cell_type']}\n{_text(cell)}".encode())[:16]

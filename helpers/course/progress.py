@@ -58,6 +58,7 @@ def read(source: Path | None = None) -> LearnerProgress:
 
     A damaged file is put aside as `progress.json.damaged`, so that nothing is lost.
     """
+    # Tests and `run` execute every exercise; nothing of that is a learner's.
     if source is None and settings.load().headless:
         return LearnerProgress()
     file = source or path()
@@ -95,6 +96,7 @@ def update(change: Callable[[LearnerProgress], None]) -> LearnerProgress:
         progress = read()
         change(progress)
         write(progress)
+    # Behind the lock: a server that is slow to answer must not keep other kernels waiting.
     tell_progress(_flags(progress))
     return progress
 
@@ -175,6 +177,7 @@ def call_me(nickname: str) -> str:
 
 def file_name(nickname: str) -> str:
     """What a file that is handed in is called: `progress-ana.json`."""
+    # "Ana María" becomes "ana-maría": letters of any language stay.
     plain = re.sub(r"[^\w-]+", "-", nickname).strip("-").lower()
     return f"progress-{plain}.json" if plain else "my-progress.json"
 
@@ -230,6 +233,7 @@ def _row(file: Path) -> dict[str, Any]:
         }
     except DataError as error:
         problem = error.message
+    # A file that is valid JSON can still hold anything where rows are expected.
     except (OSError, KeyError, TypeError, AttributeError) as error:
         problem = f"cannot be read: {type(error).__name__}"
     return row | ({"problem": problem} if problem else {})

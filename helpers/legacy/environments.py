@@ -38,6 +38,7 @@ def ensure(
     if not is_ready(folder, pins):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with alone(folder.with_name(f"{folder.name}.lock")):
+            # Asked again: another process may have made it before this one had the lock.
             if not is_ready(folder, pins):
                 _set_up(
                     folder, pins, machine or Platform(), progress or InstallProgress(sys.stderr)

@@ -90,10 +90,12 @@ class Package:
                     if show:
                         show(piece)
                 code = child.wait()
+            # Ctrl-C as well: nothing may go on running behind the notebook.
             except BaseException:
                 child.kill()
                 raise
             finally:
+                # A timer that has fired is no longer alive.
                 late = not clock.is_alive()
                 clock.cancel()
         if late:
@@ -148,9 +150,11 @@ def _environment(address: daemon.Address) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
+        # PYTHONPATH of the course would let an old release import today's packages.
         if not name.startswith(("OPENAI_", "PYTHON"))
     }
     url = f"{address.url.rstrip('/')}/v1"
+    # A proxy of the reader would be asked for this machine's own server.
     here = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
     openai = {"OPENAI_API_KEY": address.token, "OPENAI_API_BASE": url, "OPENAI_BASE_URL": url}
     return kept | here | openai | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
@@ -169,6 +173,7 @@ def _type(child: subprocess.Popen[bytes], text: str) -> None:
 def _pieces(child: subprocess.Popen[bytes]) -> Iterator[str]:
     """Output as it comes, without waiting for whole lines."""
     assert child.stdout
+    # A character can lie across two blocks.
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
     while block := os.read(child.stdout.fileno(), 65_536):
         yield decode(block).replace("\r\n", "\n")
@@ -179,6 +184,8 @@ def _without(secret: str, pieces: Iterator[str]) -> Iterator[str]:
     held = ""
     for piece in pieces:
         text = (held + piece).replace(secret, HIDDEN)
+        # The longest end of the text that could be the beginning of the secret waits for what
+        # follows.
         tails = range(min(len(text), len(secret) - 1), 0, -1)
         keep = next((size for size in tails if secret.startswith(text[-size:])), 0)
         held = text[len(text) - keep :]

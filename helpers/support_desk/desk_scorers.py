@@ -19,7 +19,9 @@ REFUSAL = re.compile(
 )
 """Words with which an answer declines, in normalised text."""
 GREETING = re.compile(r"^(?:hi|hello|dear|hey|good (?:morning|afternoon|evening))\b")
+# Also a placeholder that a template left: "[your name]".
 SIGNATURE = re.compile(r"\b(?:regards|sincerely|yours truly|cheers)\b|\[[a-z ]*name\]")
+# "- one", "* one", "• one", "1. one" or "2) one" at the start of a line.
 LIST = re.compile(r"(?m)^\s*(?:[-*•]|\d+[.)])\s")
 LONGEST = 60
 """Most words of an answer."""
@@ -48,6 +50,7 @@ def house_style(output: str, sample: Sample) -> Score:
         f"longer than {LONGEST} words": len(text.split()) > LONGEST,
         "opens with a greeting": GREETING.search(text) is not None,
         "ends with a signature or a placeholder": SIGNATURE.search(text) is not None,
+        # On the text itself: `normalise` has joined the lines.
         "uses a list": LIST.search(output) is not None,
     }
     faults = [name for name, found in checks.items() if found]

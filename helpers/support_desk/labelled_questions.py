@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 JOINTS = ("{} {}", "{} Also, {}", "{} And {}", "{} By the way, {}", "{} One more thing: {}")
 """How customers put a second question behind the first."""
+# "I …", "TV …" and the provider's names keep their first letter.
 _CAPITAL = re.compile(r"I\b|[A-Z]{2}|Larkwell|Halo")
 
 
@@ -65,6 +66,7 @@ def asked_before(
 ) -> list[LabelledQuestion]:
     """The questions of a part, "train" or "validation", in its order."""
     known = {one.question: one for one in asked_in(made.cleaning.table, articles)}
+    # Message 0 is the desk's system message.
     return [known[example["messages"][1]["content"]] for example in getattr(made, part)]
 
 
@@ -107,6 +109,7 @@ def joined(asked: Sequence[LabelledQuestion], n: int, *, seed: int = 42) -> list
     The answer is both answers, in the order asked. Customers do this, and few tickets show it.
     """
     single = [one for one in asked if len(one.articles) == 1]
+    # The loop below would never end.
     if len({one.articles for one in single}) < 2:
         raise ValueError("joining needs questions about two articles at least")
     rng = random.Random(seed)
@@ -116,6 +119,7 @@ def joined(asked: Sequence[LabelledQuestion], n: int, *, seed: int = 42) -> list
         if first.articles == second.articles:
             continue
         joint = rng.choice(JOINTS)
+        # "{} {}" begins a new sentence; all others go on within one, or after a colon.
         behind = second.question if joint == JOINTS[0] else _lowered(second.question)
         made.append(
             LabelledQuestion(

@@ -30,7 +30,10 @@ Rules = Mapping[str, Sequence[tuple[str, str]]]
 
 CHANGED, REWORDED = 0.85, 0.5
 """Shares of examples: with other numbers; with another rule, where one is written."""
+# "$35" and "12", but no part of "2.5", "1,000", "8:30", "LF-17", "v2" or an address: those are
+# names or would need a change of form.
 _NUMBER = re.compile(r"(?<![\w.@/-])(\$?)(\d+)(?![\w@/-]|[.,:]\d)")
+# "1. " and "2) " at the start of a line.
 _ITEM = re.compile(r"^(\s*)(\d+[.)]\s)", re.MULTILINE)
 
 
@@ -73,6 +76,7 @@ def rag_examples_of(
     found = []
     for one, near in zip(asked, neighbours, strict=True):
         others = [name for name in near if name not in one.articles and name in known]
+        # No draw for a question that is declined in any case.
         answerable = bool(one.articles) and rng.random() >= unanswered
         names = _placed(one.articles, near, notes) if answerable else others[:notes]
         answer = one.answer if answerable or not one.articles else DECLINE
@@ -99,6 +103,7 @@ def _placed(right: Sequence[str], near: Sequence[str], notes: int) -> list[str]:
         if name not in found:
             wrong = [other for other in found if other not in right]
             if len(found) >= notes and wrong:
+                # The last of the wrong ones makes room, the one that the search found least near.
                 found.remove(wrong[-1])
             found.append(name)
     return found
@@ -114,9 +119,11 @@ def _reworded(
     articles = list(shown)
     for place, article in enumerate(articles):
         for old, new in rules.get(article.id, ()):
+            # In both, or note and answer would disagree.
             if old in article.text and old in answer and rng.random() < REWORDED:
                 articles[place] = replace(article, text=article.text.replace(old, new))
                 answer = answer.replace(old, new)
+                # One rule an article: a second one could match inside the first's new words.
                 break
     return articles, answer
 
@@ -126,6 +133,7 @@ def _renumbered(
 ) -> tuple[list[Article], str]:
     """Other numbers for those of the answer, the same ones in notes and answer."""
     new: dict[str, str] = {}
+    # Numbers of the answer alone: those it does not state may stay in the notes as they are.
     for match in _NUMBER.finditer(answer):
         if match[0] not in new:
             new[match[0]] = match[1] + _other(int(match[2]), taken=set(new.values()), rng=rng)
@@ -145,7 +153,9 @@ def renumber(text: str, new: Mapping[str, str]) -> str:
 def _other(number: int, *, taken: set[str], rng: random.Random) -> str:
     """Another number of like size, round where this one is round."""
     step = next(size for size in (100, 50, 10, 5, 1) if number % size == 0 and number >= size)
+    # From half to twice the number, and a little beyond so that 1 has other choices.
     low, high = max(1, number // step // 2), number // step * 2 + 3
     choices = [step * n for n in range(low, high + 1) if step * n != number]
+    # Two numbers of an answer must not become the same one.
     free = [n for n in choices if str(n) not in taken and f"${n}" not in taken]
     return str(rng.choice(free or choices))

@@ -64,6 +64,7 @@ def load(folder: Path, *, tickets: str = "tickets_raw.csv") -> Desk:
     """Read the export as text; a missing cell is an empty one."""
     import pandas as pd
 
+    # "NA" or "null" as a customer's whole message is text.
     table = pd.read_csv(folder / tickets, dtype=str, keep_default_na=False)
     table = table.rename(columns={"message": QUESTION, "reply": ANSWER, "tags": "intent"})
     gold = {row["ticket_id"]: row for row in jsonl.read(folder / "gold.jsonl")}
@@ -91,6 +92,7 @@ def greetings() -> Step:
 def without_greeting(text: str) -> str:
     """The lines that state something: with a number in them, if there is any such line."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
+    # A line with a number states something; greetings and closings hold none as a rule.
     telling = [line for line in lines if NUMBER.search(line)]
     return " ".join(telling or lines)
 
@@ -113,7 +115,11 @@ def topic_first(known: Mapping[str, str]) -> Step:
 
     def function(table: pd.DataFrame) -> StepOutcome:
         single = {
-            row[ANSWER]: named[row["intent"]] for row in _rows(table) if row["intent"] in named
+            # Each canonical answer to one question, so that an answer to two can be recognised as a
+            # pair.
+            row[ANSWER]: named[row["intent"]]
+            for row in _rows(table)
+            if row["intent"] in named
         }
         answers = [_with_titles(row, named, single) for row in _rows(table)]
         return StepOutcome(table.assign(**{ANSWER: answers}), {})
@@ -130,6 +136,7 @@ def _with_titles(
     if len(intents) == 1:
         return f"{named[intents[0]]}: {rest}" if intents[0] in named else rest
     parts = []
+    # Peels known answers off the front; what then remains is no joined answer, and stays as it was.
     while part := next((text for text in single if rest.startswith(text)), ""):
         parts.append(f"{single[part]}: {part}")
         rest = rest[len(part) :].strip()
@@ -149,6 +156,7 @@ def alike() -> Step:
         labels = dedup.near_duplicates(texts, threshold=NEAR).labels
         reasons = {}
         for place, first in enumerate(labels.tolist()):
+            # The label of a group is the place of its first row.
             if first != place:
                 kind = "duplicate" if exact[place] == exact[first] else "near duplicate"
                 reasons[table.index[place]] = f"{kind} of row {table.index[first]}"
@@ -167,6 +175,7 @@ def tagged(*, at_least: int = TOO_FEW) -> Step:
         for index, intent in table["intent"].items():
             if not intent:
                 reasons[index] = "no intent"
+            # Pairs of intents are rare by nature.
             elif ";" not in intent and counts[intent] < at_least:
                 reasons[index] = f"only {counts[intent]} tickets about {intent}"
         return StepOutcome(table.drop(index=list(reasons)), reasons)
@@ -181,6 +190,7 @@ def house_style(*, longest: int = LONGEST) -> Step:
         "The model would chat at length, as some agents do.",
         lambda row: (
             f"an answer of {len(row[ANSWER].split())} words"
+            # An answer to two questions may be twice as long.
             if len(row[ANSWER].split()) > longest * (1 + row["intent"].count(";"))
             else ""
         ),
@@ -199,6 +209,7 @@ def agrees_with_article(known: Mapping[str, str], *, route: str = KEEP[0]) -> St
         allowed = [stated[name] for name in row["intent"].split(";") if name in stated]
         if not allowed:
             return "" if route in row[ANSWER] else f"neither an article nor {route}"
+        # The number to call is no fact of an article.
         extra = sorted(said - frozenset(NUMBER.findall(route)).union(*allowed))
         if extra:
             return f"says {', '.join(extra)}, the article does not"
@@ -212,6 +223,8 @@ def agrees_with_article(known: Mapping[str, str], *, route: str = KEEP[0]) -> St
 def course_steps(known: Mapping[str, str]) -> list[Step]:
     """All steps for the desk's export, in order."""
     return [
+        # Form first, since later steps compare texts; the titles last, or `house_style` would count
+        # their words too.
         steps.encoding(),
         steps.markup(),
         steps.signatures(),
@@ -233,7 +246,9 @@ def course_steps(known: Mapping[str, str]) -> list[Step]:
 def build(desk: Desk, *, seed: int = SEED) -> BuiltDataset:
     """Clean the tickets that may be learnt from, split them, and write up the labelled ones."""
     held_out = desk.tickets["ticket_id"].isin(list(desk.gold))
+    # The labelled tickets are kept for testing, and must not be learnt from.
     cleaning = run(course_steps(desk.articles), desk.tickets[~held_out])
+    # Only the steps that change texts: those that drop rows would thin the test set out.
     texts = course_steps(desk.articles)[:TEXT_STEPS]
     labelled = run([*texts, topic_first(desk.articles)], desk.tickets[held_out]).table
     parts = split(cleaning.table, validation=VALIDATION, test=0.0, seed=seed)

@@ -34,4 +34,5 @@ def lab_folder() -> str:
     here = Path.cwd().resolve()
     if root is None or not here.is_relative_to(root.resolve()):
         return ""
+    # As a POSIX path: JupyterLab's names have "/" on Windows too.
     return str(PurePosixPath(*here.relative_to(root.resolve()).parts))

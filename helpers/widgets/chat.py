@@ -74,6 +74,7 @@ class ChatPanel(anywidget.AnyWidget):
             self.begin(words, remember=bool(message.get("remember")))
         elif verb == "stop":
             self._stop.set()
+        # Not while an answer comes: its turn would be gone from under the thread that writes it.
         elif verb == "clear" and not self.busy:
             self.talk.turns.clear()
         self._show(notice)
@@ -84,6 +85,7 @@ class ChatPanel(anywidget.AnyWidget):
 
         def work() -> None:
             self.talk.ask(question, remember=remember, changed=self._soon, stop=self._stop)
+            # Before the last picture, which says that the panel is no longer busy.
             self._thread = None
             self._show()
 
@@ -92,6 +94,7 @@ class ChatPanel(anywidget.AnyWidget):
 
     def wait(self) -> None:
         """Until the answer is complete."""
+        # Read once: the thread sets the attribute to None at its end.
         if thread := self._thread:
             thread.join()
 
@@ -100,6 +103,7 @@ class ChatPanel(anywidget.AnyWidget):
             self.act(content)
 
     def _soon(self) -> None:
+        # A picture of all turns for each token would fill the connection to the browser.
         if time.monotonic() - self._shown >= EVERY:
             self._show()
 
@@ -127,6 +131,7 @@ class ChatPanel(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
+            # Jupyter stores these with the notebook; the view itself needs a kernel.
             data["text/plain"] = repr(self)
             data["text/html"] = _static(self.talk)
         return bundle

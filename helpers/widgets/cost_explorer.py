@@ -41,6 +41,7 @@ class Field:
     def read(self, typed: object) -> float | None:
         """The number that was typed, or None if it is none or out of bounds."""
         try:
+            # "10,000" as it is printed above the field.
             value = float(str(typed).replace(",", "").strip())
         except ValueError:
             return None
@@ -173,6 +174,7 @@ def screen(load: Workload, machine: Machine, model: str, known: catalog.Catalog)
 def _row(method: str, load: Workload, offered: list[Bill]) -> dict[str, Any]:
     there = next((b for b in offered if b.method == method and b.place != HERE), None)
     here = next(b for b in offered if b.method == method and b.place == HERE)
+    # Without the base model, which is cheapest always and knows none of the facts.
     best = min(b.total(load.questions) for b in offered if b.method != costs.BASE)
     return {
         "method": method,
@@ -183,6 +185,7 @@ def _row(method: str, load: Workload, offered: list[Bill]) -> dict[str, Any]:
         "here": costs.money(here.total(load.questions)),
         "machines": round(here.machines(load.questions), 1),
         "lowest": [
+            # Both places may have the lowest bill; sums of floats need a little room.
             bool(bill and method != costs.BASE and bill.total(load.questions) <= best + 1e-9)
             for bill in (there, here)
         ],
@@ -208,6 +211,7 @@ def turns(offered: list[Bill], model: str) -> list[str]:
     by_name = {bill.name: bill for bill in offered}
     there = f" on {model}"
     pairs = [(f"{m}{there}", f"{costs.TUNED}{there}") for m in (costs.FEW_SHOT, costs.RETRIEVAL)]
+    # METHODS[0] is the base model.
     pairs += [(f"{method}{there}", f"{method} on {HERE}") for method in METHODS[1:]]
     lines = []
     for before, after in pairs:
@@ -236,6 +240,7 @@ def prices(model: str, known: catalog.Catalog) -> list[str]:
 def _lines(offered: list[Bill]) -> list[dict[str, Any]]:
     """Monthly dollars against questions a month; of your machine the two outer methods."""
     shown = [b for b in offered if b.place != HERE or b.method in (costs.TUNED, costs.BOTH)]
+    # From 100 to ten million, evenly on a logarithmic axis.
     places = [round(10 ** (2 + 5 * i / STEPS)) for i in range(STEPS + 1)]
     return [
         {

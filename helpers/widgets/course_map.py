@@ -33,6 +33,7 @@ from helpers.widgets.assets import assets, lab_folder
 TITLE = "Course map"
 LONGEST_SECONDS = 3 * 3600.0
 """A kernel that was left open over night has not been worked with all the time."""
+# Of this kernel: a notebook that records twice does not count the same minutes twice.
 _counted_until = 0.0
 
 
@@ -127,6 +128,7 @@ class CourseMap(anywidget.AnyWidget):
         """Read the progress and show it; `said` is announced below the table."""
         done = progress.read()
         found = rows(done)
+        # So that reading the same progress again is a new value, which the view hears of.
         self._turn += 1
         self.map = {
             "nickname": done.nickname,
@@ -147,11 +149,13 @@ class CourseMap(anywidget.AnyWidget):
                 progress.call_me(str(message["nickname"]))
             done = progress.read()
             name = progress.file_name(done.nickname)
+            # The browser saves it: a kernel on another machine could not reach the reader's disk.
             self.send({"kind": "file", "name": name, "text": json.dumps(asdict(done), indent=1)})
             self.refresh(f"Your browser has got the file {name}.")
         elif verb == "reset":
             progress.reset()
             self.refresh("Your progress has been forgotten. Models and results are still there.")
+            # Only until the next refresh: the offer belongs to the act that it takes back.
             self.map = {**self.map, "undo": True}
         elif verb == "undo":
             back = progress.undo_reset()

@@ -36,6 +36,7 @@ class Scale:
 
     def x(self, step: int) -> float:
         """Pixels from the left."""
+        # `last` is 2 at least, so that one point divides by nothing.
         return round(LEFT + (step - 1) / (self.last - 1) * (WIDTH - LEFT - RIGHT), 1)
 
     def y(self, loss: float) -> float:
@@ -48,6 +49,7 @@ class Scale:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         inside = [f * 10.0**p for p in powers for f in (1, 2, 5)]
         inside = [tick for tick in inside if self.low * 0.999 <= tick <= self.high * 1.001]
+        # "1" begins the powers of ten: 1e-02, 1e-01, 1e+00.
         return inside if len(inside) < 7 else [t for t in inside if f"{t:e}"[0] == "1"]
 
 
@@ -56,8 +58,10 @@ def scale_of(points: Points, total_steps: int) -> Scale:
     every = [point for curve in points.values() for point in curve]
     losses = [max(loss, LOWEST) for _, loss in every]
     rounds = [f * 10.0**power for power in range(-5, 4) for f in (1, 2, 5)]
+    # The first and the last are taken for losses beyond them.
     low = max(one for one in rounds if one <= min(losses) or one == rounds[0])
     high = min(one for one in rounds if one >= max(losses) or one == rounds[-1])
+    # Never less than a factor of 5: a flat curve would fill the whole height with noise.
     return Scale(max(total_steps, 2, *(step for step, _ in every)), low, max(high, low * 5))
 
 
@@ -116,6 +120,8 @@ def _names(ends: Mapping[str, tuple[int, float]], scale: Scale) -> list[str]:
     """The names behind the curves, never one over the other."""
     rows = sorted((scale.y(loss), name, scale.x(step)) for name, (step, loss) in ends.items())
     heights = [y for y, _, _ in rows]
+    # From the top down each name leaves room to the one above; then all move up by what hangs below
+    # the axis.
     for place in range(1, len(heights)):
         heights[place] = max(heights[place], heights[place - 1] + APART)
     over = max(0.0, heights[-1] - (HEIGHT - BOTTOM))

@@ -42,6 +42,7 @@ def seconds_left(state: Snapshot) -> float | None:
     done, total = state.step, state.total_steps
     if len(stamps) < 2 or done < 2 or not total:
         return None
+    # One event a step: n stamps are n - 1 steps apart.
     return (stamps[-1] - stamps[0]) / (len(stamps) - 1) * (total - done)
 
 
@@ -142,6 +143,7 @@ class TrainingMonitor(anywidget.AnyWidget):
     def show(self, state: Snapshot) -> None:
         """Copy a snapshot into the traits."""
         self._snapshot = state
+        # One message to the browser for all traits, or it would draw each in turn.
         with self.hold_sync():
             self.status = state.status
             self.line = describe(state)
@@ -160,9 +162,11 @@ class TrainingMonitor(anywidget.AnyWidget):
         Interrupted, it raises one too, which says that the job goes on.
         """
         try:
+            # A page that is reloaded during training gets its panel back.
             with reachable():
                 while self._thread.is_alive():
                     await asyncio.sleep(0.2)
+        # Stopped by the reader: which of the two comes depends on where the kernel was.
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise no_longer_waiting(self.job_id) from None
         if self._handle:
@@ -199,6 +203,7 @@ class TrainingMonitor(anywidget.AnyWidget):
             for state in follow(self._client, self.job_id, every=self._every, sleep=time.sleep):
                 self.show(state)
                 self._listen(state)
+            # After the end: the last epoch's model is there only now.
             self._listen(state, last=True)
         except Exception as error:  # noqa: BLE001
             # A thread's traceback would reach nobody: `wait` raises it in the reader's cell.
@@ -210,6 +215,7 @@ class TrainingMonitor(anywidget.AnyWidget):
         heard = self._heard
         if heard is None:
             return
+        # At the end it is waited for, so that `heard` is not used by two threads.
         if self._asking and (last or not self._asking.is_alive()):
             self._asking.join()
             self._asking = None

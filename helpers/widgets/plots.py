@@ -70,6 +70,7 @@ def grouped_bars(
     quiet(ax)
     groups = list(values)
     series = list(dict.fromkeys(name for inner in values.values() for name in inner))
+    # A fifth of the place stays free between two groups.
     width = 0.8 / max(len(series), 1)
     for index, name in enumerate(series):
         present = [
@@ -80,9 +81,11 @@ def grouped_bars(
         means = np.array([value.mean for _, value in present])
         spread = np.array([[v.mean - v.low, v.high - v.mean] for _, v in present]).T
         ax.bar(
+            # The bars of a group stand around its place, not to the right of it.
             [place + (index - (len(series) - 1) / 2) * width for place, _ in present],
             means,
             width * 0.92,
+            # Rounding can make an error slightly negative, which matplotlib refuses.
             yerr=np.clip(spread, 0, None),
             label=name,
             color=COLOURS[index % len(COLOURS)],
@@ -129,6 +132,7 @@ def histogram(ax: Axes, values: Sequence[float], *, xlabel: str, bins: int = 30)
 def counts(ax: Axes, table: pd.Series, *, xlabel: str = "examples") -> Axes:
     """Horizontal bars of a count by label, the largest on top."""
     quiet(ax)
+    # Ascending, since a horizontal bar chart grows from the bottom up.
     ordered = table.sort_values()
     ax.barh([str(label) for label in ordered.index], ordered.to_numpy(), color=COLOURS[0])
     ax.grid(axis="y", visible=False)
@@ -195,6 +199,7 @@ def topic_scores(ax: Axes, scores: Sequence[TopicScore]) -> Axes:
             label_type="center",
             color="#333333" if label == "not answered" else "white",
             fontweight="bold",
+            # A hatch runs through the number otherwise.
             bbox={"facecolor": colour, "linewidth": 0, "pad": 1.5},
         )
         left += counts

@@ -59,8 +59,10 @@ class QuizView(anywidget.AnyWidget):
         }
         verb, place = message.get("do"), message.get("place")
         given: Any = message.get("given")
+        # The page may send anything: only values of the right form reach the session.
         if verb == "check" and _is_given(given):
             outcome = session.check(given)
+            # Some answers are not counted, an empty one say; the feedback says why.
             notice = "" if outcome.counts else outcome.feedback
         elif verb == "go" and isinstance(place, int):
             session.go(place)
@@ -171,6 +173,7 @@ def _fieldset(question: Question, seed: int) -> str:
         field = f'<input type="{kind}" name="{name}"> ' if kind else ""
         rows = "".join(
             f"<li><label>{field}{_rich(option)}</label></li>"
+            # The same seed as the live view's: the letters of both forms agree.
             for option in Attempt(question, seed=seed).shown
         )
         answer = f'<ol type="A">{rows}</ol>'
@@ -182,4 +185,5 @@ def _fieldset(question: Question, seed: int) -> str:
 def _rich(words: str) -> str:
     """Escaped, with `backticks` as code."""
     parts = html_text(words).split("`")
+    # Every second part lies between two backticks.
     return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))

@@ -40,6 +40,7 @@ def reachable() -> Iterator[None]:
     """Answer a page's first questions while this cell awaits; outside a kernel, nothing."""
     ipython = sys.modules.get("IPython")
     kernel: Any = getattr(ipython.get_ipython() if ipython else None, "kernel", None)
+    # An ipykernel without this lock is left as it is.
     lock = getattr(kernel, "_main_asyncio_lock", None)
     if lock is None or isinstance(lock, _Open) or not lock.locked():
         yield
@@ -51,12 +52,15 @@ def reachable() -> Iterator[None]:
         if kind in QUESTIONS and subshell_id is None:
             await _answer(kernel, msg, kind)
         elif kind in VIEWS:
+            # Answering a view makes its message the parent of what is printed; the cell's own
+            # output would then appear elsewhere.
             parent, ident = kernel.get_parent("shell"), kernel._shell_parent_ident  # noqa: SLF001
             before = kernel._get_shell_context_var(ident)  # noqa: SLF001
             try:
                 await ordered(msg, subshell_id=subshell_id, concurrent=True)
             finally:
                 kernel.set_parent(before, parent, channel="shell")
+        # Everything else waits for the running cell, as it would without this.
         elif subshell_id is None:
             async with lock:
                 await ordered(msg, subshell_id=subshell_id, **options)
@@ -68,6 +72,7 @@ def reachable() -> Iterator[None]:
         yield
     finally:
         kernel._main_asyncio_lock = lock  # noqa: SLF001
+        # The attribute of the instance goes, and the class's own method is seen again.
         del kernel.dispatch_shell
 
 
@@ -85,6 +90,7 @@ async def _answer(kernel: Any, msg: Any, kind: str) -> None:
     idents, frames = kernel.session.feed_identities(msg, copy=False)
     asked = kernel.session.deserialize(frames, content=True, copy=False)
     stream = kernel.shell_stream
+    # With subshells the kernel answers through a thread that owns the socket.
     if kernel.shell_channel_thread:
         manager = kernel.shell_channel_thread.manager
         stream = manager.get_subshell_to_shell_channel_socket(None)

@@ -36,6 +36,7 @@ class SortableTable(anywidget.AnyWidget):
         self.table = {
             "caption": caption,
             "columns": [str(name) for name in frame.columns],
+            # pandas' kinds: "i" for whole numbers, "f" for others.
             "numeric": [bool(kind.kind in "if") for kind in frame.dtypes],
             "rows": [[_cell(value) for value in row] for row in frame.itertuples(index=False)],
         }
@@ -48,6 +49,7 @@ class SortableTable(anywidget.AnyWidget):
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/plain"] = repr(self)
+            # Two "$" in a cell would be read as a formula.
             data["text/html"] = lone_dollars(self._frame.head(20).to_html(index=False))
         return bundle
 

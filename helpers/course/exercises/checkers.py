@@ -23,6 +23,7 @@ Checker = Callable[[Any], str | None]
 
 LONGEST = 70
 """Letters of a value that a message repeats."""
+# Cuts inside containers too: a list of long texts stays one line.
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = LONGEST
 
@@ -47,6 +48,7 @@ def said(error: BaseException) -> str:
 
 def no_number(answer: Any, what: str) -> str | None:
     """Why `answer` is not one finite number; None if it is one."""
+    # Before numbers: for Python, True is 1.
     if isinstance(answer, bool):
         return f"True and False answer a yes-or-no question; wanted is {what}."
     if isinstance(answer, str):
@@ -55,6 +57,7 @@ def no_number(answer: Any, what: str) -> str | None:
         return f"This is a function. Write the number itself, or the calculation: {what}."
     if isinstance(answer, list | tuple | set | dict):
         return f"This is a {type(answer).__name__}. Wanted is one number: {what}."
+    # NumPy's and torch's scalars that are no `Real` are told by their type.
     if not isinstance(answer, Real | Decimal):
         return f"This is of type {type(answer).__name__}. Wanted is one number: {what}."
     if not math.isfinite(answer):

@@ -79,6 +79,7 @@ def measured(answer: Any, cases: Sequence[tuple[tuple[Any, ...], Any]], judge: A
 def truth(got: Any, wanted: bool) -> float | str:
     """For a function that says True or False."""
     try:
+        # NumPy's bools and 0 and 1 compare equal, and are taken; an array raises here.
         if got not in (True, False):
             return f"it gives {shown(got)}; wanted is True or False."
     except (TypeError, ValueError):
@@ -120,8 +121,10 @@ def labelled_tickets() -> tuple[tuple[tuple[str, str], bool], ...]:
     rows, known = _table("tickets_raw.csv"), _defects()
     bad = [row for row in rows if known.get(row["ticket_id"], set()) & SEEN_IN_A_ROW]
     good = [row for row in rows if row["ticket_id"] not in known]
+    # Fixed seeds: every learner is measured on the same cases.
     for some in (bad, good):
         random.Random(0).shuffle(some)
+    # As many of each sort, so that saying always "bad" is right half of the time.
     pairs = zip(bad, good, strict=False)
     mixed = [(row, wrong) for pair in pairs for row, wrong in zip(pair, (True, False), strict=True)]
     return tuple(((row["message"], row["reply"]), wrong) for row, wrong in mixed)
@@ -154,6 +157,7 @@ def topics_found(answer: Any) -> float | str:
             return f"For {shown(text)} {fault}"
         if isinstance(got, str) or not hasattr(got, "__iter__"):
             return f"For {shown(text)} it gives {shown(got)}; wanted is a set of words or pieces."
+        # Cut off: an answer may be an endless generator.
         return set(itertools.islice(got, 1000))
 
     held = []
@@ -193,7 +197,9 @@ def places(got: Any, most: int, length: int) -> list[int] | str:
     """What a function gave as a list of places in a list, or what is wrong with it."""
     if isinstance(got, str | bytes | Mapping) or not hasattr(got, "__iter__"):
         return f"it gives {shown(got)}; wanted is a list of places, counted from 0."
+    # One more than there are: an endless generator ends, and too many are seen.
     found = list(itertools.islice(got, length + 1))
+    # `__index__` is what NumPy's whole numbers have.
     whole = all(isinstance(p, int) or hasattr(p, "__index__") for p in found)
     if not whole or any(isinstance(p, bool) or not 0 <= p < length for p in found):
         return f"it gives {shown(found)}; wanted are places from 0 to {length - 1}."
@@ -238,6 +244,7 @@ def articles_and_facts() -> tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]:
         row = json.loads(line)
         if row["kind"] == "paraphrase":
             facts = tuple(tuple(spellings) for spellings in row["key_facts"])
+            # Several questions ask about an article; the first one's facts stand for it.
             wanted.setdefault(row["articles"][0], facts)
     articles = load_articles(DATA / "kb", on=dt.date(2026, 8, 31))
     return tuple((one.text, wanted[one.id]) for one in articles if one.id in wanted)

@@ -24,6 +24,8 @@ from helpers.course.exercises.contests import Contest
 
 State = Literal["not done yet", "not yet", "correct"]
 MARKS: dict[State, str] = {"not done yet": "○", "not yet": "✗", "correct": "✓"}
+# JupyterLab's own variables follow its theme, dark or light; the second colour is for pages without
+# it.
 COLOURS: dict[State, str] = {
     "not done yet": "--jp-border-color0, #757575",
     "not yet": "--jp-warn-color0, #b84600",
@@ -140,15 +142,18 @@ class Exercise:
         verdict = self._judge(answer)
         if verdict.state != "not done yet":
             self.tries += 1
+            # Recorded before the board is made, which shows this try too.
             verdict = replace(verdict, message=verdict.message + self._record(verdict))
             verdict = replace(verdict, board=self._board(verdict))
         if verdict.state == "not yet" and settings.load().strict:
             raise AssertionError(verdict.message)
+        # Help comes with what is not right yet; a solved exercise needs none.
         if verdict.state != "correct":
             verdict = replace(verdict, hints=self.task.hints, solution=self.task.solution)
         return verdict
 
     def _judge(self, answer: Any) -> Verdict:
+        # The three dots that the cell came with are Python's Ellipsis.
         if answer is ...:
             return Verdict("not done yet", "Replace the three dots, then run this cell again.")
         if answer is None:

@@ -21,6 +21,7 @@ from helpers.course.quiz.questions import Kind, Question, is_number
 Given = Sequence[int] | str
 """Places of the chosen options as shown, or what was typed for a number or a gap."""
 
+# "1,000" and "12,345.6", not "12,5", whose comma is a decimal one.
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
@@ -43,7 +44,10 @@ class Attempt:
         self.tries = 0
         self.outcome: AttemptOutcome | None = None
         self._places = list(range(len(question.options)))
+        # The id is part of the seed, so that not all questions put the right answer in the same
+        # place.
         random.Random(f"{seed} {question.id}").shuffle(self._places)
+        # The file has the right order: shown unshuffled, it would be the answer.
         if question.kind == "order" and self._places == sorted(self._places):
             self._places.reverse()
 
@@ -62,12 +66,14 @@ class Attempt:
             "gap": self._gap,
         }
         outcome = judge[self.question.kind](given)
+        # A bool as 0 or 1.
         self.tries += outcome.counts
         self.outcome = outcome
         return outcome
 
     def _chosen(self, given: Given) -> list[int]:
         if isinstance(given, str):
+            # Typed in a terminal, where places are counted from 1: "1, 3".
             given = [int(word) - 1 for word in re.findall(r"\d+", given)]
         return [self._places[place] for place in given if 0 <= place < len(self._places)]
 
@@ -76,6 +82,7 @@ class Attempt:
         if not chosen or (self.question.kind == "one" and len(chosen) > 1):
             return AttemptOutcome(False, "Choose an answer first.", counts=False)
         options = self.question.options
+        # Feedback on each wrong choice before a word on what is missing.
         wrong = [options[place].feedback for place in chosen if not options[place].right]
         if wrong:
             return AttemptOutcome(False, " ".join(wrong))
@@ -99,6 +106,7 @@ class Attempt:
         if text is None:
             return AttemptOutcome(False, "Type a number, for instance 12.5.", counts=False)
         value = float(text)
+        # A tolerance of 0.1 must hold for 0.3 beside 0.2, which floats miss by a little.
         if abs(value - float(self.question.accepted[0])) <= self.question.tolerance + 1e-9:
             return AttemptOutcome(True, self.question.explanation)
         for typed, why in self.question.traps.items():

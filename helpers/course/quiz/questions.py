@@ -91,6 +91,7 @@ def parse(row: Mapping[str, Any]) -> Question:
     missing = [key for key in _NEEDED if not row.get(key)]
     if missing:
         raise DataError(f"question {name}: no {', '.join(missing)}", fix="add the fields")
+    # A misspelt "trap" would otherwise be an optional field that nobody sees.
     unknown = sorted(set(row) - {*_NEEDED, *_OPTIONAL})
     if unknown:
         raise DataError(f"question {name}: unknown field {unknown[0]!r}", fix="check its spelling")
@@ -119,6 +120,7 @@ def _check(row: Mapping[str, Any], options: tuple[Option, ...]) -> None:
     right = sum(option.right for option in options)
     faults = {
         "one": right != 1 or len(options) < 3,
+        # If all were right there would be nothing to choose.
         "several": right < 1 or right == len(options) or len(options) < 3,
         "order": len(options) < 3,
         "number": len(accepted) != 1 or not is_number(str(accepted[0])),
@@ -139,6 +141,7 @@ def _check(row: Mapping[str, Any], options: tuple[Option, ...]) -> None:
 def is_number(text: str) -> bool:
     """Whether `text` is a plain finite number."""
     try:
+        # Python reads "1_000" as a number; in an answer it is a slip.
         return "_" not in text and abs(float(text)) < float("inf")
     except ValueError:
         return False

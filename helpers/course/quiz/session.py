@@ -60,6 +60,7 @@ class Session:
         self._given: dict[str, Given] = {}
         for question in self.all:
             self._restore(question, (recorded or {}).get(question.id, {}))
+        # Where one stopped: the first that is not answered.
         self.place = next((i for i, q in enumerate(self.shown) if not self._answered(q)), 0)
         self.finished = all(self._answered(q) for q in self.shown)
 
@@ -78,6 +79,7 @@ class Session:
         attempt, before = self.attempt, self.attempt.outcome
         outcome = attempt.answer(given)
         if not outcome.counts:
+            # An empty answer takes nothing back that was judged before.
             attempt.outcome = before
             return outcome
         self._given[self.question.id] = given
@@ -87,6 +89,7 @@ class Session:
                 self.question.id, right=outcome.correct, given=_plain(given), seed=attempt.seed
             )
             self.warning = ""
+        # The quiz goes on without a file: a full disk must not end a lesson.
         except (OSError, CourseError) as error:
             why = getattr(error, "strerror", None) or error
             self.warning = f"Your answers cannot be kept: {why}."
@@ -161,6 +164,7 @@ class Session:
             "stem": question.stem,
             "code": question.code,
             "options": self.attempt.shown,
+            # Only with its verdict: after "again" the form is empty.
             "given": _plain(self._given.get(question.id, "")) if outcome else "",
             "outcome": _mark(outcome.correct if outcome else None),
             "feedback": outcome.feedback if outcome else "",
