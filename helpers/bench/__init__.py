@@ -17,7 +17,7 @@ from typing import Any
 
 from helpers.base import settings
 from helpers.base.errors import CourseError
-from helpers.base.files import write_text
+from helpers.base.files import atomic, write_text
 from helpers.bench.measurements import BenchRow, chosen
 
 GROUPS = {
@@ -27,9 +27,11 @@ GROUPS = {
     "datasets": "the dataset tools against OpenAI's published checks",
     "targets": "our exports in the packages of other hosts and trainers",
     "models": "what each base model of this machine costs",
+    "growth": "how cost grows with work",
 }
-ON_REQUEST = ("targets", "models")
-"""Groups that run only when they are named: they install what others wrote, or train each base."""
+ON_REQUEST = ("targets", "models", "growth")
+"""Groups that run only when they are named: they install what others wrote, train each base, or
+take an hour."""
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
@@ -61,6 +63,7 @@ def _finish(rows: Iterable[BenchRow]) -> int:
 
     header = f"Measured on {datetime.now(UTC).date().isoformat()}: {description()}."
     write(settings.load().state, found, header)
+    _draw(settings.load().state, found)
     print(f"\n{header}\n\n{table(found)}")
     return int(any(row.holds is False for row in found))
 
@@ -90,6 +93,14 @@ def write(state: Path, rows: Sequence[BenchRow], header: str) -> None:
     }
     for name, text in texts.items():
         write_text(state / name, f"{text}\n")
+
+
+def _draw(state: Path, rows: Sequence[BenchRow]) -> None:
+    from helpers.bench import growth
+
+    if any(row.name in growth.NAMES for row in rows):
+        with atomic(state / "growth.svg") as stream:
+            growth.figure(rows).savefig(stream, format="svg")
 
 
 def line(row: BenchRow) -> str:

@@ -39,7 +39,7 @@ def measuring(root: Path, *, examples: int = EXAMPLES) -> Iterator[Mapping[str, 
             "validate": lambda: _form(path, examples),
             "validate-tokens": lambda: _form_and_tokens(path, examples),
             "validate-memory": lambda: _memory(path, examples),
-            "near-duplicates": lambda: _near_duplicates(examples),
+            "near-duplicates": lambda: duplicates_row(examples),
         }
     finally:
         path.unlink()
@@ -105,7 +105,8 @@ def _peak(work: Callable[[], Any]) -> float:
         tracemalloc.stop()
 
 
-def _near_duplicates(examples: int) -> BenchRow:
+def duplicates_row(examples: int) -> BenchRow:
+    """Every fifth text is another one with a word more."""
     texts = [example["messages"][1]["content"] for example in made_examples(examples)]
     for place in range(0, examples, 5):
         texts[place] = texts[(place + 7) % examples] + " please"

@@ -9,6 +9,7 @@ with `bench NAME:step`. Not for: how good a model is, which its own data must sa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,14 +20,14 @@ from typing import Any
 from helpers.backend.bases.registry import find
 from helpers.backend.training.spec import TrainSpec
 from helpers.base import jsonl, settings
-from helpers.bench.machine import median_seconds
+from helpers.bench.machine import median_seconds, resident
 from helpers.bench.measurements import BenchRow, Measurement
 from helpers.bench.training import prepared, train_once
 
 STEPS, BATCH = 3, 8
 TOKENS = 48
 PROMPT = [{"role": "user", "content": "Write about the sea."}]
-KINDS = ("step", "memory", "answer")
+KINDS = ("step", "memory", "answer", "loaded")
 
 
 def __getattr__(name: str) -> Any:
@@ -41,7 +42,12 @@ def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
     """All measurements; each base trains once, when a row first needs it."""
     work = settings.load().state / "bench" / "models"
     bench = ModelBench(root, work)
-    measures = {"step": bench.step, "memory": bench.memory, "answer": bench.answer}
+    measures = {
+        "step": bench.step,
+        "memory": bench.memory,
+        "answer": bench.answer,
+        "loaded": bench.loaded,
+    }
     yield {
         f"{base}:{kind}": partial(measures[kind], base)
         for base in find(settings.load()).fit
@@ -55,6 +61,7 @@ class ModelBench:
     def __init__(self, root: Path, work: Path) -> None:
         self._root, self._work = root, work
         self._trained: dict[str, tuple[float, float]] = {}
+        self._answered: dict[str, tuple[float, float]] = {}
 
     def _training(self, base: str) -> tuple[float, float]:
         """Seconds a step, the first one left out, and the peak memory in MB."""
@@ -90,11 +97,23 @@ class ModelBench:
 
     def answer(self, base: str) -> BenchRow:
         """One answer at a time, after the model is loaded."""
+        rate = self._answering(base)[0]
+        return BenchRow(f"{base}:answer", f"{base}: one answer", "tokens/s", rate)
+
+    def loaded(self, base: str) -> BenchRow:
+        """What the process holds more once the model has answered."""
+        held = self._answering(base)[1]
+        return BenchRow(f"{base}:loaded", f"{base}: memory of the loaded model", "MB", held)
+
+    def _answering(self, base: str) -> tuple[float, float]:
+        """Tokens a second of one answer, and the memory in MB that the model took."""
         from helpers.backend.inference.engine import Engine
         from helpers.backend.inference.engine_choice import resolved
         from helpers.backend.inference.models import ServedModel
         from helpers.backend.protocol.sampling import Sampling
 
+        if base in self._answered:
+            return self._answered[base]
         known = settings.load()
         model = ServedModel.of(find(known).fit[base])
         engine = Engine(threads=known.threads, cache=known.state / "cache", chosen=resolved(known))
@@ -105,9 +124,12 @@ class ModelBench:
             parts = list(engine.generate(model, PROMPT, how))
             made.append(parts[-1].completion_tokens or 0)
 
+        before = resident(os.getpid()) or 0.0
         try:
             engine.warm(model)
             seconds = median_seconds(ask, runs=3)
+            held = (resident(os.getpid()) or 0.0) - before
         finally:
             engine.close()
-        return BenchRow(f"{base}:answer", f"{base}: one answer", "tokens/s", made[-1] / seconds)
+        self._answered[base] = made[-1] / seconds, held
+        return self._answered[base]

@@ -50,11 +50,12 @@ def test_each_base_has_its_rows(settings, monkeypatch, tmp_path):
     monkeypatch.setattr(settings_module, "load", lambda: config)
     names = models.NAMES
     assert [name for name in names if name.startswith("tiny:")] == [
-        "tiny:step", "tiny:memory", "tiny:answer",
+        "tiny:step", "tiny:memory", "tiny:answer", "tiny:loaded",
     ]  # fmt: skip
     with models.measuring(config.root) as measurements:
         assert tuple(measurements) == names
         assert measurements["tiny:answer"]().ours > 0
+        assert measurements["tiny:loaded"]().unit == "MB"
 
 
 @pytest.fixture
