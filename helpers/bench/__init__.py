@@ -65,6 +65,7 @@ def _finish(rows: Iterable[BenchRow]) -> int:
     write(settings.load().state, found, header)
     _draw(settings.load().state, found)
     print(f"\n{header}\n\n{table(found)}")
+    # A row without an aim neither holds nor fails.
     return int(any(row.holds is False for row in found))
 
 

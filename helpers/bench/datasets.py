@@ -58,7 +58,7 @@ def made_examples(number: int) -> Iterator[dict[str, Any]]:
 
 
 def _words(draw: random.Random) -> list[str]:
-    """Three thousand invented words of two to four syllables."""
+    """Three thousand invented words of one to three syllables."""
     syllables = [a + b for a in "bcdfghklmnprstvw" for b in "aeiou"]
     return ["".join(draw.choices(syllables, k=draw.randint(1, 3))) for _ in range(3000)]
 
@@ -81,6 +81,7 @@ def _form(path: Path, examples: int) -> BenchRow:
 
 def _form_and_tokens(path: Path, examples: int) -> BenchRow:
     encoding = openai_tokenizer()
+    # Loading the tables is not what is compared.
     encoding.encode("warm")
     count = OpenAICounter()
     ours = _seconds(lambda: validate_file(path, count_tokens=count, max_tokens=65_536), runs=2)
@@ -97,6 +98,7 @@ def _memory(path: Path, examples: int) -> BenchRow:
 
 def _peak(work: Callable[[], Any]) -> float:
     """Megabytes that Python held at most while working."""
+    # Python's own allocations; it slows the work down, so that time is measured elsewhere.
     tracemalloc.start()
     try:
         work()
@@ -108,6 +110,7 @@ def _peak(work: Callable[[], Any]) -> float:
 def duplicates_row(examples: int) -> BenchRow:
     """Every fifth text is another one with a word more."""
     texts = [example["messages"][1]["content"] for example in made_examples(examples)]
+    # Every fifth row is nearly another one: something has to be found.
     for place in range(0, examples, 5):
         texts[place] = texts[(place + 7) % examples] + " please"
     taken = _seconds(lambda: near_duplicates(texts), runs=1)

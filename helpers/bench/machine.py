@@ -46,6 +46,7 @@ def gflops(*, rows: int, inputs: int, outputs: int, dtype: str, threads: int) ->
         start = time.perf_counter()
         torch.nn.functional.linear(left, right)
         taken.append(time.perf_counter() - start)
+    # A product of shape (rows, outputs) takes two operations for each of its inputs.
     return 2 * rows * inputs * outputs / sorted(taken)[10] / 1e9
 
 
@@ -84,12 +85,14 @@ def resident(pid: int) -> float | None:
         root = psutil.Process(pid)
         family = [root, *root.children(recursive=True)]
         return sum(process.memory_info().rss for process in family) / 2**20
+    # A child can end between the listing and the question.
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return None
 
 
 def description() -> str:
     """The processor, its cores as seen here, and the memory."""
+    # Empty on many Linux systems, where the kernel's own list knows the name.
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -68,6 +68,7 @@ class ModelBench:
         if base not in self._trained:
             rows, memory = train_once(self._spec(base), self._work / base)
             first, last = rows[0], rows[-1]
+            # The first step also compiles and warms up.
             seconds = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
             self._trained[base] = seconds, memory
         return self._trained[base]

@@ -44,6 +44,7 @@ def measuring(root: Path, *, chunks: int = CHUNKS) -> Iterator[Mapping[str, Meas
     """All measurements of this group, on one index; each search starts from a ready vector."""
     del root
     rng = np.random.default_rng(0)
+    # Random vectors without topics lie all equally far apart, and no index finds neighbours then.
     centres = rng.standard_normal((TOPICS, WIDTH), dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         index = store(_table(rng, centres, chunks), Vectors(), folder, chunking=Chunking())
@@ -82,6 +83,7 @@ def _row(index: Index, mode: SearchMode, rng: np.random.Generator, centres: np.n
         start = time.perf_counter()
         index.search(text, k=3, mode=mode, vector=vector)
         taken.append(1000 * (time.perf_counter() - start))
+    # The first tenth warms the index up.
     middle = statistics.median(taken[QUERIES // 10 :])
     return BenchRow(
         f"search-{mode}",

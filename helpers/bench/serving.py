@@ -61,6 +61,7 @@ def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
     """All measurements of this group; a server is started when the first one needs it."""
     with ExitStack() as stack:
         serving = Serving(root, stack)
+        # "import" is a word of Python and no method's name.
         methods = {name: name.replace("-", "_") for name in NAMES} | {"import": "importing"}
         yield {name: getattr(serving, method) for name, method in methods.items()}
 
@@ -103,6 +104,7 @@ class Serving:
     def _rates(self) -> tuple[float, float]:
         """Tokens a second with one stream and with sixteen, before anything else computes:
         beside another program the server would answer with one thread."""
+        # A server that has loaded its model: its first answer must not count here.
         _ = self._started
         client = self._server[1]
         time.sleep(QUIET_SECONDS)
@@ -149,6 +151,7 @@ class Serving:
         _ = self._started
         client, number = self._server[1], iter(range(100))
         time.sleep(QUIET_SECONDS)
+        # A new beginning each time, or the prompt would be read from the cache.
         taken = median_seconds(lambda: first_token(client, f"{next(number)}. {PROMPT}"), runs=7)
         return at_most("first-token", "time to the first token", "s", taken, 0.15)
 
@@ -164,6 +167,7 @@ class Serving:
             command = [sys.executable, "-c", code]
             return median_seconds(lambda: subprocess.run(command, check=True, cwd=self._root))
 
+        # Without the interpreter's own start.
         taken = max(python("import helpers") - python(""), 0.0)
         return at_most("import", "import helpers", "s", taken, 0.3)
 
@@ -207,6 +211,7 @@ def chat(client: OpenAI, tokens: int, *, prompt: str = PROMPT) -> None:
 
 def long_chats() -> list[dict[str, Any]]:
     """Chats with long prompts that have nothing in common, and answers of at most 40 tokens."""
+    # This file's own words: any text will do, if no two prompts begin alike.
     words = Path(__file__).read_text(encoding="utf-8").split()
     draw = random.Random(0)
     return [
@@ -228,6 +233,7 @@ def first_token(client: OpenAI, prompt: str) -> None:
     for chunk in stream:
         if chunk.choices and chunk.choices[0].delta.content:
             break
+    # The server stops writing when nobody reads.
     stream.close()
 
 
@@ -235,6 +241,7 @@ def all_streams(ask: Callable[[str], Any]) -> float:
     """Tokens a second of sixteen different prompts asked at once."""
     start = time.perf_counter()
     with ThreadPoolExecutor(STREAMS) as pool:
+        # Different beginnings: sixteen equal prompts would be read once.
         list(pool.map(lambda i: ask(f"{i}. {PROMPT}"), range(STREAMS)))
     return STREAMS * TOKENS / (time.perf_counter() - start)
 
@@ -284,6 +291,7 @@ def transformers_rate() -> float:
     ids = torch.tensor([local_tokenizer().encode_chat([{"role": "user", "content": PROMPT}])])
 
     def once() -> None:
+        # min and max equal: every run writes as much.
         model.generate(ids, max_new_tokens=48, min_new_tokens=48, do_sample=False, pad_token_id=0)
 
     once()

@@ -62,6 +62,7 @@ def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
     with tempfile.TemporaryDirectory() as folder:
         bench = TargetBench(root, Path(folder))
         yield {f"target-{name}": partial(_row, bench, name, found) for name in READ}
+        # After all rows: one that fails leaves the old table.
         write_table(settings.load().state / "targets.json", found, agreement(bench.readings))
 
 
@@ -153,6 +154,7 @@ class TargetBench:
             folder = self.folder / target.name / f"case{place}"
             also = valid if case == COURSE else None
             try:
+                # What a target cannot take is left out without a question; that is an outcome too.
                 export(source, folder, target=target.name, validation=also, accept=True)
             except DataError:
                 continue
@@ -169,6 +171,7 @@ class TargetBench:
         python = environments.ensure(place, pins)
         ours = next(path for path in map(Path, sys.path) if path.name == "site-packages")
         packages = next(place.glob("lib/python*/site-packages"))
+        # Last in the alphabet, so that the environment's own packages come first on the path.
         (packages / "zz_course.pth").write_text(f"{ours}\n", encoding="utf-8")
         return python
 
@@ -186,6 +189,7 @@ class TargetBench:
             words, env=os.environ | own, cwd=self.folder, capture_output=True, text=True,
             timeout=1200, check=False,
         )  # fmt: skip
+        # Packages print what they like; our readers mark their own lines.
         lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
         if not lines:
             raise DataError(f"{name} read nothing: {done.stderr[-800:]}", fix="see its output")
@@ -199,6 +203,8 @@ class TargetBench:
         from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
         core = local_tokenizer().core
+        # transformers must find the marks of the chat as single tokens; our own core splits what a
+        # customer types.
         core.encode_special_tokens = False
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_object=core, eos_token=END, pad_token=END, bos_token="<|im_start|>"
@@ -206,6 +212,7 @@ class TargetBench:
         core.encode_special_tokens = True
         tokenizer.chat_template = chat_template(markers=False)
         tokenizer.save_pretrained(str(self.model))
+        # The base's tokens, and a network as small as can be: only its tokenizer matters.
         config = LlamaConfig(
             vocab_size=49152, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
             num_attention_heads=2, max_position_embeddings=8192, eos_token_id=2, bos_token_id=1,
@@ -230,6 +237,7 @@ class TargetBench:
         jsonl.write(path, [part.as_json() for part in parts])
         ours: list[Example | Pair] = []
         read_examples(path, local_tokenizer(), ours.append, max_tokens=2048)
+        # Our own trainer refuses these rows, so that there are no tokens to compare with.
         if not ours:
             text = local_tokenizer().decode(rows[0]["ids"])
             tools = all(word in text for word in _words(parts[0]))

@@ -178,6 +178,7 @@ def train(spec: TrainSpec, folder: Path) -> TimedTraining:
         replace(spec, validation_file=None), folder.with_name(f"{folder.name}-alone")
     )
     seconds = {row["step"]: float(row["seconds"]) for row in alone}
+    # Losses of one run beside the clock of the other: validation takes time that is not training.
     valid = [(seconds[r["step"]], r["full_valid_loss"]) for r in rows if "full_valid_loss" in r]
     return TimedTraining([row["train_loss"] for row in rows], seconds[len(rows)], memory, valid)
 
@@ -226,13 +227,17 @@ def least_seconds(spec: TrainSpec) -> float:
         order = epoch_order(len(examples), seed=spec.seed, epoch=epoch)
         for chosen in _parts(order, spec):
             prompts = spec.prompt_loss_weight > 0
+            # Packed as the trainer packs, so that shared prompts are not counted twice.
             packed = pack([examples[i] for i in chosen], prompts=prompts)
             tokens += len(packed.ids)
             targets += len(packed.labels)
             batches += 1
+    # Weights of SmolLM2-135M: the matrices of thirty layers, a LoRA of rank 16 on all of them, and
+    # the output layer.
     frozen, adapter, output = 106_168_320, 4_884_480, 49_152 * 576
     work = tokens * (4 * frozen + 6 * adapter) + targets * 4 * output
     dtype = str(choose_precision(spec.precision)).removeprefix("torch.")
+    # 576 to 2 x 1,536: gate and up in one product.
     rate = gflops(
         rows=tokens // batches, inputs=576, outputs=3072, dtype=dtype, threads=spec.threads
     )
@@ -254,6 +259,7 @@ def trl_packages(root: Path) -> Path:
     code = subprocess.call([*command, "--target", str(folder), "-r", str(wanted)])
     if code:
         raise SetupError("TRL could not be installed", fix="this row needs a network once")
+    # Last, as all stamps: a broken installation is done again.
     stamp.write_bytes(wanted.read_bytes())
     return folder
 

@@ -82,6 +82,7 @@ def main(folder: Path) -> None:
         ]
         for file in (spec.training_file, spec.validation_file)
     )
+    # All epochs as one long one: TRL would shuffle each epoch in its own way.
     rows = [
         train[i]
         for epoch in range(spec.n_epochs)
@@ -105,6 +106,7 @@ def main(folder: Path) -> None:
         bf16=spec.precision == "bfloat16",
         gradient_checkpointing=False,
         completion_only_loss=True,
+        # Nothing is cut: both trainers see whole examples.
         max_length=None,
         weight_decay=0.0,
         adam_beta2=0.999 if own_recipe else 0.99,
@@ -119,6 +121,7 @@ def main(folder: Path) -> None:
         processing_class=tokenizer,
         callbacks=[timed],
     )
+    # Before `train`, which makes its own optimiser and schedule where there are none.
     if not own_recipe:
         trainer.create_optimizer()
         peak = spec.learning_rate

@@ -26,6 +26,7 @@ def _example(answer: Any) -> str | None:
         return "This is the older form; the chat form has one key, messages, with a list."
     if not isinstance(answer.get("messages"), list):
         return "The dict needs the key messages, with a list of messages."
+    # The course's own check, so that an exercise never takes what an upload would refuse.
     line = json.dumps(answer, default=str).encode()
     report = validate_file(io.BytesIO(line), minimum=1)
     if report.errors:
@@ -37,6 +38,7 @@ def _example(answer: Any) -> str | None:
         )
     said = str(answer["messages"][-1].get("content")).lower()
     if not (
+        # In digits or in words: the fact counts, not its spelling.
         re.search(r"\b(6th|sixth|6)\b", said) and re.search(r"\b14\b|fourteen|two weeks", said)
     ):
         return "The answer should state both facts: the 6th of each month, and 14 days."
@@ -58,6 +60,7 @@ _redact = function(
             "Where is LW12345678?": "Where is [order]?",
             "LW00000001 and LW99999999": "[order] and [order]",
             "Plan LWX is new": "Plan LWX is new",
+            # What a pattern without "\b" or with "\d+" would change.
             "LW1234 is too short, LW123456789 too long": (
                 "LW1234 is too short, LW123456789 too long"
             ),
@@ -68,6 +71,7 @@ _redact = function(
 )
 
 
+# Keys are the results of usual slips, each with the word that helps.
 _price = number(
     31_000 * 3 * 25 / 1e6,
     "a number of dollars",
@@ -78,6 +82,7 @@ _price = number(
         31_000 * 3: "These are the trained tokens; what do they cost?",
     },
     "Multiply the tokens of the file by the epochs, then by the price of one token.",
+    # $2.325: to the cent, rounded up or down.
     within=0.006,
 )
 
@@ -152,6 +157,7 @@ def answer(message, reply):
         Contest(
             "of the rows judged rightly",
             lambda answer: measured(answer, labelled_tickets(), truth),
+            # What the plain idea reaches: a rule of one line must not be enough.
             to_beat=0.81,
             ours=0.943,
         ),

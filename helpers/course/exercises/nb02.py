@@ -41,6 +41,7 @@ _steps = number(
         48: "That is one epoch; the job has three.",
         47: "That is one epoch without its last, smaller batch; the job has three.",
         142: "The last batch of an epoch may be smaller, but it is a step of its own: round up.",
+        # 3 x 47, rounded down in each epoch; 142 rounds the whole job up once.
         141: "The last batch of an epoch may be smaller, but it is a step of its own: round up.",
         378 * 3: "One step looks at a whole batch of eight examples, not at one.",
     },

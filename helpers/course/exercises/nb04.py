@@ -26,6 +26,7 @@ def _worse(after: dict[str, float], wanted: list[str]) -> Callable[[Any], str | 
     def judge(got: Any) -> str | None:
         if not isinstance(got, list | tuple | set):
             return f"it gives {shown(got)}; wanted is a list of questions."
+        # Any order will do: what became worse is a set.
         if sorted(map(str, got)) == wanted:
             return None
         return f"it gives {shown(got)}; worse became {wanted}."
@@ -45,6 +46,7 @@ _guard = function(
             (BEFORE, {"a": 1.0, "b": 0.0, "c": 1.0}, ["b"]),
             (BEFORE, {"a": 1.0, "b": 0.9, "c": 1.0}, []),
             (BEFORE, {"a": 0.5, "b": 0.9, "c": 0.0}, ["a", "c"]),
+            # A small loss counts too, and no threshold may hide it.
             (BEFORE, {"a": 1.0, "b": 0.5, "c": 0.98}, ["c"]),
             ({"a": 0.2, "b": 0.3}, {"a": 0.2, "b": 0.4}, []),
         )

@@ -29,6 +29,7 @@ def _chosen(wanted: list[int]) -> Callable[[Any], str | None]:
         places = list(got)
         if places == wanted:
             return None
+        # Right places in the wrong order get a word of their own.
         if places == wanted[::-1]:
             return "these are the right ones, but the best one must stand last."
         return f"it gives {shown(places)}; wanted are the places {wanted}, counted from 0."

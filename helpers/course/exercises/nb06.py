@@ -27,6 +27,7 @@ _recall = number(
 
 
 _rrf = number(
+    # Rank 1 in one list, rank 3 in the other.
     1 / 61 + 1 / 63,
     "a number",
     {

@@ -30,6 +30,7 @@ _breakeven = number(
         8 / 0.40 * 1e6: "So many tokens have to be saved; one question saves 200 of them.",
     },
     "Divide what the job costs by what one question saves: 200 tokens at $0.40 a million.",
+    # The division is not exact in floats.
     within=1e-6,
 )
 

@@ -42,6 +42,7 @@ def _leaked(wanted: list[str]) -> Callable[[Any], str | None]:
     return judge
 
 
+# Spaces and letters differ from those below: equal texts alone would be too easy.
 LEARNT = ["Are you open on Monday?", "Do you deliver?", "do you   sell flour"]
 _leak = function(
     "two arguments, the questions learnt from and the questions held out",
@@ -51,6 +52,7 @@ _leak = function(
             (["Do you deliver?", "Is there parking?"], ["Do you deliver?"]),
             (["ARE YOU OPEN ON MONDAY?"], ["ARE YOU OPEN ON MONDAY?"]),
             (["Do you sell flour"], ["Do you sell flour"]),
+            # Neither part of a question nor a longer one is a leak.
             (["Do you deliver cakes?", "deliver"], []),
             ([], []),
         )

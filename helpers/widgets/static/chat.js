@@ -31,13 +31,14 @@ function render({ model, el }) {
 
   const say = (message) => {
     clearTimeout(silence);
+    // `draw` takes this back: any new screen is an answer.
     silence = setTimeout(() => {
-      status.textContent = "No answer from the kernel yet. Run this cell, or wait until other cells have run.";
+      status.textContent = SILENT;
     }, SILENCE_MS);
     try {
       model.send(message);
     } catch {
-      status.textContent = "Run this cell to chat.";
+      status.textContent = `${RERUN} to chat.`;
     }
   };
   const ask = (text) => {
@@ -52,6 +53,7 @@ function render({ model, el }) {
     input.focus();
   });
   input.addEventListener("keydown", (event) => {
+    // While a character is being composed, in Japanese say, Enter chooses it.
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       event.stopPropagation();
@@ -73,6 +75,7 @@ function render({ model, el }) {
   const draw = () => {
     const screen = model.get("screen");
     clearTimeout(silence);
+    // All turns are drawn anew for each piece of text: notes that were open stay open.
     const open = [...log.querySelectorAll("details.notes")].map((one) => one.open);
     let seen = 0;
     log.replaceChildren(...screen.turns.map((turn) => node("div", { class: "turn" },
@@ -88,6 +91,7 @@ function render({ model, el }) {
     clear.disabled = screen.busy || !screen.turns.length;
     const writing = screen.turns.at(-1)?.replies.find((reply) => reply.state === "writing");
     const words = screen.notice || (screen.busy ? `${writing ? writing.name : "The next one"} writes …` : "");
+    // Set only when it changes, or a screen reader would say it again with every piece.
     if (status.textContent !== words) status.textContent = words;
   };
   el.append(node("section", { class: "workbook mathjax_ignore tex2jax_ignore chat", "aria-label":

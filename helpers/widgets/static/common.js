@@ -1,6 +1,9 @@
 // What every view of the course needs: elements, links to sections, a kernel that is silent.
+// A kernel that computes cannot answer: so long a click may go without a word.
 const SILENCE_MS = 2500;
+// JupyterLab passes no shortcut on from inside an element with this attribute.
 const QUIET = "data-lm-suppress-shortcuts";
+// "/lab/tree/…", "/doc/tree/…" and "/notebooks/…": JupyterLab, its single document, Notebook 7.
 const IN_LAB = /\/(?:lab|doc|notebooks)(?:\/|$)/.test(decodeURIComponent(location.pathname));
 // A page of Voilà has no cells.
 const RERUN = IN_LAB ? "Run this cell" : "Load this page again";
@@ -71,6 +74,7 @@ function sourceNode({ notebook, heading, link }, folder) {
   if (!link || folder === undefined) return node("span", {}, words);
   const [file, fragment] = link.split("#");
   const made = focusable("a", { href: link }, words);
+  // JupyterLab opens the file in itself, where the plain link would leave the page.
   made.dataset.commandlinkerCommand = "rendermime:handle-local-link";
   made.dataset.commandlinkerArgs = JSON.stringify({
     path: `${folder}${file}`,
@@ -78,6 +82,7 @@ function sourceNode({ notebook, heading, link }, folder) {
   });
   if (fragment) {
     made.addEventListener("click", (event) => {
+      // Not for the clicks that `land` makes itself.
       if (event.isTrusted) land(made, heading.replaceAll("`", ""));
     });
   }

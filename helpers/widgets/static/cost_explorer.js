@@ -1,6 +1,7 @@
 // The cost explorer: sends what was typed, draws the bills that Python made of it.
 const NS = "http://www.w3.org/2000/svg";
 const BOX = { width: 680, height: 282, left: 62, right: 34, top: 26, bottom: 40 };
+// Typed digits arrive one by one; the bills are made of the whole number.
 const WAIT_MS = 250;
 
 function svg(tag, attributes = {}, ...children) {
@@ -36,7 +37,9 @@ function figure(screen) {
   const every = screen.lines.flatMap((line) => line.points);
   const positive = every.map((point) => point[1]).filter((value) => value > 0);
   if (!positive.length) return node("p", {}, "Nothing costs anything here.");
+  // Powers of ten: 100 to 10,000,000 questions, as Python gives the points.
   const [x0, x1] = [2, 7];
+  // No lower than a tenth of a cent: a bill of nearly nothing would press all others together.
   const y0 = Math.max(-3, Math.floor(Math.log10(Math.min(...positive))));
   const y1 = Math.max(y0 + 1, Math.ceil(Math.log10(Math.max(...positive))));
   const x = (n) => left + ((Math.log10(n) - x0) / (x1 - x0)) * (width - left - right);
@@ -60,6 +63,7 @@ function figure(screen) {
   picture.append(svg("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" },
     "questions a month"));
   picture.append(svg("text", { x: left, y: 12 }, "dollars a month"));
+  // Fewer lie to the left of the figure.
   if (screen.questions >= 100) {
     const at = x(screen.questions);
     picture.append(svg("line", { class: "now", x1: at, x2: at, y1: top, y2: height - bottom }));
@@ -155,6 +159,7 @@ function render({ model, el }) {
       "aria-label": "Questions a month, on a logarithmic scale" });
     made.addEventListener("input", () => {
       const rough = 10 ** Number(made.value);
+      // Two leading digits.
       const unit = 10 ** Math.floor(Math.log10(rough) - 1);
       input.value = String(Math.round(rough / unit) * unit);
       made.setAttribute("aria-valuetext", `${Number(input.value).toLocaleString("en")} questions`);

@@ -19,6 +19,7 @@ function download(name, text) {
     href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: name,
   });
   link.click();
+  // The browser has begun to read it by then.
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
@@ -31,6 +32,7 @@ function render({ model, el }) {
   let timer;
   const send = (message) => {
     clearTimeout(timer);
+    // `draw` takes this back.
     timer = setTimeout(() => {
       said.textContent = SILENT;
     }, SILENCE_MS);
@@ -85,6 +87,7 @@ function render({ model, el }) {
       : ["All notebooks are done."]));
     rows.replaceChildren(...all.map((row) => mapRow(row, row.number === coming, folder)));
     said.textContent = words;
+    // The kernel offers it in the one picture that follows a reset.
     undo.hidden = !model.get("map").undo;
   };
   const onFile = (message) => {

@@ -1,5 +1,6 @@
 // The view of a fine-tuning job. It draws what the model's traits say; of its own it has a clock,
 // and the question whether the kernel is still there.
+// Every four seconds the view asks for a sign; three that fail, and the kernel counts as gone.
 const ASK_MS = 4000;
 const SILENT_MS = 13000;
 
@@ -40,12 +41,15 @@ function render({ model, el }) {
   function ask(open) {
     sure.hidden = !open;
     cancel.hidden = open || model.get("ended");
+    // The harmless button has the focus, so that Enter twice cancels nothing.
     (open ? no : cancel).focus();
   }
   const head = node("div", { class: "head" }, bar, cancel, sure);
   root.append(status, time, head, note, chart, help, heard, events);
   el.append(root);
 
+  // `known` is when the times of the traits were true; `lastSign` when the kernel last said
+  // anything.
   let lastSign = Date.now();
   let known = Date.now();
   const tick = () => {
@@ -75,6 +79,7 @@ function render({ model, el }) {
     bar.hidden = ended && model.get("status") !== "succeeded";
     if (ended) sure.hidden = true;
     cancel.hidden = ended || !sure.hidden;
+    // SVG that `loss_chart` made of numbers alone.
     chart.innerHTML = model.get("chart") || (ended ? "" : "<p>The curve begins with the first step.</p>");
     help.hidden = !model.get("chart");
     const said = model.get("said");
@@ -87,13 +92,16 @@ function render({ model, el }) {
     list.replaceChildren(...messages.map((message) => node("li", {}, message)));
     tick();
   };
+  // A poll sets many traits: one picture for all of them.
   const onChange = () => requestAnimationFrame(draw);
   const onHere = () => { lastSign = Date.now(); tick(); };
   const refresh = () => {
+    // A page that nobody sees asks nothing; it does when it is seen again.
     if (model.get("ended") || document.hidden) return;
     try {
       model.send({ do: "refresh" });
     } catch {
+      // The connection is gone: said at once, not after the silence.
       lastSign = 0;
     }
   };

@@ -25,6 +25,8 @@ function orderBody(screen, draft, say) {
     fill();
     const row = list.children[to];
     const wanted = row.querySelector(`.${direction}`);
+    // At an end of the list the button that was pressed can no longer be: the other one gets the
+    // focus.
     (wanted.disabled ? row.querySelector("button:not(:disabled)") : wanted).focus();
     say(`Now at place ${to + 1} of ${order.length}.`);
   };
@@ -116,6 +118,7 @@ function questionActions(screen, send) {
     const again = button("Try again", { class: "main" }, () => send({ do: "again" }));
     return [again, next, back];
   }
+  // Not answered yet.
   next.textContent = last ? "See the result" : "Skip";
   return [focusable("button", { type: "submit", class: "main" }, "Check"), next, back];
 }
@@ -181,6 +184,8 @@ function render({ model, el }) {
     }
   };
 
+  // A keyboard goes on where the reader is: at the verdict's button, at the same question's answer,
+  // or at the top of a new screen.
   const focusAfter = (screen, before) => {
     const same = before.name === screen.name && before.id === screen.id;
     const button = actions.querySelector("button.main") ?? actions.querySelector("button");
@@ -195,6 +200,7 @@ function render({ model, el }) {
     clearTimeout(timer);
     const question = screen.name === "question";
     const now = JSON.stringify(screen);
+    // What is half typed stays when only the notice or the warning is new.
     if (now !== known) {
       const before = known ? JSON.parse(known) : {};
       known = now;
@@ -209,6 +215,7 @@ function render({ model, el }) {
       body.replaceChildren(question ? questionBody(screen, draft, say) : resultBody(screen, folder));
       actions.replaceChildren(...(question ? questionActions : resultActions)(screen, send));
       all.replaceChildren(...(question ? overview(screen, send) : []));
+      // Not when another cell changed the screen: the focus would jump there.
       if (mine) focusAfter(screen, before);
     }
     mine = false;

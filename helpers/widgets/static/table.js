@@ -21,6 +21,7 @@ function render({ model, el }) {
     const { columns, numeric, rows } = model.get("table");
     const shown = rows.filter((row) => row.join(" ").toLowerCase().includes(wanted()));
     if (sortedBy >= 0) {
+      // Numbers as numbers, words as the reader's language orders them.
       shown.sort((a, b) => direction * (numeric[sortedBy]
         ? a[sortedBy] - b[sortedBy] : String(a[sortedBy]).localeCompare(String(b[sortedBy]))));
     }
@@ -50,6 +51,7 @@ function render({ model, el }) {
   const renew = () => { heads(); draw(); };
   model.on("change:table", renew);
   renew();
+  return () => model.off("change:table", renew);
 }
 
 export default { render };
