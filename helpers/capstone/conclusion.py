@@ -16,6 +16,9 @@ from helpers.costs.advisor import ENOUGH, FIRST, Advice
 from helpers.costs.monthly import BOTH, TUNED
 from helpers.evaluation.statistics import p_text
 
+NO_METHOD = "reading the answers"
+"""What is advised where no method scored anything."""
+
 
 def verdict(done: CapstoneResult) -> str:
     """The best method, how sure that is, and whether a lookup does as well: a few sentences."""
@@ -31,6 +34,8 @@ def verdict(done: CapstoneResult) -> str:
 def advice(done: CapstoneResult) -> Advice:
     """What to begin with, read from this result."""
     found = done.ranking
+    if found.nothing:
+        return _start_again(done)
     reasons = [best_sentence(found), *lookup_sentences(found)]
     against = {
         name: f"{pair.comparison.difference.mean:.2f} behind, {p_text(pair.p)}."
@@ -47,6 +52,16 @@ def advice(done: CapstoneResult) -> Advice:
         )
     steps += [FIRST[found.best]] if found.best in FIRST else []
     return Advice(found.best, _place(found.best), tuple(reasons), against, tuple(steps))
+
+
+def _start_again(done: CapstoneResult) -> Advice:
+    """What to do where every method failed: the table is at fault, or asks what nobody told."""
+    steps = (
+        "Compare some answers with the right ones: does what they say stand in any other row?",
+        "Look in the dataset's report whether the right columns were read.",
+        "Bring articles that hold the facts, or more rows that ask for the same.",
+    )
+    return Advice(NO_METHOD, "the report's page", (best_sentence(done.ranking),), {}, steps)
 
 
 def _place(method: str) -> str:

@@ -78,14 +78,16 @@ class Estimate:
         return self.asking + (self.training or 0.0)
 
     def __str__(self) -> str:
+        epochs = counted(self.plan.epochs, "epoch")
+        questions = counted(self.plan.questions, "question")
         training = (
             "training at the endpoint's pace"
             if self.training is None
-            else f"{duration(self.training)} of training ({self.plan.epochs} epochs)"
+            else f"{duration(self.training)} of training ({epochs})"
         )
         text = (
             f"estimated {duration(self.seconds)}: {training}, {duration(self.asking)} for "
-            f"{self.plan.questions} questions to every method"
+            f"{questions} to every method"
         )
         return text if self.took is None else f"{text}; it took {duration(self.took)}"
 
@@ -95,6 +97,11 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things as one says it: "1 epoch", "5 epochs"."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) -> ProofPlan:

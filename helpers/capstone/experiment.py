@@ -26,7 +26,15 @@ from helpers.base.files import atomic
 from helpers.base.progress_bar import note
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone import baselines, proof_page, scoring, takeaway, training
-from helpers.capstone.estimate import Pace, ProofPlan, estimate, pilot_size, rates, within
+from helpers.capstone.estimate import (
+    Pace,
+    ProofPlan,
+    counted,
+    estimate,
+    pilot_size,
+    rates,
+    within,
+)
 from helpers.capstone.interview import Interview, Material, gather
 from helpers.capstone.methods import WITH_TRAINING, Messages
 from helpers.capstone.ranking import Ranking, by_talk, rank
@@ -97,15 +105,51 @@ def run(
 
     Raises `DataError` if the table does not make a training file.
     """
-    started = time.monotonic()
     options = TableOptions(
         system, columns, roles, date_format, header, encoding, sheet, steps, language, keep,
         own, without, majority,
     )  # fmt: skip
-    brief = minutes is not None
     data = read_table(
-        path, folder / "dataset", options, test=test, validation=validation, brief=brief
+        path,
+        folder / "dataset",
+        options,
+        test=test,
+        validation=validation,
+        brief=minutes is not None,
     )
+    return prove(
+        course,
+        data,
+        folder,
+        articles=articles,
+        questions=questions,
+        epochs=epochs,
+        minutes=minutes,
+        judge=judge,
+        seed=seed,
+        tell=tell,
+    )
+
+
+def prove(
+    course: Connection,
+    data: TableData,
+    folder: Path,
+    *,
+    articles: Sequence[Article] | None = None,
+    questions: int = QUESTIONS,
+    epochs: int = 5,
+    minutes: float | None = None,
+    judge: str | None = None,
+    seed: int = 42,
+    tell: Callable[[str], None] = note,
+) -> CapstoneResult:
+    """What `run` does with a table that is read already, `data`; the rest is as there.
+
+    The time that reading took counts towards the budget of `minutes`.
+    """
+    started = time.monotonic() - data.seconds
+    brief = minutes is not None
     material = gather(course, data, articles, folder, brief=brief)
     interview = Interview(course, material)
     # One random order for pilot and proof: a smaller plan asks a beginning of it, so whatever the
@@ -121,7 +165,7 @@ def run(
     expected = estimate(pace, plan, asked=asked, timed=PILOT, spent=time.monotonic() - started)
     tell(str(expected))
     began = time.monotonic()
-    tuned = _train(course, material, folder, plan, path=path, seed=seed)
+    tuned = _train(course, material, folder, plan, seed=seed)
     # In the table's order again: a report is read beside the table.
     turns = [data.held_out[place] for place in sorted(order[: plan.questions])]
     answers = _ask_all(interview, turns, tuned.model, course.chat_model) | _baselines(
@@ -267,7 +311,6 @@ def _train(
     folder: Path,
     plan: ProofPlan,
     *,
-    path: str | Path,
     seed: int,
 ) -> TunedModel:
     files = _files(folder, material.data)
@@ -281,7 +324,7 @@ def _train(
         files,
         model=course.chat_model,
         epochs=plan.epochs,
-        suffix=takeaway.slug(path),
+        suffix=takeaway.slug(material.data.prepared.version.name),
         seed=seed,
     )
 
@@ -380,7 +423,7 @@ def _left_out(plan: ProofPlan, data: TableData, *, epochs: int) -> list[str]:
             "drawn at random."
         )
     if plan.epochs < epochs:
-        found.append(f"The budget allowed {plan.epochs} of {epochs} epochs.")
+        found.append(f"The budget allowed {plan.epochs} of {counted(epochs, 'epoch')}.")
     if plan.share < 1:
         rows = len(data.train_talks) + len(data.train)
         found.append(

@@ -225,9 +225,12 @@ def _lineage(done: CapstoneResult) -> str:
         ("dataset (SHA-256)", version.sha256[:16]),
         ("made", version.created),
         ("tuned model", done.model),
-        ("best method, to take away", f"{done.model_folder.name}/ ({done.ranking.best})"),
+        (
+            "simplest method" if done.ranking.nothing else "best method, to take away",
+            f"{done.model_folder.name}/ ({done.ranking.best})",
+        ),
     ]
-    if done.ranking.best not in WITH_TRAINING:
+    if done.ranking.best not in WITH_TRAINING and not done.ranking.nothing:
         rows.append(("note", "the best method does not need the tuned model"))
     return html_report.section("Lineage", ("what", "which"), rows)
 

@@ -45,6 +45,8 @@ SIMPLEST_FIRST = (
 """Of equal methods the one that takes least to build and to run is the better one."""
 SAME = 0.01
 """Means nearer than this are called equal."""
+NIL = 0.005
+"""A mean below it is printed as 0.00."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ class Ranking:
     def best(self) -> str:
         """The method with the highest mean; of equal ones the simplest."""
         return next(iter(self.means))
+
+    @property
+    def nothing(self) -> bool:
+        """Whether even the highest mean is nil: then no method is best."""
+        return self.means[self.best].mean < NIL
 
     @property
     def questions(self) -> int:
@@ -158,6 +165,11 @@ def rounded(number: int) -> int:
 
 def best_sentence(found: Ranking) -> str:
     """Who has the highest score, and whom it surely beats."""
+    if found.nothing:
+        return (
+            f"None is best: no method has more than {found.yardstick} 0.00 on "
+            f"{found.questions} held-out {_what(found)}."
+        )
     beaten = [name for name, pair in found.against_best().items() if pair.decided]
     text = (
         f"Best is {found.best}: {found.yardstick} {found.means[found.best]} "
@@ -171,6 +183,8 @@ def best_sentence(found: Ranking) -> str:
 
 def undecided(found: Ranking) -> list[str]:
     """The methods that may be as good as the best one, and what would settle it."""
+    if found.nothing:
+        return []
     near = {name: pair for name, pair in found.against_best().items() if not pair.decided}
     remedies: dict[str, list[str]] = {}
     for name, pair in near.items():
@@ -183,7 +197,7 @@ def lookup_sentences(found: Ranking) -> list[str]:
     """What the baselines without a language model say of the others."""
     lookups = [name for name in found.means if name in LOOKUPS]
     models = [name for name in found.means if name not in (*LOOKUPS, FREQUENT)]
-    if not lookups or not models:
+    if not lookups or not models or found.nothing:
         return []
     # `means` is best first: the best of each sort.
     lookup, model = lookups[0], models[0]

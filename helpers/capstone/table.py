@@ -9,6 +9,7 @@ For: the first step of the proof. Not for: reading and cleaning itself, see
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,6 +84,8 @@ class TableData:
     held_out_file: Path
     notes: tuple[str, ...] = ()
     """What the reader should know about the parts."""
+    seconds: float = 0.0
+    """That reading took."""
 
 
 def read_table(
@@ -101,6 +104,7 @@ def read_table(
     `brief`, for a budget, no more than needed. Raises `DataError` if the table does not make a
     training file, or shares questions with the test's.
     """
+    started = time.monotonic()
     own = None if isinstance(test, float | int) else test
     share = 0.0 if own is not None else float(test)  # type: ignore[arg-type]
     said = {**options.arguments(), "system": options.system or SYSTEM}
@@ -154,6 +158,7 @@ def read_table(
         found,
         file,
         tuple(notes),
+        time.monotonic() - started,
     )
 
 

@@ -170,7 +170,7 @@ def card(done: CapstoneResult, method: BestMethod) -> str:
     version = done.prepared.version
     parts = [
         f"# {method.model}\n",
-        f"The best of the methods tried on the table `{version.name}`: **{method.method}**.\n",
+        f"{_chosen(done)} tried on the table `{version.name}`: **{method.method}**.\n",
         "## Scores\n",
         f"{verdict(done)}\n",
         f"Score: {explained(done.ranking)}.\n",
@@ -188,6 +188,12 @@ def card(done: CapstoneResult, method: BestMethod) -> str:
         f"Base model: {LICENCE}. What was trained on, and what the index holds, is your own data.",
     ]
     return "\n".join(parts) + "\n"
+
+
+def _chosen(done: CapstoneResult) -> str:
+    if done.ranking.nothing:
+        return "No method reached anything, so this is no recommendation but the simplest of those"
+    return "The best of the methods"
 
 
 def _scores(done: CapstoneResult) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.base import jsonl
 from helpers.base.errors import CourseError
 from helpers.base.remedies import argument
+from helpers.capstone.estimate import counted
 from helpers.capstone.lookup import Found
 from helpers.capstone.methods import PromptForm
 from helpers.capstone.samples import AnswerTurn, Message
@@ -70,11 +71,12 @@ class TunedModel:
     """Epoch and validation loss of each checkpoint that the server keeps."""
 
     def __str__(self) -> str:
+        run = counted(self.epochs, "epoch")
         if not self.losses:
-            return f"trained for {self.epochs} epochs, the last one taken (no validation set)"
+            return f"trained for {run}, the last one taken (no validation set)"
         known = ", ".join(f"{loss:.2f} after {epoch}" for epoch, loss in self.losses)
         text = (
-            f"trained for {self.epochs} epochs; the validation loss picks epoch {self.epoch} "
+            f"trained for {run}; the validation loss picks epoch {self.epoch} "
             f"(of those that the server keeps: {known})"
         )
         first = self.losses[0][0]

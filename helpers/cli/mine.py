@@ -64,18 +64,24 @@ def _run(options: argparse.Namespace, talk: Dialogue) -> int:
         raise DataError(f"there is no file {options.file}", fix="check the spelling of the path")
     out = Path(options.out) if options.out else _default_folder(path)
     talk.say(f"1. Read {path.name}")
-    test = _test_part(options.test)
-    # As `experiment.run` places it, which finds the same dataset again.
+    # As `experiment.run` places it; what `--only` writes is the dataset alone.
     target = out if options.only else out / "dataset"
-    wanted = table_options(options)
-    data, table = read(path, target, wanted, talk, test=test, validation=options.validation)
+    data = read(
+        path,
+        target,
+        table_options(options),
+        talk,
+        test=_test_part(options.test),
+        validation=options.validation,
+        brief=options.minutes is not None,
+    )
     _tell_dataset(data, talk)
     if options.only == "dataset":
         talk.say(f"Written to {target}: train.jsonl, validation.jsonl, test.jsonl, report.html")
         return 0
     if not talk.agrees("Is that right?"):
         raise CourseError("nothing was trained", fix="say how to read it: --column, --role, …")
-    return _train_and_talk(path, out, options, table, talk)
+    return _train_and_talk(data, out, options, talk)
 
 
 def _default_folder(path: Path) -> Path:
@@ -144,20 +150,19 @@ def read(
     *,
     test: float | Path,
     validation: float | None,
-) -> tuple[TableData, TableOptions]:
+    brief: bool = False,
+) -> TableData:
     """Read, clean and split; what can be read in two ways is asked, or is an error."""
     from helpers.capstone.table import read_table
 
     # Each answer settles one argument; a table can need several.
     while True:
         try:
-            made = read_table(path, folder, table, test=test, validation=validation)
+            return read_table(path, folder, table, test=test, validation=validation, brief=brief)
         except ChoiceNeeded as choice:
             if talk.ask is None:
                 raise
             table = replace(table, **{choice.argument: _chosen(choice, talk)})
-        else:
-            return made, table
 
 
 def _chosen(choice: ChoiceNeeded, talk: Dialogue) -> Any:
@@ -236,13 +241,7 @@ def _language(data: TableData) -> str:
     )
 
 
-def _train_and_talk(
-    path: Path,
-    out: Path,
-    options: argparse.Namespace,
-    table: TableOptions,
-    talk: Dialogue,
-) -> int:
+def _train_and_talk(data: TableData, out: Path, options: argparse.Namespace, talk: Dialogue) -> int:
     from helpers.backend import daemon
     from helpers.capstone import experiment
     from helpers.connection import connect
@@ -264,14 +263,11 @@ def _train_and_talk(
         talk.say("4. Train, and ask every method the held-out questions")
 
     with shown_by(WaitingLine()):
-        done = experiment.run(
+        done = experiment.prove(
             course,
-            path,
+            data,
             out,
-            **vars(table),
             articles=articles,
-            test=_test_part(options.test),
-            validation=options.validation,
             questions=options.questions,
             epochs=options.epochs,
             minutes=options.minutes,
@@ -348,7 +344,7 @@ def _tell_result(done: CapstoneResult, talk: Dialogue) -> None:
         talk.say(f"   - {note}")
     weak = _weakest(done)
     if weak:
-        talk.say(f"   Where {done.ranking.best} fails:")
+        talk.say(f"   Where {'every method' if done.ranking.nothing else done.ranking.best} fails:")
     for row in weak:
         talk.say(f"   - asked: {_short(row['question'])}")
         talk.say(f"     right: {_short(row['target'])}")

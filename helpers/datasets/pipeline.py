@@ -10,6 +10,7 @@ data; read the report.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -153,12 +154,14 @@ def prepare(
 def _affordable(rows: int, shares: Mapping[str, float]) -> tuple[dict[str, float], tuple[str, ...]]:
     """Shares that leave a small table the rows that training needs, and a note of it."""
     held_out = sum(shares.values())
-    if rows < LEAST or held_out <= 0 or rows * (1 - held_out) >= LEAST:
+    wanted = sum(math.ceil(share * rows) for share in shares.values())
+    if rows < LEAST or held_out <= 0 or rows - wanted >= LEAST:
         return dict(shares), ()
-    # The same part of both shares, so that they keep their proportion.
-    less = (rows - LEAST) / (rows * held_out)
-    note = f"{rows} rows are few: {rows - LEAST} of them are held out, for training needs {LEAST}"
-    return {part: share * less for part, share in shares.items()}, (note,)
+    # Whole rows: two shares that are both rounded up would take one from the training.
+    kept = {part: int(share / held_out * (rows - LEAST)) for part, share in shares.items()}
+    out = sum(kept.values())
+    note = f"{rows} rows are few: {out} of them are held out, for training needs {LEAST}"
+    return {part: number / rows for part, number in kept.items()}, (note,)
 
 
 def _something_left(cleaning: CleaningResult, rejected: Sequence[Reject], folder: Path) -> None:

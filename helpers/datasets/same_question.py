@@ -146,7 +146,8 @@ def _own_words(one: str, other: str) -> bool:
 
 
 def _singular(word: str) -> str:
-    return word[:-1] if len(word) >= _TYPO_FROM and word.endswith("s") else word
+    plural = len(word) >= _TYPO_FROM and word.endswith("s") and not word[-2].isdigit()
+    return word[:-1] if plural else word  # "X100S" is another thing than "X100"
 
 
 def same_questions(

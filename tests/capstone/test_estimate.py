@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.capstone.estimate import Pace, ProofPlan, estimate, pilot_size, rates, within
-from helpers.capstone.training import best_epoch
+from helpers.capstone.training import TunedModel, best_epoch
 from helpers.evaluation.grading import Answer
 from tests.capstone.fake import Bag, FakeClient
 
@@ -49,6 +49,13 @@ def test_what_was_answered_while_timing_is_not_counted_again():
     rest = estimate(PACE, ProofPlan(20, 1), asked=9, timed=["base"])
     assert whole.asking - rest.asking == pytest.approx(9 * 0.5)
     assert rest.training == 70
+
+
+def test_one_is_said_as_one():
+    assert "(1 epoch)" in str(estimate(PACE, ProofPlan(20, 1)))
+    assert "(2 epochs)" in str(estimate(PACE, ProofPlan(20, 2)))
+    assert str(TunedModel("ftjob-1", "ft:x", 1, 1)).startswith("trained for 1 epoch,")
+    assert str(TunedModel("j", "ft:x", 1, 1, 3, ((1, 0.5),))).startswith("trained for 1 epoch;")
 
 
 def test_reading_and_writing_are_told_apart():

@@ -13,8 +13,9 @@ from helpers.base import jsonl, settings
 from helpers.base.errors import DataError
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone import baselines, experiment, takeaway
-from helpers.capstone.conclusion import advice, verdict
+from helpers.capstone.conclusion import NO_METHOD, advice, verdict
 from helpers.capstone.samples import CHECKABLE
+from helpers.capstone.table import TableOptions, read_table
 from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
 from helpers.datasets.checkable_facts import facts
 from helpers.evaluation.results import load_result
@@ -103,17 +104,6 @@ def test_the_report_says_all_and_loads_nothing(done):
     assert done.prepared.version.sha256[:16] in html
     assert not re.search(r"src=|href=", html)
     assert str(done.report_file.parent) not in html
-
-
-def test_verdict_advice_table_and_folder_name_the_same_best_method(done):
-    best = done.ranking.best
-    assert verdict(done).startswith(f"Best is {best}: facts ")
-    assert advice(done).method == best
-    assert takeaway.read_method(done.model_folder).method == best
-    table = done.table()
-    assert list(table.index) == list(done.reports)
-    checked = done.reports[BASE].column("facts", kind=CHECKABLE).size
-    assert f"facts ({checked} questions)" in table.columns
 
 
 def test_your_own_articles_can_be_looked_up_instead(course, tmp_path):
@@ -205,6 +195,51 @@ def test_answers_without_numbers_are_judged_by_likeness(tmp_path):
     assert "facts" not in " ".join(done.table().columns)
     assert done.within_reach is None
     assert "lookup" in verdict(done)
+
+
+def test_verdict_advice_table_and_folder_name_the_same_best_method(tmp_path):
+    draw = random.Random(4)
+    rows = [
+        (f"When does {' '.join(words)} come?", f"With {words[0]}, in {place % 3 + 2} days.")
+        for place in range(60)
+        for words in [draw.sample(WORDS, 5)]
+    ]
+    done = experiment.run(connection(), written(tmp_path / "t.csv", rows), tmp_path / "out")
+    best = done.ranking.best
+    assert verdict(done).startswith(f"Best is {best}: facts ")
+    assert advice(done).method == best
+    assert takeaway.read_method(done.model_folder).method == best
+    table = done.table()
+    assert list(table.index) == list(done.reports)
+    checked = done.reports[BASE].column("facts", kind=CHECKABLE).size
+    assert f"facts ({checked} questions)" in table.columns
+
+
+def test_where_nobody_could_know_the_answers_no_method_is_advised(tmp_path):
+    draw = random.Random(5)
+    numbers = draw.sample(range(1000, 9999), 60)
+    rows = [
+        (f"What does part {' '.join(draw.sample(WORDS, 4))} cost?", f"It is {number} dollars.")
+        for number in numbers
+    ]
+    done = experiment.run(connection(), written(tmp_path / "codes.csv", rows), tmp_path / "out")
+    assert verdict(done).startswith("None is best: no method has more than facts 0.00 on ")
+    assert "0% of the held-out facts" in verdict(done)
+    assert advice(done).method == NO_METHOD
+    page = done.report_file.read_text("utf-8")
+    card = (done.model_folder / "README.md").read_text("utf-8")
+    for text in (page, card):
+        assert "Best is" not in text
+        assert "The best of" not in text
+
+
+def test_a_table_that_was_read_is_not_prepared_again(tmp_path, monkeypatch):
+    table = written(tmp_path / "t.csv", free_rows())
+    data = read_table(table, tmp_path / "out" / "dataset", TableOptions(), test=0.3)
+    monkeypatch.setattr(experiment, "read_table", lambda *_, **__: pytest.fail("read again"))
+    done = experiment.prove(connection(), data, tmp_path / "out")
+    assert done.prepared is data.prepared
+    assert 0 < data.seconds <= done.estimate.spent
 
 
 def test_an_own_test_table_is_held_out_and_may_not_repeat_the_training(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.capstone.baselines import FREQUENT, NEAREST
-from helpers.capstone.ranking import by_talk, lookup_sentences, rank, undecided
+from helpers.capstone.ranking import best_sentence, by_talk, lookup_sentences, rank, undecided
 from helpers.costs.monthly import BASE, TUNED
 
 RNG = np.random.default_rng(0)
@@ -76,3 +76,13 @@ def test_more_questions_are_named_where_these_did_not_decide():
     assert not pair.decided
     assert pair.remedy.startswith("it would take about ")
     assert int(pair.remedy.split()[4]) > 6
+
+
+def test_where_every_score_is_nil_no_method_is_called_best():
+    nil = np.zeros(20)
+    found = rank({BASE: nil, TUNED: nil, NEAREST: nil, FREQUENT: nil}, yardstick="facts")
+    assert found.nothing
+    said = best_sentence(found)
+    assert said == "None is best: no method has more than facts 0.00 on 20 held-out questions."
+    assert lookup_sentences(found) == undecided(found) == []
+    assert not rank({BASE: nil, TUNED: nil + 0.02}, yardstick="facts").nothing

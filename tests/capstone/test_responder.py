@@ -90,6 +90,7 @@ def test_the_likeliest_words_and_the_methods_length_are_taken_unless_the_client_
 def done(folder, best):
     tuned = Bag(step=None)
     found = Bag(best=best, yardstick="facts", questions=3, means={best: "0.50"}, pairs=())
+    found.nothing = False
     found.against_best = dict
     version = Bag(name="My Shop (2)", version="1.0", created="2026-01-01", sha256="ab" * 32)
     return Bag(

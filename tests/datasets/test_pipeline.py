@@ -98,6 +98,10 @@ def of_pairs(folder: Path, *pairs: tuple[str, str], head: str = "question,answer
     return path
 
 
+ANIMALS = (
+    "adder badger camel donkey eagle ferret gibbon heron iguana jackal koala lemur marmot newt "
+    "otter panda quail rabbit salmon tapir urchin vole walrus yak zebra"
+).split()
 NAMED = "invoices warranty password newsletter delivery returns vouchers colours sizes gifts"
 TOPICS = NAMED.split()
 SOUND = [(f"What should I know about {t}?", f"For {t} see page {n}.") for n, t in enumerate(TOPICS)]
@@ -218,6 +222,16 @@ def test_a_small_table_is_trained_on_and_empty_parts_are_named(tmp_path: Path) -
     }  # fmt: skip
     assert [p.code for p in done.problems] == ["empty_split", "empty_split"]
     assert done.ok
+
+
+@pytest.mark.parametrize("rows", range(11, 23))
+def test_of_few_rows_training_always_gets_what_it_needs(rows: int, tmp_path: Path) -> None:
+    pairs = [(f"What of the {name}?", f"See page {n}.") for n, name in enumerate(ANIMALS[:rows])]
+    done = prepare(of_pairs(tmp_path, *pairs), tmp_path / "out", test=0.3)
+    assert done.ok
+    assert len(done.split.train) >= 10
+    told = f"{rows - len(done.split.train)} of them are held out" in "; ".join(done.notes)
+    assert told == (rows < 18)
 
 
 def test_the_report_shows_every_kind_of_change_its_spot_and_the_undo(tmp_path: Path) -> None:

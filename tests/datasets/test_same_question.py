@@ -45,6 +45,11 @@ def test_another_word_that_says_something_makes_another_question(one: str, other
     assert same_questions([one, other]).members() == []
 
 
+@pytest.mark.parametrize(("one", "other"), [("X100", "X100S"), ("Galaxy 2024", "Galaxy 2024s")])
+def test_an_s_behind_a_digit_is_no_plural(one: str, other: str) -> None:
+    assert not same_questions([f"What does the {one} weigh?", f"What does the {other} weigh?"]).repeated
+
+
 def test_a_word_that_other_rows_use_is_no_slip() -> None:
     rows = ["fees of the plan Ember here", "fees of the plan Amber here"]
     assert same_questions(rows).members() == [[0, 1]]

@@ -71,8 +71,14 @@ NAMES = {
 """Usual names for each meaning, without case and punctuation."""
 
 _WORDS = {
-    "question": {"question", "questions", "frage", "query", "request", "pregunta"},
-    "answer": {"answer", "answers", "antwort", "reply", "response", "respuesta"},
+    "question": set(
+        "question questions frage query request anfrage pregunta demande domanda pergunta vraag "
+        "pytanie fråga".split()
+    ),
+    "answer": set(
+        "answer answers antwort reply response respuesta réponse reponse risposta resposta "
+        "antwoord odpowiedź svar".split()
+    ),
     "intent": {"intent", "category", "topic", "label"},
 }
 """Words that tell the meaning of a longer name: "Staff reply"."""
@@ -85,7 +91,8 @@ _ABOUT = frozenset(
     words(
         "id ids time times date count number nr by status name email mail score rating rate url "
         "link sla due duration length lang language hours hrs minutes mins seconds tokens user "
-        "agent at to zeit dauer anzahl tiempo fecha durée"
+        "agent at to zeit dauer anzahl tiempo fecha durée datum status nummer temps délai statut "
+        "numéro estado stato numero tempo ora tijd"
     )
 )
 """With such a word a name tells something about a text, and is not the text."""

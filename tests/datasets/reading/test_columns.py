@@ -116,6 +116,35 @@ def test_labels_are_answers_and_never_swapped() -> None:
     assert "holds 2 labels" in choice.notes[1]
 
 
+@pytest.mark.parametrize("values", [("True", "False"), ("yes", "no"), ("5", "1"), ("open", "closed")])
+def test_beside_one_text_a_flag_a_state_or_few_numbers_are_labels(values: tuple[str, str]) -> None:
+    rows = [(f"we had trouble with part number {n}", values[n % 2]) for n in range(20)]
+    assert decide(table("Review Text,verdict", *rows)).columns.answer == "verdict"
+    turned = decide(table("verdict,Review Text", *((said, text) for text, said in rows)))
+    assert turned.columns == Columns(question="Review Text", answer="verdict")
+
+
+def test_a_column_that_only_numbers_the_rows_is_no_hindrance() -> None:
+    rows = [(n, f"we had trouble with part number {n}", ("late", "lost")[n % 2]) for n in range(20)]
+    assert decide(table("id,text,intent", *rows)).columns.answer == "intent"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Demande client", "Réponse conseiller"),
+        ("Domanda cliente", "Risposta operatore"),
+        ("Vraag klant", "Antwoord medewerker"),
+        ("Unsere Anfrage", "Unsere Antwort"),
+        ("Pregunta del cliente", "Respuesta final"),
+    ],
+)
+def test_longer_names_in_other_languages_beside_a_date(question: str, answer: str) -> None:
+    rows = [(f"{n + 1:02}/03/2024", f"Text {n} goes on?", f"It goes on {n}.") for n in range(9)]
+    found = decide(table(f"Date,{question},{answer}", *rows)).columns
+    assert (found.question, found.answer) == (question, answer)
+
+
 @pytest.mark.parametrize("column", [["2024-03-01", "2024-03-02"], [[1, 2], [3]], ["1", "2"]])
 def test_two_columns_of_dates_lists_or_numbers_are_refused(column: list[Any]) -> None:
     with pytest.raises(DataError, match="cannot tell"):
