@@ -47,7 +47,9 @@ def test_another_word_that_says_something_makes_another_question(one: str, other
 
 @pytest.mark.parametrize(("one", "other"), [("X100", "X100S"), ("Galaxy 2024", "Galaxy 2024s")])
 def test_an_s_behind_a_digit_is_no_plural(one: str, other: str) -> None:
-    assert not same_questions([f"What does the {one} weigh?", f"What does the {other} weigh?"]).repeated
+    assert not same_questions(
+        [f"What does the {one} weigh?", f"What does the {other} weigh?"]
+    ).repeated
 
 
 def test_a_word_that_other_rows_use_is_no_slip() -> None:

@@ -61,6 +61,8 @@ _MOST_SPEAKERS = 6
 # Beside customer and staff, such values mark notes or what the program did.
 _NOTED = frozenset(words("note notes internal private comment internal_note private_note event"))
 _LABEL_WORDS, _LABEL_LENGTH = 5, 50
+_GRADES = 12
+"""Different values of a column of numbers, at most, that are classes, as stars are."""
 _FEW = 0.35
 """With fewer distinct values in a value they are labels."""
 
@@ -81,6 +83,17 @@ class ColumnKind:
     """Mean letters."""
     speaks: bool = False
     """Whether its few values tell who asks and who answers, and nothing but notes beside."""
+
+    @property
+    def graded(self) -> bool:
+        """Whether beside a text it can only be the text's class: a flag, a state, a few grades."""
+        few = self.repeated and 2 <= self.distinct <= _GRADES
+        return few and self.kind in ("flag", "status", "number")
+
+    @property
+    def numbering(self) -> bool:
+        """Whether it only tells the rows apart."""
+        return self.kind == "number" and not self.repeated
 
 
 def kinds_of(columns: Sequence[str], rows: Sequence[tuple[int, Row]]) -> Mapping[str, ColumnKind]:

@@ -71,15 +71,15 @@ NAMES = {
 """Usual names for each meaning, without case and punctuation."""
 
 _WORDS = {
-    "question": set(
+    "question": words(
         "question questions frage query request anfrage pregunta demande domanda pergunta vraag "
-        "pytanie fråga".split()
+        "pytanie fråga"
     ),
-    "answer": set(
+    "answer": words(
         "answer answers antwort reply response respuesta réponse reponse risposta resposta "
-        "antwoord odpowiedź svar".split()
+        "antwoord odpowiedź svar"
     ),
-    "intent": {"intent", "category", "topic", "label"},
+    "intent": words("intent category topic label"),
 }
 """Words that tell the meaning of a longer name: "Staff reply"."""
 # German joins words: Kundenfrage, Standardantwort.

@@ -34,8 +34,6 @@ LISTED = 20
 _SAMPLE = 60
 _SPEAKERS = 0.7
 """Speakers of a chat have at least so few names for each text."""
-_GRADES = 12
-"""Different values of a column of numbers, at most, that are classes, as stars are."""
 _TELLING = 4
 """Different values from which on they speak against the names."""
 Part = str | tuple[str, ...]
@@ -367,9 +365,10 @@ class _Finder:
         texts = [name for name in self.present if self.kind(name) == "text"]
         labels = [name for name in self.present if self._is_label(name)]
         if len(self.present) == 2 and len(texts) == 1 and not labels:
-            labels = [name for name in self.present if self._is_class(name)]
+            labels = [n for n in self.present if n in self.kinds and self.kinds[n].graded]
         others = [n for n in self.present if n not in texts + labels and self.kind(n) != "id"]
-        others = [] if len(others) == 1 and self._numbers_rows(others[0]) else others
+        if len(others) == 1 and others[0] in self.kinds and self.kinds[others[0]].numbering:
+            others = []
         question = mapping.question
         if question is None and len(texts) == 1:
             question = texts[0]
@@ -388,17 +387,6 @@ class _Finder:
             named = rank("intent", name) is not None
             return kind == "label" or (named and kind in ("status", "number", "flag", "id"))
         return rank("intent", name) is not None
-
-    def _is_class(self, name: str) -> bool:
-        """Whether a column beside a text can only be its class: a flag, a state, few numbers."""
-        held = self.kinds.get(name)
-        few = held is not None and held.repeated and 2 <= held.distinct <= _GRADES
-        return few and self.kind(name) in ("flag", "status", "number")
-
-    def _numbers_rows(self, name: str) -> bool:
-        """Whether a column of numbers only tells the rows apart."""
-        held = self.kinds.get(name)
-        return held is not None and held.kind == "number" and not held.repeated
 
     def _two_said(self) -> bool:
         said = [self.kind(name) in ("text", "label") for name in self.present]

@@ -116,7 +116,9 @@ def test_labels_are_answers_and_never_swapped() -> None:
     assert "holds 2 labels" in choice.notes[1]
 
 
-@pytest.mark.parametrize("values", [("True", "False"), ("yes", "no"), ("5", "1"), ("open", "closed")])
+@pytest.mark.parametrize(
+    "values", [("True", "False"), ("yes", "no"), ("5", "1"), ("open", "closed")]
+)
 def test_beside_one_text_a_flag_a_state_or_few_numbers_are_labels(values: tuple[str, str]) -> None:
     rows = [(f"we had trouble with part number {n}", values[n % 2]) for n in range(20)]
     assert decide(table("Review Text,verdict", *rows)).columns.answer == "verdict"
