@@ -98,10 +98,11 @@ def of_pairs(folder: Path, *pairs: tuple[str, str], head: str = "question,answer
     return path
 
 
-ANIMALS = (
+NAMED_ANIMALS = (
     "adder badger camel donkey eagle ferret gibbon heron iguana jackal koala lemur marmot newt "
     "otter panda quail rabbit salmon tapir urchin vole walrus yak zebra"
-).split()
+)
+ANIMALS = NAMED_ANIMALS.split()
 NAMED = "invoices warranty password newsletter delivery returns vouchers colours sizes gifts"
 TOPICS = NAMED.split()
 SOUND = [(f"What should I know about {t}?", f"For {t} see page {n}.") for n, t in enumerate(TOPICS)]

@@ -365,15 +365,14 @@ class _Finder:
         texts = [name for name in self.present if self.kind(name) == "text"]
         labels = [name for name in self.present if self._is_label(name)]
         if len(self.present) == 2 and len(texts) == 1 and not labels:
-            labels = [n for n in self.present if n in self.kinds and self.kinds[n].graded]
+            labels = [name for name, held in self.kinds.items() if held.graded]
         others = [n for n in self.present if n not in texts + labels and self.kind(n) != "id"]
-        if len(others) == 1 and others[0] in self.kinds and self.kinds[others[0]].numbering:
+        if self.kinds and len(others) == 1 and self.kinds[others[0]].numbering:
             others = []
         question = mapping.question
         if question is None and len(texts) == 1:
             question = texts[0]
-        alone = isinstance(question, str)
-        if alone and mapping.answer is None and len(labels) == 1 and not others:
+        if isinstance(question, str) and mapping.answer is None and len(labels) == 1 and not others:
             distinct = f"{self.kinds[labels[0]].distinct} labels" if self.kinds else "labels"
             self.grounds.append(f"a guess: {labels[0]!r} holds {distinct}, which are the answers")
             return Columns(question=question, answer=labels[0], system=mapping.system)
@@ -382,11 +381,9 @@ class _Finder:
         return mapping
 
     def _is_label(self, name: str) -> bool:
-        if self.kinds:
-            kind = self.kind(name)
-            named = rank("intent", name) is not None
-            return kind == "label" or (named and kind in ("status", "number", "flag", "id"))
-        return rank("intent", name) is not None
+        named, kind = rank("intent", name) is not None, self.kind(name)
+        stated = kind in ("status", "number", "flag", "id") or not self.kinds
+        return kind == "label" or (named and stated)
 
     def _two_said(self) -> bool:
         said = [self.kind(name) in ("text", "label") for name in self.present]
