@@ -134,27 +134,19 @@ def read_article(path: str | Path) -> Article:
     """One file. Raises `DataError` that names it and what is wrong."""
     path = Path(path)
     try:
-        return parse_article(path.read_text(encoding="utf-8"), name=path.stem)
+        return parse_article(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path.name}: {error}", fix="begin it with ---, id:, title:, effective: and ---"
         ) from error
 
 
-def parse_article(source: str, *, name: str = "") -> Article:
-    """An article from its text.
-
-    Where a header names no id or title, or there is none, `name` is the id and the first heading
-    the title. Raises `ValueError` for a header that is wrong, and for what is missing then.
-    """
+def parse_article(source: str) -> Article:
+    """An article from its text. Raises `ValueError` for a header that is missing or wrong."""
     match = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(?:\n|\Z)", source, re.DOTALL)
-    if not match and not name:
+    if not match:
         raise ValueError("there is no header between two lines ---")
-    header = _header(match[1]) if match else {}
-    text = (source[match.end() :] if match else source.removeprefix("\ufeff")).strip()
-    if name:
-        first = next((heading.title for heading in headings(text)), name)
-        header = {"id": name, "title": first} | {key: word for key, word in header.items() if word}
+    header = _header(match[1])
     missing = [name for name in ("id", "title") if not header.get(name)]
     if missing:
         raise ValueError(f"the header has no {' and no '.join(missing)}")
@@ -162,7 +154,7 @@ def parse_article(source: str, *, name: str = "") -> Article:
     return Article(
         id=header["id"],
         title=header["title"],
-        text=text,
+        text=source[match.end() :].strip(),
         effective=dt.date.fromisoformat(day) if day else NO_DATE,
         product=header.get("product", ""),
         source=source,

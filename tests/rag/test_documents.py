@@ -50,7 +50,7 @@ def test_an_article_is_read_with_its_header():
 
 @pytest.mark.parametrize(
     "source",
-    ["---\n- a list\n---\ntext", "---\nid: a\ntitle: b\neffective: x\n---"],
+    ["no header", "---\ntitle: x\n---\ntext", "---\nid: a\ntitle: b\neffective: x\n---"],
 )
 def test_a_damaged_article_is_named(tmp_path, source):
     (tmp_path / "bad.md").write_text(source)
@@ -140,25 +140,6 @@ def test_list_items_are_sentences_of_their_own():
 def test_a_header_is_read_as_yaml_and_a_bare_colon_is_allowed(header, title):
     article = parse_article(f"---\nid: 007\n{header}\n---\nText.")
     assert (article.id, article.title, article.text) == ("007", title, "Text.")
-
-
-@pytest.mark.parametrize(
-    ("source", "name", "title"),
-    [
-        ("Press the button.\n\n# Router reset\nTen seconds.", "router", "Router reset"),
-        ("\ufeffNo heading at all.", "router", "router"),
-        ("---\nauthor: desk\n---\n# Router reset\nTen seconds.", "router", "Router reset"),
-        ("---\ntitle: Reset\n---\n# Router reset\nTen seconds.", "router", "Reset"),
-        ("---\nid: r1\ntitle: Reset\n---\nTen seconds.", "r1", "Reset"),
-    ],
-)
-def test_a_file_without_id_or_title_is_named_by_its_name_and_first_heading(
-    tmp_path, source, name, title
-):
-    (tmp_path / "router.md").write_text(source, encoding="utf-8")
-    (article,) = load_articles(tmp_path)
-    assert (article.id, article.title) == (name, title)
-    assert not article.text.startswith(("\ufeff", "---"))
 
 
 @pytest.mark.parametrize("header", ["- id: a\n- title: b", "id: [a]\ntitle: b", "id: a\ntitle:"])
