@@ -171,7 +171,8 @@ class TargetBench:
         python = environments.ensure(place, pins)
         ours = next(path for path in map(Path, sys.path) if path.name == "site-packages")
         packages = next(place.glob("lib/python*/site-packages"))
-        # Last in the alphabet, so that the environment's own packages come first on the path.
+        # Behind the environment's own packages on the path, which win; last in the alphabet, so
+        # also behind what their own .pth files add.
         (packages / "zz_course.pth").write_text(f"{ours}\n", encoding="utf-8")
         return python
 

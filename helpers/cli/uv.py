@@ -28,8 +28,7 @@ from helpers.cli.pip import Installer, InstallProgress
 
 OLDEST_FIT = (0, 8)
 """From here on `--torch-backend` is there for every command used."""
-# "global.index-url='https://…'" and ":env:.find-links='/wheels'", one dot or, after the
-# environment's name, two.
+# "global.index-url='https://…'" and ":env:.find-links='/wheels'".
 SETTING = re.compile(r"^(?P<level>[\w:-]+?)\.\.?(?P<name>[a-z-]+)=(?P<value>.+)$")
 # From weak to strong: a variable beats a file.
 LEVELS = ("global", "install", ":env:")

@@ -63,8 +63,8 @@ def normalise(text: str) -> str:
 
 def contains(text: str, spelling: str) -> bool:
     """True if `spelling` stands in `text` and no letter or digit touches it."""
-    # "5 days" must not be found in "15 days", "2.5 days" or "5 daysaver", nor "5" in "5.3"; a
-    # full stop that ends a sentence may follow it.
+    # "12 s" must not be found in "112 s", "2.12 s" or "12 seconds", nor "5" in "5.3"; a full stop
+    # that ends a sentence may follow it.
     pattern = rf"(?<![\w.]){re.escape(normalise(spelling))}(?!\w|\.\d)"
     return re.search(pattern, normalise(text)) is not None
 

@@ -51,7 +51,7 @@ class Hyperparameters:
 
     def method(self) -> dict[str, Any]:
         """The `method` argument of `fine_tuning.jobs.create`."""
-        # Only those that were set: OpenAI refuses a hyperparameter that its method does not know.
+        # Only those that were set: a hyperparameter of the other method is refused.
         values = {key: value for key, value in vars(self).items() if value is not None}
         kind = "supervised" if self.beta is None else "dpo"
         return {"type": kind, kind: {"hyperparameters": values}}

@@ -74,6 +74,7 @@ def _valid(model: type[Model], number: int, item: Item) -> Model:
     try:
         return model.model_validate(item)
     except ValidationError as error:
+        # The place within the whole request, so that the error names what the client wrote.
         wrong = [{**one, "loc": ("input", number, *one["loc"])} for one in error.errors()]
         raise RequestValidationError(wrong) from error
 
@@ -217,6 +218,7 @@ class ResponseEvents:
         if isinstance(event, TextPiece):
             yield from self._say(event.text, tokens)
         elif isinstance(event, CallStart):
+            # A call ends what was open, be it a message or the call before it.
             yield from self.close_item("completed")
             self._call, self._open = calls[event.index], True
             # Without its arguments, which come piece by piece.

@@ -181,6 +181,7 @@ class StreamOptions(Request):
 
 StopText = Annotated[str, Field(min_length=1)]
 Stop = StopText | Annotated[list[StopText], Field(max_length=4)] | None
+# Token ids as keys, which JSON has as text.
 Bias = dict[
     Annotated[str, Field(pattern=r"^[0-9]{1,9}$")],
     Annotated[StrictFloat, Field(ge=-100, le=100)],
@@ -286,6 +287,7 @@ class CompletionRequest(SamplingRequest):
 
     @model_validator(mode="after")
     def _best_is_one_of_n(self) -> Self:
+        # OpenAI's default is 1, so a request that repeats `n` asks for nothing more.
         if self.best_of not in (None, self.n or 1):
             why = "This server makes as many answers as it gives back"
             raise unsupported("best_of", why, "Ask for n answers and choose by their logprobs")
@@ -460,7 +462,9 @@ class JobRequest(Body):
                 raise unsupported(f"method.{other}", f"The method is {kind!r}")
         if self.method and self.method.options and self.hyperparameters:
             raise unsupported("hyperparameters", "The method has hyperparameters too")
+        # Each method has one setting that the other does not know.
         name = {"supervised": "beta", "dpo": "prompt_loss_weight"}.get(kind, "beta")
+        # Only what the client wrote: defaults are not "asked for".
         if name in self.settings.model_fields_set:
             raise unsupported(f"hyperparameters.{name}", f"The method {kind!r} has none")
         return self

@@ -111,6 +111,7 @@ def check_results(messages: Sequence[Mapping[str, Any]], *, param: str = "messag
 
     The older form has no ids to tell by.
     """
+    # Ids of calls that have no result yet, with the place of their message.
     waiting: dict[str, int] = {}
     for place, message in enumerate(messages):
         if message["role"] == "tool":
@@ -121,6 +122,7 @@ def check_results(messages: Sequence[Mapping[str, Any]], *, param: str = "messag
                     f"no call before it has the id {message.get('tool_call_id')!r}.",
                 )
             continue
+        # Any other message ends the time for results.
         _all_answered(waiting, param)
         if not is_result(message):
             waiting = {str(call.get("id")): place for call in message.get("tool_calls") or ()}

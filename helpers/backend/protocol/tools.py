@@ -74,6 +74,7 @@ class ToolUse:
             rules += [f"arguments{place}: {self._arguments(function)}"]
         rules.append(f"call: {' | '.join(names)}")
         opening = json.dumps(OPEN)
+        # The first call stands apart, so one fewer may follow.
         most = MOST_CALLS - 1 if self.parallel and not self.named else 0
         # Further calls stand on lines of their own.
         again = f" ({json.dumps(chr(10) + OPEN)} call){{0,{most}}}" if most else ""
@@ -86,6 +87,7 @@ class ToolUse:
             rules += [
                 f"start: before call{again} | TEXT",
                 f"before[suffix={opening}]: /(?s:.*)/",
+                # Text that holds no mark anywhere: the set of all texts without those that do.
                 f"TEXT: /(?s:.*)/ & ~/(?s:.*){OPEN}(?s:.*)/",
             ]
         return "\n".join(rules)
@@ -133,6 +135,7 @@ def tool_use(
         raise _invalid(where, "'allowed_tools' names no tool.")
     if mode == "none":
         return None
+    # `allowed_tools` with "required" leaves the choice among several, and is no named call.
     named = isinstance(choice, ChatToolName | FunctionName)
     allowed = tuple(known if names is None else names)
     return ToolUse(tuple(functions), param, allowed, mode == "required", named, parallel)

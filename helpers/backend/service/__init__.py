@@ -77,11 +77,14 @@ class Service:
         taken = self.engine.at_once
         with contextlib.suppress(ApiError):
             taken = self.engine.engine_of(self.of(owner).models.resolve(name)).at_once
+        # So that a batch can never turn the chats of a class away.
         return min(taken, max(1, self.limits.waiting // 2))
 
     def _show(self) -> None:
         """Make what follows from the store's owner."""
         store = self.store
+        # Models and files are views of their former selves: base models and what arrives are
+        # shared.
         self.models, self.files = self.models.of(store), self.files.of(store)
         self.meter = self.rates.of(store.owner)
         self.classroom = Classroom(store, self.presence)
@@ -148,11 +151,13 @@ class Service:
         `meter.count` tells what was used while it was held.
         """
         self.used()
+        # The owner's own limit first, so that a request which it refuses takes nobody's place.
         with self.meter.request(), self._place():
             yield
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[None]:
+        # Without waiting: a client that is told to come again holds no thread here.
         if not self._waiting.acquire(blocking=False):
             raise ApiError(
                 429,

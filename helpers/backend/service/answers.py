@@ -34,6 +34,7 @@ class StoredAnswers:
     def get(self, kind: AnswerKind, key: str) -> Document:
         """The answer and its input. Raises `ApiError` 404."""
         found = self._store.get(kind, key)
+        # An older release kept no input, without which neither form can be read back.
         if found is None or "_input" not in found:
             raise _unknown(kind, key)
         return found
@@ -52,6 +53,7 @@ class StoredAnswers:
 
     def item(self, key: str) -> Document:
         """An input or output item of a stored response. Raises `ApiError` 404."""
+        # Items have no table of their own: the responses are looked through.
         found, _ = self._store.list("response", keep=lambda body: bool(_items(body, key)))
         if not found:
             raise ApiError(

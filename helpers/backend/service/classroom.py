@@ -70,6 +70,7 @@ class Classroom:
         jobs, _ = everyones.list("job", newest_first=False)
         seen = self._presence.all()
         held = [body[OWNER] for body in everyones.list("file")[0]]
+        # Whoever was heard of in any way; the leader's own token is no learner.
         owners = {*places, *seen, *held, *(job[OWNER] for job in jobs)} - {SERVER, LOCAL}
         people = [
             _person(owner, places.get(owner, {}), seen.get(owner), jobs)
@@ -98,6 +99,7 @@ def _person(
         "name": name_of(owner),
         "by": owner.partition(":")[0],
         "notebook": place.get("notebook"),
+        # After a restart nobody was seen yet; where they were last is on disk.
         "last_seen": int(seen) if seen else place.get("at"),
         "jobs_running": own.count("running"),
         "jobs_waiting": own.count("queued"),
@@ -109,6 +111,7 @@ def _person(
 
 
 def _count(rows: Any, name: str) -> int:
+    # A learner's own words: anything may stand there, so nothing is assumed.
     return sum(bool(row.get(name)) for row in rows.values()) if isinstance(rows, dict) else 0
 
 

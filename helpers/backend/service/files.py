@@ -91,6 +91,7 @@ class Files:
     @contextlib.contextmanager
     def room_for(self, key: str, stream: BinaryIO) -> Iterator[None]:
         """Hold space for an upload. Raises `ApiError` if there is none."""
+        # The stream is a file that came whole; its length is known without reading it.
         size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         # Counted and taken in one step: two uploads at once must not both get the last space.
@@ -124,6 +125,7 @@ class Files:
         held, _ = store.list("file")
         uploads, _ = store.list("upload")
         arriving = [one.size for one in self._arriving.values() if owner in (None, one.owner)]
+        # Parts of an upload lie in the same folder, and count as the file that they will be.
         parts = sum(size for upload in uploads for size in upload["_parts"].values())
         total = sum(item["bytes"] for item in held) + sum(arriving) + parts
         return len(held) + len(arriving), total
@@ -157,6 +159,7 @@ class Files:
 
     def get(self, key: str) -> Document:
         body = self._store.get("file", key)
+        # Expired and not dropped yet is gone for a client.
         if body is None or body.get("expires_at", math.inf) <= time.time():
             raise not_found("File", key)
         return body

@@ -56,6 +56,7 @@ class Hub:
             hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest(),
             self._clock(),
         )
+        # Not held while the hub is asked: one slow answer would keep everybody waiting.
         with self._lock:
             until, known = self._kept.get(key, (0.0, None))
         if now < until:

@@ -25,6 +25,7 @@ RECOMPUTED = (
 def needed(spec: TrainSpec, lengths: TokenLengths) -> int:
     """Bytes at the job's peak, in float32, which is what a job takes at most."""
     longest = min(lengths.longest, spec.max_tokens)
+    # A step packs examples together, up to MAX_ROWS rows at a time; the longest one must fit whole.
     rows = max(longest, min(MAX_ROWS, spec.batch_size * longest))
     if spec.method == "dpo":
         rows = 2 * longest  # both answers, one pair at a time

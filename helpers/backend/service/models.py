@@ -26,6 +26,8 @@ class KnownBases:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # The time is taken before the list is read: a change in between is then seen at the next
+        # look.
         self._changed, self._found = self._time(), find(settings)
 
     def _time(self) -> int:
@@ -113,6 +115,7 @@ class Models:
             {"id": name, "object": "model", "created": created, "owned_by": OWNER}
             for name in self._adopted
         ]
+        # Checkpoints answer by their names, and are not in the list.
         tuned, _ = self._store.list(
             "model", newest_first=False, keep=lambda m: not m["_checkpoint"]
         )
@@ -132,6 +135,7 @@ class Models:
         """Remove a fine-tuned model; its job and files stay."""
         if name in self._bases or name in self._adopted or name == EMBEDDING_MODEL:
             raise ApiError(403, f"The model {name!r} is built in and cannot be deleted.")
+        # Out of the list first, so that no new request loads it again.
         if self._store.delete("model", name):
             self._engine.unload(name)
         elif not self._store.delete("alias", name):

@@ -37,6 +37,7 @@ class Meter:
     def __init__(self, limits: Limits | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits, self._clock = limits, clock
         self._lock = threading.Lock()
+        # A full bucket: whoever comes first is not made to wait.
         self._level = float(limits.own_tokens) if limits else math.inf
         self._at, self.under_way = clock(), 0
 
@@ -62,6 +63,7 @@ class Meter:
                     code="rate_limit_exceeded",
                     headers={"retry-after": "1"},
                 )
+            # Not at 0: a request that is let in takes some hundreds of tokens before it is counted.
             if limits and left < RESERVED:
                 wait = min(self._seconds_until(RESERVED, limits), LONGEST_WAIT)
                 raise ApiError(
@@ -96,6 +98,7 @@ class Meter:
 
     def _left(self) -> float:
         self._fill()
+        # What is under way has taken its share already, though nobody knows yet how much.
         return self._level - RESERVED * self.under_way
 
     def _fill(self) -> None:

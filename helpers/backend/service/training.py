@@ -55,10 +55,13 @@ class JobData(NamedTuple):
         """What is not trained as it was read, one text for each kind of warning."""
         texts = []
         for name, file in zip(("training", "validation"), self, strict=True):
-            report = file.report if file else None
-            for code in sorted(report.counts.keys() - HARMLESS if report else ()):
-                found = [p.message for p in report.problems if p.code == code] if report else []
-                more = len(found) - NAMED
+            if file is None:
+                continue
+            report = file.report
+            for code in sorted(report.counts.keys() - HARMLESS):
+                # The report counts all problems of a kind, and holds the first of them alone.
+                found = [p.message for p in report.problems if p.code == code]
+                more = report.counts[code] - NAMED
                 text = "; ".join(found[:NAMED]) + (f"; and {more:,} more" if more > 0 else "")
                 texts.append(f"The {name} file has the warning {code}: {text}. {CODES[code].why}")
         return texts

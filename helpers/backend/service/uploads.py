@@ -90,6 +90,7 @@ class Uploads:
                 with (self._store.files / part).open("rb") as stream:
                     shutil.copyfileobj(stream, whole, CHUNK)
             _check_md5(whole, md5)
+            # As any other file: its form and the limits are looked at there.
             file = self._files.add(
                 upload["filename"], upload["purpose"], whole, seconds=upload["_seconds"]
             )
@@ -111,6 +112,7 @@ class Uploads:
         return upload
 
     def _end(self, upload: Document, status: str) -> Document:
+        # The bytes before the document: killed in between, the document still names what to remove.
         for part in upload["_parts"]:
             (self._store.files / part).unlink(missing_ok=True)
         return self._store.update(
@@ -129,6 +131,7 @@ class Uploads:
 def _check_md5(stream: BinaryIO, wanted: str | None) -> None:
     stream.seek(0)
     digest = hashlib.md5(usedforsecurity=False)
+    # In blocks: an upload may be larger than the memory.
     while block := stream.read(CHUNK):
         digest.update(block)
     if wanted is not None and digest.hexdigest() != wanted.lower():

@@ -88,6 +88,7 @@ def export(
     return DatasetExport(folder, to, rows, accounts)
 
 
+# Features whose rows become several, one for each answer.
 _UNROLLING = {"weight_0", "several_answers"}
 
 
@@ -132,9 +133,11 @@ def _tables(path: Path, target: Target, split: str) -> Iterator[tuple[str, Itera
     """The files of one split, by name."""
     name = target.names.get(split, f"{split}.jsonl")
     made = (row for example in examples_in(path) for row in rows_of(example, target))
+    # Bedrock's two families of models read two forms, made of the same rows.
     if target.name != "bedrock":
         yield name, made
         return
+    # Both files need them, and a generator gives them once.
     rows = list(made)
     yield f"nova-{name}", iter(rows)
     yield f"claude-{name}", map(claude, rows)

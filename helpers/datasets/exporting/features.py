@@ -76,6 +76,7 @@ def _around(example: TrainingExample) -> Iterator[str]:
 def _order(example: TrainingExample) -> Iterator[str]:
     if example.kind == "completion":
         return
+    # "developer" is the newer name of "system".
     roles = ["system" if m["role"] in SYSTEM_ROLES else m["role"] for m in example.messages]
     if "developer" in (m["role"] for m in example.messages):
         yield "developer"
@@ -102,6 +103,7 @@ def _inside(example: TrainingExample) -> Iterator[str]:
     for message in example.said:
         if message.get("tool_calls"):
             yield "tool_calls"
+            # `text_of` would write the calls too.
             yield from ["text_and_call"] if text_of({**message, "tool_calls": None}) else []
         if message["role"] == "tool":
             yield "tool_answers"

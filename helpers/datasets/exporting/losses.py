@@ -70,6 +70,7 @@ class Account:
             loss.rows += 1
             if len(loss.lines) < SHOWN:
                 loss.lines.append(line)
+            # A row with two such features is left out once.
             left_out |= fate == "row left out"
         self.rows_left_out += left_out
 

@@ -96,12 +96,14 @@ def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
         # TRL measures prompts, and a chat has none of its own.
         if example.kind == "chat":
             continue
+        # A completion's first message is its prompt.
         asked = example.messages if example.kind == "dpo" else example.messages[:1]
         if sum(count(text_of(message)) for message in asked) >= TRL_LENGTH:
             too_long.append(example.source.line)
         shadowed |= example.kind == "completion" and "text" in row
         if example.preferred and example.rejected:
             pairs += 1
+            # All of them: one other text keeps the column text.
             dates += all(_DATE.fullmatch(text_of(m)) for m in (example.preferred, example.rejected))
     found = []
     if too_long:

@@ -117,6 +117,7 @@ class _CallIds:
         """One message."""
         row = {key: value for key, value in given.items() if value is not None}
         role = row.get("role", "")
+        # ms-swift's word for a weight.
         if "loss" in row:
             weight = 0 if row.pop("loss") is False else 1
             row |= {"weight": weight} if weight == 0 else {}
@@ -138,6 +139,7 @@ class _CallIds:
         return made
 
     def _call(self, call: Row) -> dict[str, Any]:
+        # With or without the wrapper {"type": "function", "function": …}.
         function = dict(call.get("function", call))
         if not isinstance(function["arguments"], str):
             function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
@@ -165,6 +167,7 @@ def _google(row: Row) -> TrainingExample:
         body["tools"] = _tools(declared)
     if "completions" not in row:
         return TrainingExample.of(body)
+    # Vertex scores both answers: the higher one is preferred.
     ordered = sorted(row["completions"], key=lambda one: -one["score"])
     sides = [[calls.message(m) for m in _contents(one["completion"])] for one in ordered]
     keys = ("preferred_output", "non_preferred_output")
@@ -178,6 +181,7 @@ def _parts_text(content: Row) -> str:
 def _contents(content: Row) -> list[dict[str, Any]]:
     answers = [p["functionResponse"] for p in content["parts"] if "functionResponse" in p]
     if answers:
+        # Gemini has an answer to a call as a user's part.
         return [{"role": "tool", "content": one["response"]["output"]} for one in answers]
     called = [p["functionCall"] for p in content["parts"] if "functionCall" in p]
     calls = [{"name": call["name"], "arguments": call["args"]} for call in called]

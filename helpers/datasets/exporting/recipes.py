@@ -67,6 +67,7 @@ class Job:
     @property
     def valid(self) -> str | None:
         """The validation file."""
+        # mlx-lm's name is "valid.jsonl".
         return next((name for name in self.rows if VALID in name or "valid" in name), None)
 
     @property

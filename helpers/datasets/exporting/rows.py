@@ -38,6 +38,7 @@ def parts_of(example: TrainingExample, target: Target) -> list[TrainingExample]:
     if "row left out" in fates:
         return []
     made = _plain(example) if target.fate("parts") == "rewritten" else example
+    # After `_plain`: by then every system role has one name.
     if target.fate("same_role") == "rewritten":
         made = _alternating(made)
     return _unrolled(made) if "unrolled" in fates else [made]
@@ -224,6 +225,7 @@ def _axolotl(example: TrainingExample) -> Row:
         return {
             "segments": [
                 {"label": False, "text": prompt},
+                # This target trains on the segments as they are and adds no end mark.
                 {"label": True, "text": f"{completion}<|im_end|>"},
             ]
         }
@@ -320,6 +322,7 @@ JSON_CELLS = ("tool_calls", "parts", "more")
 def _cells(message: Message) -> Row:
     content = message.get("content")
     parts = content if isinstance(content, list) else None
+    # One column has one type: text in `content`, lists as JSON in `parts`.
     flat = {key: message.get(key) for key in CELLS} | {"content": None if parts else content}
     more = {k: v for k, v in message.items() if k not in (*CELLS, "tool_calls")}
     inner = {"tool_calls": message.get("tool_calls"), "parts": parts, "more": more}

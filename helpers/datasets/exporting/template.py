@@ -29,6 +29,7 @@ def chat_template(*, markers: bool) -> str:
         "{% for message in messages %}"
         "{% set role = 'system' if message['role'] == 'developer' else message['role'] %}"
         "{% if role == 'tool' %}"
+        # Answers of several tools in a row stand in one message of the user's, as Hermes has it.
         f"{{% if loop.previtem['role'] != 'tool' %}}{START}user\n"
         "{% else %}{{ '\n' }}{% endif %}"
         "<tool_response>{{ '\n' ~ message['content'] ~ '\n' }}</tool_response>"
