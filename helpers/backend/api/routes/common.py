@@ -65,6 +65,7 @@ def has_metadata(request: Request) -> Callable[[Mapping[str, Any]], bool]:
         if key.startswith("metadata[") and key.endswith("]")
     ]
     wanted = dict(given)
+    # "metadata[a][b]=1" gives the name "a][b".
     nested = [name for name in wanted if "[" in name or "]" in name]
     try:
         METADATA.validate_python(wanted)

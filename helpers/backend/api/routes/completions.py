@@ -159,10 +159,12 @@ def _completion_chunks(
     ends: list[Choice] = []
     said: list[Delta] = []
     for index, delta in deltas:
+        # At the start of each answer: `said` is emptied behind its last piece.
         if body.echo and not said:
             logprobs = _old_logprobs(body, echo, ())
             first = {"text": echo.text, "index": index, "logprobs": logprobs, "finish_reason": None}
             yield head | {"choices": [first]}
+        # No tokens of the prompt again, only how much text stands before this piece.
         before = EchoedPrompt([], echo.text + "".join(one.text for one in said))
         said.append(delta)
         choice = {

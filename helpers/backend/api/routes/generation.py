@@ -39,6 +39,8 @@ def _counted(
     used = 0
     try:
         for delta in service.engine.generate(model, prompt, how):
+            # The last piece brings the counts; until then, for who leaves early, each piece is one
+            # token.
             used = (delta.prompt_tokens + delta.completion_tokens) or used + 1
             yield delta
     finally:
@@ -122,6 +124,7 @@ def begin(
     def numbered() -> Iterator[tuple[int, Delta]]:
         with service.slot():
             for index in range(n):
+                # n answers of one seed would be one answer n times.
                 seed = None if how.seed is None else how.seed + index
                 for delta in _counted(service, model, prompt, replace(how, seed=seed)):
                     yield index, delta
