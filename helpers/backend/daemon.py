@@ -179,7 +179,7 @@ def serve(
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     import uvicorn
 
-    from helpers.backend.api.connections import BoundedProtocol, ToldOfTheEnd
+    from helpers.backend.api.connections import BoundedProtocol, ShutdownNotice
 
     # Held for life: two servers on one folder would both train its jobs. A lock of the
     # operating system cannot be left over, and does not depend on whether the other answers.
@@ -194,7 +194,7 @@ def serve(
             if adopt:
                 adopt(app.state.service)
             config = uvicorn.Config(
-                ToldOfTheEnd(app),
+                ShutdownNotice(app),
                 http=BoundedProtocol,
                 log_level="warning",
                 access_log=False,

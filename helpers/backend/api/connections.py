@@ -5,7 +5,7 @@ descriptors makes asyncio try again and log an error as fast as it can, and no f
 any more. For: `daemon`, as `uvicorn.Config(http=…)`. Not for: how many requests are worked on,
 see `helpers.backend.service.limits`.
 
-    uvicorn.Config(ToldOfTheEnd(app), http=BoundedProtocol)
+    uvicorn.Config(ShutdownNotice(app), http=BoundedProtocol)
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             super().connection_lost(exc)
 
 
-class ToldOfTheEnd:
+class ShutdownNotice:
     """The application, which tells a client whose request is cut off that the server ends.
 
     uvicorn cancels such a request, answers it with a bare 500 and logs a traceback for each.

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from helpers.backend.api import connections
-from helpers.backend.api.connections import BoundedProtocol, ToldOfTheEnd, most_connections
+from helpers.backend.api.connections import BoundedProtocol, ShutdownNotice, most_connections
 
 ASK = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
 
@@ -83,7 +83,7 @@ def test_a_request_that_the_servers_end_cuts_off_is_told_so(begun, caplog):
         await asyncio.sleep(60)
 
     config = uvicorn.Config(
-        ToldOfTheEnd(slow), port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+        ShutdownNotice(slow), port=0, lifespan="off", log_config=None, timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
