@@ -44,7 +44,7 @@ await check("tools", async () => {
 });
 await check("logprobs", async () => {
   const model = new ChatOpenAI({ model: MODEL, maxTokens: 8, logprobs: true, configuration });
-  assert((await model.invoke(ASKED)).response_metadata.logprobs ?? true);
+  assert((await model.invoke(ASKED)).response_metadata.logprobs.content.length);
 });
 await check("responses_api", async () => {
   const model = new ChatOpenAI({ model: MODEL, maxTokens: 60, useResponsesApi: true, configuration });
