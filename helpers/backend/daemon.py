@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.base.errors import BackendError, CourseError
-from helpers.base.files import atomic, locked, write_text
+from helpers.base.files import atomic, locked, replace, write_text
 from helpers.base.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     log_path = log_file(settings)
     log_path.parent.mkdir(parents=True, exist_ok=True)
     if log_path.is_file() and log_path.stat().st_size > LOG_BYTES:
-        log_path.replace(log_path.with_suffix(".old.log"))
+        replace(log_path, log_path.with_suffix(".old.log"))
     # Each platform's way to cut a process loose from its parent's terminal.
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
