@@ -81,13 +81,16 @@ class _Run:
             place = f"jobs/{_safe(job.id)}"
             # A job that still runs changes: it is written anew each time.
             self.json(f"{place}/job.json", job.to_dict())
-            events = self.listed(f"events of {job.id}", lambda j=job: jobs.list_events(j.id))  # type: ignore[misc]
-            self.lines(f"{place}/events.jsonl", events)
-            kept = self.listed(
+            self.lines(
+                f"{place}/events.jsonl",
+                f"events of {job.id}",
+                lambda j=job: jobs.list_events(j.id),  # type: ignore[misc]
+            )
+            self.lines(
+                f"{place}/checkpoints.jsonl",
                 f"checkpoints of {job.id}",
                 lambda j=job: jobs.checkpoints.list(j.id),  # type: ignore[misc]
             )
-            self.lines(f"{place}/checkpoints.jsonl", kept)
             for file_id in (job.training_file, job.validation_file, *job.result_files):
                 if file_id:
                     self.content(file_id, "")
@@ -97,8 +100,11 @@ class _Run:
         for one in self.listed("stored completions", lambda: chats.list()):
             place = f"completions/{_safe(one.id)}"
             self.json(f"{place}.json", one.to_dict())
-            said = self.listed(f"messages of {one.id}", lambda o=one: chats.messages.list(o.id))  # type: ignore[misc]
-            self.lines(f"{place}.messages.jsonl", said)
+            self.lines(
+                f"{place}.messages.jsonl",
+                f"messages of {one.id}",
+                lambda o=one: chats.messages.list(o.id),  # type: ignore[misc]
+            )
 
     def listed(self, what: str, ask: Callable[[], Iterable[Any]]) -> Iterator[Any]:
         """Everything of a list, page by page; a list that is refused is empty, and named."""
@@ -131,9 +137,12 @@ class _Run:
     def json(self, place: str, value: Any) -> None:
         self.keep(place, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
-    def lines(self, place: str, values: Iterable[Any]) -> None:
-        rows = [json.dumps(value.to_dict(), ensure_ascii=False) + "\n" for value in values]
-        self.keep(place, "".join(rows).encode())
+    def lines(self, place: str, what: str, ask: Callable[[], Iterable[Any]]) -> None:
+        found = self.listed(what, ask)
+        rows = [json.dumps(value.to_dict(), ensure_ascii=False) + "\n" for value in found]
+        # What is refused now may have been given to an earlier run, and that stays.
+        if what not in self.done.missing:
+            self.keep(place, "".join(rows).encode())
 
     def keep(self, place: str, data: bytes) -> None:
         """Write a file whole, and note it at once: a run that is stopped goes on from here."""

@@ -41,6 +41,7 @@ class Account:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.broken = ""
+        self.refused = ""
 
     def __call__(self, request):
         path = request.url.path.removeprefix("/v1")
@@ -63,7 +64,7 @@ class Account:
             ),
             "/fine_tuning/jobs/ftjob-1/checkpoints": listed([]),
         }
-        if path in answers:
+        if path in answers and path != self.refused:
             return httpx2.Response(200, json=answers[path])
         return httpx2.Response(404, json={"error": {"message": f"no {path}", "type": "x"}})
 
@@ -105,6 +106,16 @@ def test_a_run_that_was_stopped_goes_on_and_mends_what_was_damaged(account, clie
     done = takeout(client, tmp_path)
     assert done.fetched == ["files/file-train.json", "files/file-result.content"]
     assert "files/file-train.content" in done.kept
+
+
+def test_a_list_that_is_refused_later_leaves_what_an_earlier_run_brought(account, client, tmp_path):
+    takeout(client, tmp_path)
+    events = tmp_path / "jobs/ftjob-1/events.jsonl"
+    before = events.read_bytes()
+    account.refused = "/fine_tuning/jobs/ftjob-1/events"
+    done = takeout(client, tmp_path)
+    assert "events of ftjob-1" in done.missing
+    assert events.read_bytes() == before != b""
 
 
 def test_a_manifest_that_is_no_manifest_is_an_error_with_a_remedy(client, tmp_path):
