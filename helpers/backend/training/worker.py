@@ -10,6 +10,7 @@ ends with the same adapter.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -28,19 +29,26 @@ from helpers.base.files import write_text
 class ProgressFile:
     """Appends one JSON object per line; the server reads along."""
 
-    def __init__(self, job_dir: Path, *, keep_to_step: int) -> None:
-        self.path = job_dir / PROGRESS
-        # Written anew as a whole: readers see by the new inode that steps may be told again.
-        kept = [row for row in read_progress(job_dir) if _until(row, keep_to_step)]
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
-        self._stream: TextIO = self.path.open("a", encoding="utf-8")
+    def __init__(self, job_dir: Path) -> None:
+        self._job_dir = job_dir
+        self._stream: TextIO | None = None
 
     def emit(self, row: dict[str, Any]) -> None:
+        if self._stream is None:
+            # A start that fails before it says where it goes on has undone no step.
+            self._stream = self._begin(keep_to_step=row.get("resumed_at", math.inf))
         self._stream.write(json.dumps(row) + "\n")
         self._stream.flush()
 
+    def _begin(self, *, keep_to_step: float) -> TextIO:
+        path = self._job_dir / PROGRESS
+        # Written anew as a whole: readers see by the new inode that steps may be told again.
+        kept = [row for row in read_progress(self._job_dir) if _until(row, keep_to_step)]
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+        return path.open("a", encoding="utf-8")
 
-def _until(row: dict[str, Any], step: int) -> bool:
+
+def _until(row: dict[str, Any], step: float) -> bool:
     """Steps after the saved state are done again, so their lines go."""
     # Each start writes a "started" of its own, and what ended the last one is no longer true.
     return row["type"] in ("step", "checkpoint") and row["step"] <= step
@@ -83,21 +91,14 @@ def main(job_dir: Path) -> int:
         os.environ.setdefault(cache, "64")
     from helpers.backend.training.loop import Stopped, Trainer
 
-    progress: ProgressFile | None = None
-
-    def emit(row: dict[str, Any]) -> None:
-        nonlocal progress
-        if progress is None:
-            progress = ProgressFile(job_dir, keep_to_step=row.get("resumed_at", 0))
-        progress.emit(row)
-
+    progress = ProgressFile(job_dir)
     try:
-        Trainer(spec, job_dir, emit=emit, should_stop=stop.is_set).run()
+        Trainer(spec, job_dir, emit=progress.emit, should_stop=stop.is_set).run()
     except Stopped:
         return PAUSED
     except Exception as error:  # noqa: BLE001 - any failure must reach the job
         traceback.print_exc()
-        emit(error_row(error))
+        progress.emit(error_row(error))
         return 1
     return 0
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from helpers.backend.training.spec import PAUSED, STOP, TrainSpec, read_progress
-from helpers.backend.training.worker import error_row
+from helpers.backend.training.worker import ProgressFile, error_row
 from tests.backend.training.tiny import write_chat, write_gguf
 
 ORPHANED = 76
@@ -145,6 +145,15 @@ def test_it_ends_when_the_process_that_started_it_is_gone(spec: TrainSpec, tmp_p
 def test_a_half_written_last_line_of_the_progress_file_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "progress.jsonl").write_text(json.dumps({"type": "started"}) + '\n{"type": "st')
     assert read_progress(tmp_path) == [{"type": "started"}]
+
+
+def test_a_start_that_fails_at_once_keeps_the_steps_that_were_told(tmp_path: Path) -> None:
+    told = [{"type": "step", "step": 1}, {"type": "checkpoint", "step": 1}]
+    before = [{"type": "started"}, *told]
+    (tmp_path / "progress.jsonl").write_text("".join(json.dumps(row) + "\n" for row in before))
+    failed = error_row(FileNotFoundError("base.gguf"))
+    ProgressFile(tmp_path).emit(failed)
+    assert read_progress(tmp_path) == [*told, failed]
 
 
 @pytest.mark.parametrize(
