@@ -209,6 +209,9 @@ class Jobs:
             # It was cancelled while it was being started, when there was no run to kill.
             if self.get(job_id)["status"] == "cancelled":
                 run.kill()
+            # Or the server was closed, when the executor did not know of it yet.
+            if self._queue.closing.is_set():
+                self._executor.close()
         # Once in a job's life, not at each start.
         if not self.get(job_id).get("_started"):
             self.event(job_id, "Fine-tuning job started")
@@ -251,9 +254,11 @@ class Jobs:
         return place
 
     def _checkpoint(self, job: Document, row: dict[str, Any]) -> None:
-        key = f"ftckpt_{job['id'].removeprefix('ftjob-')}{row['step']}"
-        if self._store.get("checkpoint", key):
+        newest, _ = self._store.list("checkpoint", parent=job["id"], limit=1)
+        # Told once more by a trainer that goes on; one that is no longer kept must not come back.
+        if newest and row["step"] <= newest[0]["step_number"]:
             return
+        key = f"ftckpt_{job['id'].removeprefix('ftjob-')}{row['step']}"
         model = f"{self._model_name(job)}:ckpt-step-{row['step']}"
         body = {
             "object": "fine_tuning.job.checkpoint",
@@ -336,16 +341,17 @@ class Jobs:
         name = self._model_name(job)
         self._add_model(job, name, newest[0]["_path"], checkpoint=False)
         folder = self._store.job_dir(job["id"])
-        files = [
-            self._keep(job["id"], "step_metrics.csv", metrics_csv(read_progress(folder))),
-            self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
-        ]
         # Before the status: whoever sees that the job is over gets a quick first answer.
         self._warm(job[OWNER], name)
         with self._queue.lock:
-            # Cancelled while the model was loaded: that stays.
+            # Cancelled while the model was loaded: that stays, and the model goes.
             if self.get(job["id"])["status"] == "cancelled":
+                self._store.delete("model", name)
                 return
+            files = [
+                self._keep(job["id"], "step_metrics.csv", metrics_csv(read_progress(folder))),
+                self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
+            ]
             # Events come before the status: who sees that the job is over has all of them.
             self.event(job["id"], f"New fine-tuned model created: {name}")
             self.event(job["id"], "The job has successfully completed")
@@ -367,6 +373,8 @@ class Jobs:
             self._fail(job_id, "server_error", f"{type(error).__name__}: {error}")
 
     def _fail(self, job_id: str, code: str, message: str) -> None:
+        # It may have been added already, when what came after it failed.
+        self._store.delete("model", self._model_name(self.get(job_id)))
         error = {"code": code, "message": message, "param": None}
         self.event(job_id, f"The job failed: {message}", level="error")
         self._set(job_id, status="failed", error=error, finished_at=int(time.time()))

@@ -7,11 +7,11 @@ For: the service, jobs and batches. Not for: the bytes on disk alone, see `stora
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from typing import Any
 
-from helpers.backend.protocol.schemas import new_id
 from helpers.backend.storage.store import Document, Store
 
 
@@ -44,9 +44,10 @@ def document(
 def keep(store: Store, name: str, data: bytes, *, purpose: str, parent: str, **more: Any) -> str:
     """Store what the server made itself for the owner of `parent`, a job or a batch.
 
-    Returns the file's id. `more` as for `document`.
+    Returns the file's id, which is the same when it is made again: after a crash in between
+    the parent has each file once. `more` as for `document`.
     """
-    key = new_id("file-")
+    key = "file-" + hashlib.sha256(f"{parent}/{name}".encode()).hexdigest()[:24]
     store.write_file(key, data)
     store.put("file", key, document(key, name, purpose, len(data), **more), parent=parent)
     return key

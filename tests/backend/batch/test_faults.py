@@ -70,6 +70,24 @@ def test_a_fault_of_the_server_is_tried_again_and_costs_no_answer(held, monkeypa
     assert engine.asked.total() == 5
 
 
+def test_a_fault_before_the_last_status_leaves_each_output_file_once(held, monkeypatch):
+    engine, client = held
+    engine.free = 100
+    queue = client.app.state.service.batch_queue
+    kept, faults = queue._set, [OSError("no space left on device")]
+
+    def fail_once(key, **changes):
+        if changes.get("status") == "completed" and faults:
+            raise faults.pop()
+        return kept(key, **changes)
+
+    monkeypatch.setattr(queue, "_set", fail_once)
+    batch = over(client, send(client, questions(5)))
+    assert batch.status == "completed"
+    outputs = [file.id for file in client.files.list() if file.purpose == "batch_output"]
+    assert outputs == [batch.output_file_id]
+
+
 def test_a_lasting_fault_ends_the_batch_and_names_what_is_there(held, monkeypatch, settings):
     engine, client = held
     engine.free = 100

@@ -233,6 +233,89 @@ def test_a_model_is_loaded_before_its_job_is_said_to_have_succeeded(queue, warme
     assert warmed == [queue.jobs.get(name)["fine_tuned_model"]]
 
 
+def test_a_job_that_is_cancelled_while_its_model_is_loaded_leaves_no_model(settings, monkeypatch):
+    def cancel(owner: str, model: str) -> None:
+        queue.jobs.cancel("ftjob-a")
+
+    queue = Queue(settings, monkeypatch, cancel)
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    queue.started[0].end(0, DONE)
+    until(lambda: not queue.jobs.busy)
+    assert queue.status(name) == "cancelled"
+    models, _ = queue.store.list("model")
+    assert [model["id"].endswith(":ckpt-step-1") for model in models] == [True]
+    assert queue.store.list("file") == ([], False)
+    queue.jobs.close()
+    queue.store.close()
+
+
+def test_a_server_that_dies_at_the_end_of_a_job_leaves_each_result_file_once(queue, monkeypatch):
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    kept = queue.jobs._set
+
+    def die_once(key: str, **changes: object) -> dict:
+        if changes.get("status") == "succeeded" and len(queue.started) == 1:
+            changes = {"status": "queued"}
+        return kept(key, **changes)
+
+    monkeypatch.setattr(queue.jobs, "_set", die_once)
+    queue.started[0].end(0, DONE)
+    until(lambda: len(queue.started) == 2)
+    queue.started[1].end(0, DONE)
+    until(lambda: queue.status(name) == "succeeded")
+    files, _ = queue.store.list("file", newest_first=False)
+    assert [file["id"] for file in files] == queue.jobs.get(name)["result_files"]
+
+
+def test_a_job_whose_last_files_cannot_be_stored_leaves_no_model(queue, monkeypatch):
+    def keep(*args: object, **more: object) -> str:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(jobs_module, "keep", keep)
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    queue.started[0].end(0, DONE)
+    until(lambda: queue.status(name) == "failed")
+    models, _ = queue.store.list("model")
+    assert [model["id"].endswith(":ckpt-step-1") for model in models] == [True]
+
+
+def test_checkpoints_that_are_told_again_do_not_drive_out_newer_ones(queue):
+    name = queue.submit("a")
+    until(lambda: queue.started)
+    rows = [
+        {"type": "checkpoint", "step": n, "path": f"checkpoints/step-{n}", "metrics": {}}
+        for n in range(1, 6)
+    ]
+    queue.started[0].end(-9, *rows)
+    until(lambda: len(queue.started) == 2)
+    # It died before it told the last two of them again.
+    queue.started[1].end(-9, *rows[:3])
+    until(lambda: len(queue.started) == 3)
+    found, _ = queue.store.list("checkpoint", parent=name)
+    assert [one["step_number"] for one in found] == [5, 4, 3]
+
+
+def test_a_run_that_is_being_started_when_the_server_closes_is_ended(settings, monkeypatch):
+    queue = Queue(settings, monkeypatch, lambda *_: None)
+    start, at_it, go = queue.executor.start, threading.Event(), threading.Event()
+
+    def slowly(folder: Path) -> Process:
+        at_it.set()
+        go.wait(5)
+        return start(folder)
+
+    monkeypatch.setattr(queue.executor, "start", slowly)
+    queue.submit("a")
+    assert at_it.wait(5)
+    threading.Timer(0.1, go.set).start()
+    queue.jobs.close()
+    assert [one.returncode for one in queue.started] == [-9]
+    queue.store.close()
+
+
 def test_a_job_that_is_resumed_before_its_trainer_has_stopped_is_no_death(queue):
     name = queue.submit("a")
     until(lambda: queue.started)
