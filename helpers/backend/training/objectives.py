@@ -66,8 +66,9 @@ def supervised(
     count = sum(example.n_targets for example in examples)
     total = count + prompt_loss_weight * sum(example.n_prompt for example in examples)
     stats = Stats(count=count)
-    for part in split_by_rows(examples, MAX_ROWS):
-        batch = pack(part, prompts=prompt_loss_weight > 0).to(net.device)
+    prompts = prompt_loss_weight > 0
+    for part in split_by_rows(examples, MAX_ROWS, prompts=prompts):
+        batch = pack(part, prompts=prompts).to(net.device)
         losses, hits = net.losses_and_hits(batch, noise=noise)
         if backward:
             weighted = losses.where(batch.answers, losses * prompt_loss_weight)

@@ -112,19 +112,25 @@ def pack(examples: Sequence[Example], *, share: bool = True, prompts: bool = Fal
     )
 
 
-def split_by_rows(examples: Sequence[Example], limit: int) -> list[list[Example]]:
-    """Cut a batch into parts of like size, of about `limit` tokens each at most, to bound
-    the memory. An example longer than the limit makes a part of its own.
+def split_by_rows(
+    examples: Sequence[Example], limit: int, *, prompts: bool = False
+) -> list[list[Example]]:
+    """Cut a batch into parts of like size, of about `limit` rows each at most, to bound
+    the memory. What all share counts once. An example longer than the limit makes a part of
+    its own.
     """
-    total = sum(len(example.ids) for example in examples)
-    # As many parts as the limit asks for, but of one size: a small rest would waste a pass.
-    share = total / -(-total // limit)
+    shared = shared_prefix(examples, prompts=prompts)
+    own = [len(example.ids) - shared for example in examples]
+    # Behind a long prefix there is still room for the longest, which would fill a part alone.
+    room = max(limit - shared, *own)
+    # As many parts as the room asks for, but of one size: a small rest would waste a pass.
+    share = sum(own) / -(-sum(own) // room)
     parts: list[list[Example]] = []
     held = 0
-    for example in examples:
+    for example, length in zip(examples, own, strict=True):
         # Cut at the end that is nearer: an example goes on to the next part by its larger half.
-        if not parts or held + len(example.ids) / 2 > share * len(parts):
+        if not parts or held + length / 2 > share * len(parts):
             parts.append([])
         parts[-1].append(example)
-        held += len(example.ids)
+        held += length
     return parts

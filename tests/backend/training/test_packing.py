@@ -46,6 +46,20 @@ def test_parts_are_of_like_size() -> None:
     assert [len(part) for part in split_by_rows(examples, 100)] in ([5, 4], [4, 5])
 
 
+def test_what_all_share_counts_once() -> None:
+    examples = [example("x" * 90 + end * 5, 93) for end in "abcdefgh"]
+    # Five tokens of its own each, behind ninety that are computed once for a part.
+    assert len(split_by_rows(examples, 200)) == 1
+    parts = split_by_rows(examples, 120)
+    assert len(parts) > 1
+    assert all(len(pack(part).ids) <= 120 for part in parts)
+
+
+def test_a_prefix_beyond_the_limit_leaves_room_for_the_longest() -> None:
+    examples = [example("x" * 90 + end * 5, 93) for end in "abcd"]
+    assert [len(part) for part in split_by_rows(examples, 50)] == [1, 1, 1, 1]
+
+
 def test_no_part_is_much_over_the_limit() -> None:
     examples = random_examples(40, shared=3)
     longest = max(len(e.ids) for e in examples)
