@@ -59,6 +59,7 @@ class Service:
         cores, share_cores = threading.Lock(), self.engine.share_cores
         self.models = Models(self.settings, self.store, self.engine)
         self.files = Files(self.store, self.limits)
+        self.uploads = Uploads(self.store, self.files, self.limits)
         self.executor = choose_executor(self.settings, cores, share_cores)
         self.job_queue = Jobs(
             self.settings,
@@ -88,7 +89,7 @@ class Service:
         self.models, self.files = self.models.of(store), self.files.of(store)
         self.meter = self.rates.of(store.owner)
         self.classroom = Classroom(store, self.presence)
-        self.uploads = Uploads(store, self.files, self.limits)
+        self.uploads = self.uploads.of(store, self.files)
         self.answers = StoredAnswers(store, self.limits)
         self.jobs = OwnedJobs(store, self.job_queue)
         self.batches = OwnedBatches(store, self.batch_queue)

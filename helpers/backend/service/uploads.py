@@ -9,11 +9,14 @@ For: the uploads API. Not for: files that come whole, see `helpers.backend.servi
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from helpers.backend.protocol.errors import ApiError, not_found
@@ -32,6 +35,15 @@ class Uploads:
 
     def __init__(self, store: Store, files: Files, limits: Limits) -> None:
         self._store, self._files, self._limits = store, files, limits
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+        self._drop_orphans()
+
+    def of(self, store: Store, files: Files) -> Uploads:
+        """What another owner uploads; what is being completed is known to all together."""
+        view = copy.copy(self)
+        view._store, view._files = store, files  # noqa: SLF001 - its own class
+        return view
 
     def create(self, body: UploadRequest) -> Document:
         """Begin one. Raises `ApiError` for a file that could not be kept at the end."""
@@ -60,10 +72,14 @@ class Uploads:
         """Take in a part; the order is settled when the upload is completed."""
         self._pending(key)
         part = new_id("part_")
-        # The part is on disk before the upload names it; after a kill in between it is dead weight.
+        # The part is on disk before the upload names it; see `_drop_orphans`.
         with self._files.room_for(part, stream):
             size = self._store.save_file(part, stream)
-            self._store.update("upload", key, lambda body: body["_parts"].update({part: size}))
+            try:
+                self._note(key, part, size)
+            except BaseException:
+                (self._store.files / part).unlink(missing_ok=True)
+                raise
         return {
             "id": part,
             "object": "upload.part",
@@ -71,9 +87,20 @@ class Uploads:
             "upload_id": key,
         }
 
+    def _note(self, key: str, part: str, size: int) -> None:
+        def note(body: Document) -> None:
+            # It may have ended while the part arrived.
+            _must_be_pending(body)
+            body["_parts"][part] = size
+
+        self._store.update("upload", key, note)
+
     def complete(self, key: str, parts: Sequence[str], md5: str | None = None) -> Document:
         """Make the parts, in this order, one file. Raises `ApiError` if they are not that file."""
-        upload = self._pending(key)
+        with self._alone(key):
+            return self._complete(self._pending(key), parts, md5)
+
+    def _complete(self, upload: Document, parts: Sequence[str], md5: str | None) -> Document:
         sizes: dict[str, int] = upload["_parts"]
         for part in parts:
             if part not in sizes or parts.count(part) > 1:
@@ -96,19 +123,40 @@ class Uploads:
             )
         # The parts go only now: after a failed check they may be completed again.
         self._end(upload, "completed")
-        return self._store.update("upload", key, lambda body: body.update(file=file))
+        return self._store.update("upload", upload["id"], lambda body: body.update(file=file))
 
     def cancel(self, key: str) -> Document:
         """Drop an upload and its parts."""
-        return self._end(self._pending(key), "cancelled")
+        with self._alone(key):
+            return self._end(self._pending(key), "cancelled")
+
+    @contextlib.contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """End an upload once: two at the same time would make two files of it."""
+        with self._lock:
+            if key in self._busy:
+                raise _refused(f"The upload {key} is being completed already.", "upload_id")
+            self._busy.add(key)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy.remove(key)
+
+    def _drop_orphans(self) -> None:
+        """Remove parts that no upload names: the server was killed before it noted them."""
+        uploads, _ = self._store.everyones().list("upload")
+        named = {part for upload in uploads for part in upload["_parts"]}
+        for path in self._store.files.glob("part_*"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)
 
     def _pending(self, key: str) -> Document:
         self._drop_expired()
         upload = self._store.get("upload", key)
         if upload is None:
             raise not_found("Upload", key, "upload_id")
-        if upload["status"] != "pending":
-            raise _refused(f"The upload {key} is {upload['status']} already.", "upload_id")
+        _must_be_pending(upload)
         return upload
 
     def _end(self, upload: Document, status: str) -> Document:
@@ -126,6 +174,11 @@ class Uploads:
         )
         for upload in found:
             self._end(upload, "expired")
+
+
+def _must_be_pending(upload: Document) -> None:
+    if upload["status"] != "pending":
+        raise _refused(f"The upload {upload['id']} is {upload['status']} already.", "upload_id")
 
 
 def _check_md5(stream: BinaryIO, wanted: str | None) -> None:
