@@ -10,6 +10,7 @@ pip reads each release's own description from the index, for the systems that it
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import json
 import re
 import subprocess
@@ -23,7 +24,8 @@ from helpers.cli import platforms
 
 # "torch==2.6.0 ; sys_platform == 'linux' \\": the release, and its marker if there is one.
 HEAD = re.compile(r"^([\w.-]+==[^\s\\]+)(?: ; ([^\\\n]+))?", re.M)
-PYTHON = (3, 12)
+PYTHONS = ((3, 12), (3, 11))
+"""A lock can hold one release for the oldest Python and another for all others."""
 LONG = 60
 """Some packages write the whole text into the field that is meant for the name."""
 
@@ -37,9 +39,9 @@ def table(root: Path) -> str:
         for match in HEAD.finditer(file.read_text(encoding="utf-8"))
     }
     rows: dict[str, str] = {}
-    for system in platforms.SYSTEMS:
-        here = [head for head, marker in left.items() if platforms.applies(marker, system, PYTHON)]
-        described = _describe(here, system) if here else []
+    for python, system in itertools.product(PYTHONS, platforms.SYSTEMS):
+        here = [head for head, marker in left.items() if platforms.applies(marker, system, python)]
+        described = _describe(here, system, python) if here else []
         for metadata in described:
             head = f"{_plain(metadata['name'])}=={metadata['version']}"
             rows[head] = licence_of(metadata)
@@ -73,7 +75,7 @@ def _expression(name: str) -> str | None:
     return str(expression) if expression else None
 
 
-def _describe(heads: list[str], system: str) -> list[dict[str, Any]]:
+def _describe(heads: list[str], system: str, python: tuple[int, int]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as scratch:
         report, listed = Path(scratch) / "report.json", Path(scratch) / "wanted.txt"
         listed.write_text("\n".join(heads), encoding="utf-8")
@@ -81,7 +83,9 @@ def _describe(heads: list[str], system: str) -> list[dict[str, Any]]:
         # --target and --only-binary are what pip asks for where it resolves for another system.
         words = ["--dry-run", "--ignore-installed", "--no-deps", "--only-binary", ":all:"]
         words += [word for tag in tags for word in ("--platform", tag)]
-        words += ["--python-version", ".".join(map(str, PYTHON)), "--target", scratch]
+        # The last word: pip holds what a release says of Pythons against the one that runs pip.
+        words += ["--python-version", ".".join(map(str, python)), "--ignore-requires-python"]
+        words += ["--target", scratch]
         command = [sys.executable, "-m", "pip", "install", "--quiet", *words]
         done = subprocess.run(
             [*command, "--report", str(report), "-r", str(listed)],

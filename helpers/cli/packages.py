@@ -158,9 +158,16 @@ class Packages:
         return (self.root / name).read_text(encoding="utf-8")
 
     def _blocks(self) -> dict[str, str]:
-        """Each locked package with its hashes, as it stands in its file."""
+        """Each locked package with its hashes, as it stands in its file.
+
+        One can stand there twice, with markers: another release for another Python.
+        """
         text = "\n".join(file.read_text(encoding="utf-8") for file in self._files())
-        return {normalised(block[1]): block[0] for block in BLOCK.finditer(text)}
+        found: dict[str, str] = {}
+        for block in BLOCK.finditer(text):
+            name = normalised(block[1])
+            found[name] = f"{found[name]}\n{block[0]}" if name in found else block[0]
+        return found
 
     def _files(self) -> list[Path]:
         return sorted(self.root.glob("requirements*.txt"))

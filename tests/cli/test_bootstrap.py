@@ -323,6 +323,16 @@ def test_a_package_with_a_cut_off_file_is_found(tmp_path):
     assert pip.damaged_packages(tmp_path) == ["demo==1.0"]
 
 
+def test_a_damaged_package_is_installed_anew_in_the_release_for_this_python(clone, monkeypatch):
+    """Where a lock holds two, the installer chooses by their markers."""
+    pins = "six==1.16.0 ; python_full_version < '3.12'\nsix==1.17.0 ; python_full_version >= '3.12'"
+    (clone.root / "requirements.txt").write_text(f"{pins}\n")
+    monkeypatch.setattr(pip, "damaged_packages", lambda folder: ["Six==1.16.0", "own==1"])
+    clone.ensure()
+    assert (clone.root / ".venv" / "repair.txt").read_text() == pins
+    assert "--force-reinstall" in clone.installs[-1] or "--reinstall" in clone.installs[-1]
+
+
 def test_only_one_command_sets_up_at_a_time(clone):
     with (
         bootstrap.alone(clone.root / ".venv.lock"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -177,7 +180,7 @@ def test_every_release_is_described_for_a_system_that_it_is_for(root, monkeypatc
     )
     asked = []
 
-    def describe(heads, system):
+    def describe(heads, system, python):
         asked.append((system, heads))
         found = [head.split("==") for head in heads]
         return [{"name": n, "version": v, "license_expression": system} for n, v in found]
@@ -186,3 +189,32 @@ def test_every_release_is_described_for_a_system_that_it_is_for(root, monkeypatc
     rows = licences.table(root).splitlines()[3:]
     assert rows == ["| six 1 | linux-x86_64 |", "| win 2 | win32-amd64 |"]
     assert [system for system, _ in asked] == ["linux-x86_64", "win32-amd64"]
+
+
+def test_both_releases_of_a_package_that_has_two_are_described(root, monkeypatch):
+    (root / "requirements.txt").write_text(
+        "six==1 ; python_full_version < '3.12' \\\n    --hash=sha256:0\n"
+        "six==2 ; python_full_version >= '3.12' \\\n    --hash=sha256:0\n"
+    )
+
+    def describe(heads, system, python):
+        found = [head.split("==") for head in heads]
+        return [{"name": n, "version": v, "license_expression": str(python)} for n, v in found]
+
+    monkeypatch.setattr(licences, "_describe", describe)
+    assert licences.table(root).splitlines()[3:] == ["| six 1 | (3, 11) |", "| six 2 | (3, 12) |"]
+
+
+def test_a_release_for_newer_pythons_is_described_from_this_one(tmp_path, monkeypatch):
+    newer = (sys.version_info[0], sys.version_info[1] + 1)
+    needs = f"Requires-Python: >={newer[0]}.{newer[1]}"
+    info = f"Metadata-Version: 2.1\nName: newer\nVersion: 1\n{needs}\n"
+    with zipfile.ZipFile(tmp_path / "newer-1-py3-none-any.whl", "w") as file:
+        file.writestr("newer-1.dist-info/METADATA", info)
+        file.writestr("newer-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr("newer-1.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", tmp_path.as_uri())
+    found = licences._describe(["newer==1"], platforms.here(), newer)
+    assert [one["name"] for one in found] == ["newer"]
