@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from helpers.capstone.conclusion import advice, verdict
 from helpers.capstone.methods import WITH_TRAINING
-from helpers.capstone.ranking import Ranking, explained
+from helpers.capstone.ranking import MethodPair, Ranking, explained
 from helpers.capstone.scoring import OTHER, confusion
 from helpers.datasets import html_report
 from helpers.evaluation.statistics import Interval, p_text
@@ -29,19 +29,24 @@ WIDE = 25
 TEXT = 600
 """Letters of an answer that are shown."""
 _STYLE = """<style>
-.verdict { border-left: 4px solid #2a6; background: #f3faf6; padding: 0.75rem 1rem; margin: 1rem 0 }
+.verdict { border-left: 4px solid var(--edge); background: var(--good);
+  padding: 0.75rem 1rem; margin: 1rem 0 }
 .scores td:nth-child(n+2), .scores th:nth-child(n+2) { text-align: right; white-space: nowrap }
 .scores td, .pairs td:nth-child(-n+4) { white-space: nowrap }
 .scores table, .pairs table { font-size: 0.9em }
-.scroll { overflow-x: auto }
-.answers { margin: 0 0 1.5rem; border-top: 1px solid #ccc; padding-top: 0.75rem }
+.answers { margin: 0 0 1.5rem; border-top: 1px solid var(--line); padding-top: 0.75rem }
 .answers dl { display: grid; grid-template-columns: 11rem 1fr; gap: 0.25rem 1rem; margin: 0 }
-.answers dt { color: #555 }
+.answers dt { color: var(--quiet) }
 .answers dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }
 .answers .right { font-weight: 600 }
-.cut { color: #a40; font-size: 0.85em }
-td.hit { background: #dff2e6 } td.miss { background: #fbe9e2 }
-svg text { font: 13px system-ui, sans-serif; fill: #222 }
+.cut { color: var(--warn); font-size: 0.85em }
+td.hit { background: var(--hit) } td.miss { background: var(--miss) }
+svg text { font: 13px system-ui, sans-serif; fill: var(--ink) }
+svg .range { stroke: var(--edge); stroke-width: 3 } svg circle { fill: var(--dot) }
+svg .grid { stroke: var(--grid) }
+@media (max-width: 50rem) {
+  .answers dl { grid-template-columns: 1fr } .answers dd { margin: 0 0 0.5rem }
+}
 </style>"""
 
 
@@ -74,14 +79,14 @@ def _chart(found: Ranking) -> str:
         low, middle, high = (left + width * x for x in (value.low, value.mean, value.high))
         rows.append(
             f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{escape(name)}</text>'
-            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="#2a6" '
-            f'stroke-width="3"/><circle cx="{middle:.1f}" cy="{y}" r="5" fill="#174"/>'
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" '
+            f'class="range"/><circle cx="{middle:.1f}" cy="{y}" r="5"/>'
             f'<text x="{left + width + 14}" y="{y + 4}">{value.mean:.2f}</text>'
         )
     bottom = 24 + len(rows) * step
     ticks = "".join(
         f'<line x1="{left + width * x / 4}" x2="{left + width * x / 4}" y1="8" y2="{bottom - 10}" '
-        f'stroke="#e2e2e2"/><text x="{left + width * x / 4}" y="{bottom + 6}" '
+        f'class="grid"/><text x="{left + width * x / 4}" y="{bottom + 6}" '
         f'text-anchor="middle">{x / 4:g}</text>'
         for x in range(5)
     )
@@ -98,7 +103,7 @@ def _scores(done: CapstoneResult) -> str:
     rows = [(name, *row) for name, row in zip(table.index, table.to_numpy(), strict=True)]
     title = "Scores with 95% intervals"
     shown = html_report.section(title, ("method", *table.columns), rows)
-    return f'<div class="scores scroll">{shown}</div>'
+    return f'<div class="scores">{shown}</div>'
 
 
 def _conditions(done: CapstoneResult) -> str:
@@ -127,17 +132,22 @@ def _tests(found: Ranking) -> str:
             pair.worse,
             _signed(pair.comparison.difference),
             p_text(pair.p),
-            "decided" if pair.decided else f"not decided: {pair.remedy}",
+            "yes" if pair.decided else _undecided(pair),
         )
         for pair in found.pairs
     ]
     note = (
         f"<p>Paired on {found.questions} questions, by random signs; {len(found.pairs)} p-values "
-        "corrected together (Holm). A pair below 0.05 is decided.</p>"
+        "corrected together (Holm). A pair below 0.05 is decided; of another one it is told how "
+        "many questions would decide a difference such as this.</p>"
     )
-    head = ("higher", "lower", "difference with 95% interval", "corrected p", "")
+    head = ("higher", "lower", "difference with 95% interval", "corrected p", "decided")
     shown = html_report.section("Every method against every other", head, rows, note)
-    return f'<div class="pairs scroll">{shown}</div>'
+    return f'<div class="pairs">{shown}</div>'
+
+
+def _undecided(pair: MethodPair) -> str:
+    return f"no: {pair.enough:,} questions" if pair.enough else "no difference"
 
 
 def _signed(gap: Interval) -> str:

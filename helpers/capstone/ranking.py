@@ -76,9 +76,16 @@ class MethodPair:
         """How many questions it would take."""
         if self.needed is None:
             return "no difference that more questions would show"
+        return f"it would take about {self.enough:,} questions"
+
+    @property
+    def enough(self) -> int:
+        """Questions, in round numbers, that would decide a pair that is not; 0 where none would."""
+        if self.needed is None:
+            return 0
         # Where the approximation says that these were enough, the test says that they were not.
         n = self.comparison.difference.n
-        return f"it would take about {rounded(max(self.needed, n + n // 4 + 1)):,} questions"
+        return rounded(max(self.needed, n + n // 4 + 1))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ that a search finds for it, so that one model serves both. Not for: jobs in gene
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,14 @@ from helpers.capstone.methods import PromptForm
 from helpers.capstone.samples import AnswerTurn, Message
 from helpers.datasets.training_file import TrainingFile
 from helpers.finetuning.job_plan import measured_rate
-from helpers.finetuning.jobs import Hyperparameters, fine_tune, job_fingerprint, same_job, wait
+from helpers.finetuning.jobs import (
+    Hyperparameters,
+    fine_tune,
+    job_fingerprint,
+    same_job,
+    wait,
+    wait_for_turn,
+)
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -167,8 +175,6 @@ def measure(
     client: OpenAI, rows: Sequence[dict[str, Any]], folder: Path, *, model: str, most: int = PROBE
 ) -> Speed | None:
     """Train a few of the rows once, on the embedded server, with a clock; None if it cannot."""
-    import time
-
     # Every n-th: the first rows are plain talks, and the ones with notes come last and are longer.
     picked = rows[:: max(1, len(rows) // most)][:most]
     path = folder / "speed.jsonl"
@@ -184,11 +190,13 @@ def measure(
             # A job found again would take no time, and measure nothing.
             fresh=True,
         )
+        queued = wait_for_turn(client, started.job.id, every=0.1)
         job = wait(client, started.job.id, every=0.1)
     except CourseError:
         # Fewer than 10 examples, or a server that cannot train: the real job will say so.
         return None
-    wall = time.monotonic() - start
+    # A job of an earlier run, before this one, says nothing of how long this one takes.
+    wall = time.monotonic() - start - queued
     # It served to measure only, and would stand in the list of models.
     if job.fine_tuned_model:
         client.models.delete(job.fine_tuned_model)

@@ -23,12 +23,20 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+:root { color-scheme: light dark; --ink: #1c1f22; --page: #fff; --quiet: #555; --line: #ccc;
+  --band: #f2f2f2; --mark: #ffe08a; --good: #f3faf6; --hit: #dff2e6; --miss: #fbe9e2;
+  --warn: #a40; --edge: #2a6; --dot: #174; --grid: #e2e2e2 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e6e8; --page: #16191c; --quiet: #a9b0b6;
+  --line: #3c4248; --band: #23282d; --mark: #6b5300; --good: #14261c; --hit: #1d4630;
+  --miss: #4d2a1d; --warn: #ffa366; --edge: #3c8; --dot: #6eb; --grid: #30363b } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: var(--ink); background: var(--page); overflow-wrap: break-word }
+.scroll { overflow-x: auto }
 table { border-collapse: collapse; margin: 0.5rem 0 1.5rem }
-th, td { border-bottom: 1px solid #ccc; padding: 0.25rem 0.75rem; text-align: left;
+th, td { border-bottom: 1px solid var(--line); padding: 0.25rem 0.75rem; text-align: left;
   vertical-align: top; white-space: pre-wrap }
-th { background: #f2f2f2 }
-mark { background: #ffe08a }
+th { background: var(--band) }
+mark { background: var(--mark); color: inherit }
 """
 
 
@@ -84,7 +92,7 @@ def section(
     if not made:
         return ""
     table = f"<table><thead><tr>{_cells('th', head)}</tr></thead><tbody>{made}</tbody></table>"
-    return f"<h2>{html_text(title)}</h2>{note}{table}"
+    return f'<h2>{html_text(title)}</h2>{note}<div class="scroll">{table}</div>'
 
 
 class Html(str):

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
-UNDER_WAY = frozenset({"validating_files", "queued", "running"})
+QUEUED = frozenset({"validating_files", "queued"})
+UNDER_WAY = QUEUED | {"running"}
 Auto = Literal["auto"]
 
 
@@ -271,6 +272,19 @@ def wait(client: OpenAI, job_id: str, *, every: float = 0.5) -> FineTuningJob:
         # "from None": a reader who pressed stop needs no traceback of the sleep.
         raise no_longer_waiting(job_id) from None
     return succeeded(job)
+
+
+def wait_for_turn(client: OpenAI, job_id: str, *, every: float = 0.5) -> float:
+    """Block until a job is no longer queued behind others; the seconds that it took.
+
+    A job of an earlier run that was broken off goes on, and the next one waits for it.
+    """
+    start = time.monotonic()
+    with counted("jobs before this one") as tell:
+        while client.fine_tuning.jobs.retrieve(job_id).status in QUEUED:
+            time.sleep(every)
+            tell(0, 1)
+    return time.monotonic() - start
 
 
 def succeeded(job: FineTuningJob) -> FineTuningJob:

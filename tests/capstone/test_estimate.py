@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from helpers.capstone import training
 from helpers.capstone.estimate import Pace, ProofPlan, estimate, pilot_size, rates, within
-from helpers.capstone.training import TunedModel, best_epoch
+from helpers.capstone.training import Speed, TunedModel, best_epoch
 from helpers.evaluation.grading import Answer
 from tests.capstone.fake import Bag, FakeClient
 
@@ -80,6 +81,26 @@ def test_measuring_takes_a_small_part_of_a_budget_however_slow_the_machine_is():
     assert pilot_size(600, 5.0, methods=3) == 4
     assert pilot_size(600, 60.0, methods=3) == 2
     assert pilot_size(600, 0.0, methods=3) > 100
+
+
+def test_what_a_job_waited_behind_others_is_no_part_of_the_pace(tmp_path, monkeypatch):
+    clock = [0.0]
+
+    def passing(seconds, result):
+        def call(*_, **__):
+            clock[0] += seconds
+            return result
+
+        return call
+
+    job = Bag(id="ftjob-1", status="succeeded", fine_tuned_model=None, trained_tokens=100)
+    monkeypatch.setattr(training, "time", Bag(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(training, "fine_tune", passing(1, Bag(job=job)))
+    monkeypatch.setattr(training, "wait_for_turn", passing(600, 600.0))
+    monkeypatch.setattr(training, "wait", passing(7, job))
+    monkeypatch.setattr(training, "measured_rate", lambda: 50.0)
+    rows = [{"messages": []}] * 12
+    assert training.measure(FakeClient(), rows, tmp_path, model="m") == Speed(50.0, 6.0)  # type: ignore[arg-type]
 
 
 def checkpoint(step, loss):

@@ -6,7 +6,15 @@ import pytest
 
 from helpers.base import jsonl
 from helpers.base.errors import NotAvailable
-from helpers.finetuning.jobs import Hyperparameters, Snapshot, fine_tune, fingerprint, follow
+from helpers.base.progress_bar import shown_by
+from helpers.finetuning.jobs import (
+    Hyperparameters,
+    Snapshot,
+    fine_tune,
+    fingerprint,
+    follow,
+    wait_for_turn,
+)
 from helpers.widgets.monitor import curves, describe, seconds_left, watch_text
 
 
@@ -109,3 +117,14 @@ def test_an_account_that_may_no_longer_train_is_told_the_way_on(tmp_path):
     assert "the embedded server trains" in str(caught.value)
     with pytest.raises(openai.PermissionDeniedError):
         fine_tune(refusing("something_else"), **asked)
+
+
+def test_a_queued_job_says_that_it_waits_for_others():
+    states = iter(["validating_files", "queued", "queued", "running"])
+    jobs = SimpleNamespace(retrieve=lambda _: SimpleNamespace(status=next(states)))
+    client = SimpleNamespace(fine_tuning=SimpleNamespace(jobs=jobs))
+    told = []
+    with shown_by(lambda *line: told.append(line)):
+        waited = wait_for_turn(client, "ftjob-1", every=0.01)
+    assert told == [(0, 1, "jobs before this one")] * 3 + [(0, 0, "jobs before this one")]
+    assert waited >= 0.03
