@@ -78,7 +78,8 @@ def _judged(said: str) -> tuple[Outcome, list[str]]:
     unnamed = []
     verdicts = re.findall(r"^(PASSED|FAILED|ERROR) (\S+)(?: - (.*))?", said, re.MULTILINE)
     assert verdicts, said[-2000:]
-    for verdict, name, error in verdicts:
+    for verdict, path, error in verdicts:
+        name = path.removeprefix("tests/api_resources/")
         if verdict == "PASSED":
             found.passed.append(name)
             continue
