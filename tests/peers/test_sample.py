@@ -16,7 +16,7 @@ def test_openais_own_tests_of_each_route_pass(environment_of, server, tmp_path):
     python = environment_of("openai_sdk")
     which = "strict and not Async and test_method"
     found, unnamed = openai_tests.run(python, server, tmp_path, which)
-    assert len(found.passed) > 50
+    assert len(found.passed) > 40
     assert not unnamed, "\n".join(unnamed)
 
 
