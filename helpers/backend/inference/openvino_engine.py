@@ -75,6 +75,8 @@ class OpenVinoEngine:
 
     def __init__(self, *, threads: int, max_loaded: int = 4) -> None:
         self._threads, self._max_loaded = threads, max_loaded
+        # Guards `_shapes`; a lock of its own, since a file is read under it.
+        self._known = threading.Lock()
         self._shapes: dict[ServedModel, LlamaShape | None] = {}
         self._loaded: OrderedDict[ServedModel, LoadedModel] = OrderedDict()
         self._caches: dict[LlamaShape, BlockCache] = {}
@@ -95,9 +97,10 @@ class OpenVinoEngine:
 
     def fits(self, model: ServedModel) -> bool:
         """Whether this engine can answer for the model."""
-        if model not in self._shapes:
-            self._shapes[model] = llama_graph.fit(model.gguf, model.adapter)
-        return self._shapes[model] is not None
+        with self._known:
+            if model not in self._shapes:
+                self._shapes[model] = llama_graph.fit(model.gguf, model.adapter)
+            return self._shapes[model] is not None
 
     def answer(
         self,
@@ -128,9 +131,9 @@ class OpenVinoEngine:
         with self._changed:
             self._new.append(row)
             self._changed.notify_all()
-        # Started with the first request: a server that answers with the other engine has no such
-        # thread.
-        _ = self._thread
+            # Started with the first request: a server that answers with the other engine has no
+            # such thread. Under the lock, or two first requests would start one each.
+            _ = self._thread
         while True:
             try:
                 one = row.out.get(timeout=LOOK_SECONDS)
@@ -156,8 +159,9 @@ class OpenVinoEngine:
     def unload(self, model_id: str) -> None:
         """Free the memory of a model; requests under way end first."""
         # The file may be another one the next time: its shape is read again.
-        for model in [model for model in self._shapes if model.id == model_id]:
-            del self._shapes[model]
+        with self._known:
+            for model in [model for model in self._shapes if model.id == model_id]:
+                del self._shapes[model]
         self._later(lambda: self._unload(model_id))
 
     @property
@@ -179,11 +183,11 @@ class OpenVinoEngine:
 
     def _later(self, task: Callable[[], None]) -> None:
         """In the engine's thread, between two passes."""
-        if not self._loaded:
-            return
         with self._changed:
-            self._tasks.append(task)
-            self._changed.notify_all()
+            # Without a thread there is no model. With one, its first may be on its way.
+            if "_thread" in self.__dict__:
+                self._tasks.append(task)
+                self._changed.notify_all()
 
     # From here on: the engine's own thread.
 
