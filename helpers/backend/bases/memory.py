@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 from helpers.backend.bases.families import ModelShape, Rope
-from helpers.base.gguf_header import read_header
+from helpers.base.gguf_header import read_index
 from helpers.base.template_tokenizer import folder_of
 
 PROCESS = 450 << 20
@@ -38,10 +38,11 @@ def shape_of(gguf: Path) -> ModelShape:
         from helpers.backend.bases.families import read_shape
 
         return read_shape(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    header = read_header(gguf)
+    header, tensors, _ = read_index(gguf)
     said = {name.removeprefix("llama."): value for name, value in header.items()}
     heads = int(said["attention.head_count"])
     width = int(said["embedding_length"])
+    head_width = int(said.get("attention.key_length", width // heads))
     return ModelShape(
         "llama",
         layers=int(said["block_count"]),
@@ -49,13 +50,14 @@ def shape_of(gguf: Path) -> ModelShape:
         inner=int(said["feed_forward_length"]),
         heads=heads,
         groups=int(said.get("attention.head_count_kv", heads)),
-        head_width=width // heads,
-        rotary_width=width // heads,
+        head_width=head_width,
+        rotary_width=head_width,
         vocabulary=len(header["tokenizer.ggml.tokens"]),
         context=int(said["context_length"]),
         epsilon=float(said["attention.layer_norm_rms_epsilon"]),
         rope=Rope("default", float(said.get("rope.freq_base", 10_000.0)), {}),
-        tied=True,
+        # A tied output layer is left out of the file.
+        tied="output.weight" not in tensors,
     )
 
 

@@ -60,6 +60,7 @@ def cache_bytes(gguf: Path) -> int:
     name = header["general.architecture"]
     heads = int(header[f"{name}.attention.head_count"])
     width = int(header[f"{name}.embedding_length"]) // heads
+    width = int(header.get(f"{name}.attention.key_length", width))
     groups = int(header.get(f"{name}.attention.head_count_kv", heads))
     # As `ModelShape.cache_bytes`.
     return 2 * 2 * int(header[f"{name}.block_count"]) * groups * width

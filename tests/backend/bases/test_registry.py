@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gguf import GGUFWriter
 
+from helpers.backend.bases.memory import shape_of
 from helpers.backend.bases.registry import find, look_at
 from helpers.backend.bases.served import cache_bytes, served_gguf
 from helpers.backend.storage.gguf_files import written
@@ -170,6 +172,22 @@ def test_the_served_file_is_made_of_the_folder_once(settings: Settings, tmp_path
     assert own is not None
     assert served_gguf(own) == own
     assert cache_bytes(own) == 23_040
+
+
+def test_a_gguf_is_measured_by_what_stands_in_it(tmp_path: Path) -> None:
+    with written(tmp_path / "wide.gguf", "llama") as writer:
+        writer.add_block_count(2)
+        writer.add_context_length(256)
+        writer.add_embedding_length(64)
+        writer.add_feed_forward_length(96)
+        writer.add_head_count(4)
+        writer.add_key_length(32)
+        writer.add_layer_norm_rms_eps(1e-5)
+        writer.add_token_list(["a"] * 10)
+        writer.add_tensor("output.weight", np.zeros((10, 64), np.float32))
+    shape = shape_of(tmp_path / "wide.gguf")
+    assert (shape.head_width, shape.tied) == (32, False)
+    assert cache_bytes(tmp_path / "wide.gguf") == shape.cache_bytes == 2 * 2 * 2 * 4 * 32
 
 
 def test_the_same_tokens_under_another_template_are_another_vocabulary(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def test_the_shape_of_a_gguf_is_the_models(spec):
     shape = shape_of(settings_module.base_gguf())
     assert (shape.layers, shape.width, shape.vocabulary) == (30, 576, 49_152)
     assert 130e6 < shape.parameters < 140e6
+    assert shape.tied
 
 
 def test_longer_examples_and_larger_batches_take_more_and_recomputing_less(spec):
