@@ -113,13 +113,7 @@ def _entry(
     tokenizer: LocalTokenizer, token: int, item: Mapping[str, Any], alternatives: int
 ) -> TokenLogprob:
     top = tuple(
-        _plain(tokenizer, other["id"], other["logprob"])
+        TokenLogprob.of(tokenizer.bytes_of(other["id"]), other["logprob"])
         for other in item["top_logprobs"][:alternatives]
     )
-    own = _plain(tokenizer, token, item["logprob"])
-    return TokenLogprob(own.token, own.logprob, own.bytes, top)
-
-
-def _plain(tokenizer: LocalTokenizer, token: int, logprob: float) -> TokenLogprob:
-    data = tokenizer.bytes_of(token)
-    return TokenLogprob(data.decode("utf-8", "replace"), logprob, tuple(data))
+    return TokenLogprob.of(tokenizer.bytes_of(token), item["logprob"], top)

@@ -154,14 +154,8 @@ def entry(
     if alternatives:
         near = np.argpartition(-logs, alternatives)[:alternatives]
         best = [int(one) for one in near[np.lexsort((near, -logs[near]))]]
-    top = tuple(_plain(tokenizer, one, float(logs[one])) for one in best)
-    own = _plain(tokenizer, token, float(logs[token]))
-    return TokenLogprob(own.token, own.logprob, own.bytes, top)
-
-
-def _plain(tokenizer: LocalTokenizer, token: int, logprob: float) -> TokenLogprob:
-    data = tokenizer.bytes_of(token)
-    return TokenLogprob(data.decode("utf-8", "replace"), logprob, tuple(data))
+    top = tuple(TokenLogprob.of(tokenizer.bytes_of(one), float(logs[one])) for one in best)
+    return TokenLogprob.of(tokenizer.bytes_of(token), float(logs[token]), top)
 
 
 class Grammar:
@@ -199,9 +193,11 @@ class Grammar:
 
         fill_next_token_bitmask(self._matcher, self._bits)
         self._check()
-        # One bit a token, in words of 32: the last one may reach past the vocabulary.
-        allowed = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[: len(values)]
-        values[allowed == 0] = -np.inf
+        # One bit a token, in words of 32: they may reach past the logits, or end before them where
+        # a base has more rows than tokens.
+        bits = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[: len(values)]
+        values[: len(bits)][bits == 0] = -np.inf
+        values[len(bits) :] = -np.inf
 
     def take(self, token: int) -> None:
         """Go on behind a token that was chosen."""

@@ -7,6 +7,7 @@ For: the engine. Not for: OpenAI's request bodies, see `helpers.backend.protocol
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -106,6 +107,13 @@ class TokenLogprob:
     """None for a text's first token, before which nothing stands."""
     bytes: tuple[int, ...]
     top: tuple[TokenLogprob, ...] = ()
+
+    @classmethod
+    def of(
+        cls, data: builtins.bytes, logprob: float | None, top: tuple[TokenLogprob, ...] = ()
+    ) -> TokenLogprob:
+        """A token by its bytes, which may be a part of a letter."""
+        return cls(data.decode("utf-8", "replace"), logprob, tuple(data), top)
 
 
 @dataclass(frozen=True)

@@ -153,11 +153,12 @@ class Service:
         """
         self.used()
         # The owner's own limit first, so that a request which it refuses takes nobody's place.
-        with self.meter.request(), self._place():
+        with self.meter.request(), self.place():
             yield
 
     @contextlib.contextmanager
-    def _place(self) -> Iterator[None]:
+    def place(self) -> Iterator[None]:
+        """The same for a part of a request that takes a slot too: it is not counted twice."""
         # Without waiting: a client that is told to come again holds no thread here.
         if not self._waiting.acquire(blocking=False):
             raise ApiError(

@@ -34,6 +34,7 @@ class SlowEngine:
 
     go: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
+    scored: int = 0
     at_once: int = 16
 
     def engine_of(self, model):
@@ -44,6 +45,10 @@ class SlowEngine:
         yield Delta("one ")
         self.go.wait(20)
         yield Delta("two", finish_reason="stop", prompt_tokens=1, completion_tokens=2)
+
+    def score(self, model, ids, *, alternatives):
+        self.scored += 1
+        return []
 
     def share_cores(self, sharing: bool) -> None: ...
     def unload(self, name: str) -> None: ...
@@ -82,6 +87,22 @@ def test_a_full_queue_answers_429_with_the_time_to_wait(small):
         assert caught.value.code == "rate_limit_exceeded"
         assert float(caught.value.response.headers["retry-after"]) >= 1
     held.close()
+
+
+def test_a_prompt_is_not_scored_while_the_queue_is_full(small):
+    engine, client = small
+    client.max_retries = 0
+    held = client.chat.completions.create(**CHAT, stream=True)
+    next(iter(held))
+    echoed = {"prompt": "Hi", "stream": True, "echo": True, "logprobs": 1}
+    for most in (0, 1):
+        with pytest.raises(openai.RateLimitError):
+            client.completions.create(model=BASE_MODEL, max_tokens=most, **echoed)
+    assert engine.scored == 0
+    held.close()
+    engine.go.set()
+    assert list(client.completions.create(model=BASE_MODEL, **echoed))
+    assert engine.scored == 1
 
 
 def test_the_client_waits_as_told_and_then_succeeds(small):

@@ -71,6 +71,11 @@ def test_a_seed_repeats_the_draws() -> None:
     assert len({chooser().choose(row)[0] for _ in range(5)}) > 1
 
 
+def test_rows_without_a_token_are_never_chosen_under_a_schema() -> None:
+    row = np.append(logits(cat=1), np.full(100, 50, np.float32))
+    assert chooser(temperature=0, json_schema={"type": "integer"}).choose(row)[0] < SIZE
+
+
 def test_a_bias_is_added_and_leaves_what_is_reported_alone() -> None:
     row = logits(cat=1, dog=2)
     how = {"temperature": 0, "logprobs": 2, "logit_bias": {token("dog"): -100.0}}

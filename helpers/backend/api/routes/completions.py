@@ -51,7 +51,9 @@ def complete(body: CompletionRequest, service: ServiceOf) -> Any:
         "system_fingerprint": FINGERPRINT,
     }
     if body.stream:
-        echoed = _echoed(body, service, model, prompts[:1], tokenizer)[0]
+        # Given back before the answer takes a place of its own, and is counted as a request there.
+        with service.place() if most else service.slot():
+            echoed = _echoed(body, service, model, prompts, tokenizer)[0]
         deltas = _begin(service, model, echoed.ids, how, body.n or 1)
         return sse(_completion_chunks(head, deltas, body, echoed))
     with service.slot():
@@ -142,9 +144,8 @@ def _echoed(
     for ids in prompts:
         scored: tuple[TokenLogprob, ...] = ()
         if body.logprobs is not None:
-            first = tokenizer.bytes_of(ids[0])
             # The first token has nothing before it, so no probability either.
-            head = TokenLogprob(first.decode("utf-8", "replace"), None, tuple(first))
+            head = TokenLogprob.of(tokenizer.bytes_of(ids[0]), None)
             scored = (head, *service.engine.score(model, ids, alternatives=body.logprobs))
         found.append(EchoedPrompt(ids, tokenizer.decode(ids), scored))
     return found
