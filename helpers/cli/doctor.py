@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import distributions
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -26,7 +25,7 @@ from urllib.request import getproxies, proxy_bypass
 from helpers.base import settings
 from helpers.base.errors import CourseError, SetupError
 from helpers.base.settings import Settings
-from helpers.cli import bootstrap, pip, platforms
+from helpers.cli import bootstrap, packages, pip, platforms
 
 PACKAGES = ("torch", "transformers", "peft", "xllamacpp", "openai", "jupyterlab", "lancedb")
 JUPYTER_PORT = 8888
@@ -173,11 +172,8 @@ def _environment(root: Path) -> Finding:
 
 
 def _packages(root: Path) -> Iterator[Finding]:
-    place = pip.site_packages(root / ".venv")
     # Read from the folder, not imported: the running Python need not be the environment's.
-    known = {
-        found.metadata["Name"].lower(): found.version for found in distributions(path=[str(place)])
-    }
+    known = packages.installed(root / ".venv")
     missing = [name for name in PACKAGES if name not in known]
     text = ", ".join(f"{name} {known.get(name, 'missing')}" for name in PACKAGES)
     yield Finding("packages", not missing, text, "run: python3 -m helpers lab")

@@ -176,7 +176,8 @@ class Packages:
 def installed(folder: Path) -> dict[str, str]:
     """Every package of an environment with its version."""
     found = distributions(path=[str(installing.site_packages(folder))])
-    return {normalised(one.metadata["Name"]): one.version for one in found if one.metadata["Name"]}
+    named = ((installing.name_of(one), one) for one in found)
+    return {normalised(name): one.version for name, one in named if name}
 
 
 def normalised(name: str) -> str:

@@ -217,6 +217,11 @@ def damaged_packages(folder: Path) -> list[str]:
     ]
 
 
+def name_of(found: Distribution) -> str:
+    """A package's name; "" for one without a description, which a killed install can leave."""
+    return str((found.metadata.get_all("Name") or [""])[0])
+
+
 def disk_full(folder: Path, *, free: int = 0, needed: int = 0) -> FailedInstall:
     """The error for a disk that is full or too small."""
     sizes = f": {free / 1e9:.1f} GB free, {needed / 1e9:.0f} GB needed" if needed else ""

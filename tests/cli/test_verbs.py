@@ -91,6 +91,17 @@ def test_doctor_names_what_would_fail_before_it_fails(finding, ok):
     assert "secret" not in finding.text
 
 
+def test_doctor_passes_over_what_a_killed_install_left(tmp_path):
+    place = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages"
+    (place / "torch-2.13.0.dist-info").mkdir(parents=True)
+    (place / "openai-3.54.0.dist-info").mkdir()
+    (place / "openai-3.54.0.dist-info" / "METADATA").write_text("Name: openai\nVersion: 3.54.0\n")
+    said = next(doctor._packages(tmp_path))
+    assert not said.ok
+    assert "torch missing" in said.text
+    assert "openai 3.54.0" in said.text
+
+
 def test_doctor_sees_a_second_copy_and_a_set_up_that_runs(tmp_path):
     assert doctor._others(tmp_path, [str(tmp_path)]).ok
     assert "elsewhere" in doctor._others(tmp_path, ["/elsewhere"]).text
