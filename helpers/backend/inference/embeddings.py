@@ -11,8 +11,10 @@ original was below 0.999 in the tests.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xllamacpp
@@ -21,6 +23,9 @@ from helpers.backend.inference.pool import common_params, start
 from helpers.base.errors import BackendError
 from helpers.base.files import atomic_path
 from helpers.base.settings import EMBEDDING_MODEL, EMBEDDING_SHA256, embedding_folder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 WIDTH = 384
 MAX_TOKENS = 512
@@ -53,6 +58,25 @@ def embed(server: xllamacpp.Server, texts: Sequence[str]) -> np.ndarray:
     return vectors / np.maximum(lengths, 1e-12)
 
 
+def token_count(texts: Sequence[str]) -> int:
+    """Tokens that the model reads of all texts, with the two marks around each.
+
+    Raises `BackendError` if it is not installed.
+    """
+    return sum(len(one.ids) for one in _tokenizer().encode_batch_fast(list(texts)))
+
+
+@functools.cache
+def _tokenizer() -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    found = Tokenizer.from_file(str(_folder() / "tokenizer.json"))
+    # Its file says to cut each text, and to fill up short ones.
+    found.no_truncation()
+    found.no_padding()
+    return found
+
+
 def _request(server: xllamacpp.Server, texts: Sequence[str]) -> np.ndarray:
     reply = server.handle_embeddings({"input": list(texts)})
     if error := reply.get("error"):
@@ -72,13 +96,18 @@ def converted(cache: Path) -> Path:
     target = cache / f"{EMBEDDING_MODEL}-mixed-{EMBEDDING_SHA256[:12]}.gguf"
     if target.is_file():
         return target
+    from helpers.backend.storage.gguf_files import write_embedding_model
+
+    folder = _folder()
+    with atomic_path(target) as partial:
+        write_embedding_model(folder, partial)
+    return target
+
+
+def _folder() -> Path:
     folder = embedding_folder()
     if folder is None:
         raise BackendError(
             "the embedding model is not installed", fix="run: python3 -m helpers doctor"
         )
-    from helpers.backend.storage.gguf_files import write_embedding_model
-
-    with atomic_path(target) as partial:
-        write_embedding_model(folder, partial)
-    return target
+    return folder

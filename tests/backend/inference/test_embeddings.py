@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.backend.inference import embeddings
-from helpers.backend.inference.embeddings import WIDTH, converted, embed
+from helpers.backend.inference.embeddings import WIDTH, converted, embed, token_count
 from helpers.backend.inference.engine import Engine
 from helpers.backend.storage.gguf_files import bert_name
 from helpers.base.errors import BackendError
@@ -44,6 +44,13 @@ def test_vectors_have_unit_length_and_the_order_of_the_texts(loaded) -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
     for text, vector in zip(TEXTS[:3], vectors, strict=False):
         assert embed(loaded, [text])[0] @ vector > 0.9999
+
+
+def test_the_tokens_that_are_counted_are_those_that_the_model_reads(loaded) -> None:
+    for text in TEXTS:
+        read = loaded.handle_embeddings({"input": [text]})["usage"]["prompt_tokens"]
+        assert token_count([text]) == read, text
+    assert token_count(TEXTS[:2]) == sum(token_count([text]) for text in TEXTS[:2])
 
 
 def test_like_meanings_are_nearer_than_unlike_ones(loaded) -> None:

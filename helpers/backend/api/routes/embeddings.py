@@ -8,11 +8,11 @@ from typing import Any
 from fastapi import APIRouter
 
 from helpers.backend.api.routes.common import ServiceOf
-from helpers.backend.inference.embeddings import WIDTH
+from helpers.backend.inference.embeddings import WIDTH, token_count
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import EmbeddingRequest
 from helpers.base.settings import EMBEDDING_MODEL
-from helpers.base.tokens import local_tokenizer, openai_tokenizer
+from helpers.base.tokens import openai_tokenizer
 
 router = APIRouter()
 MAX_INPUTS = 2048
@@ -38,8 +38,7 @@ def embed(body: EmbeddingRequest, service: ServiceOf) -> Any:
     texts = _texts(body)
     with service.slot():
         vectors = service.engine.embed(texts)
-    tokenizer = local_tokenizer()
-    used = sum(tokenizer.count(text) for text in texts)
+    used = token_count(texts)
     service.meter.count(used)
     return {
         "object": "list",
