@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from helpers.base import jsonl
 from helpers.capstone.lookup import ARTICLES, OwnArticles, PastAnswers
 from helpers.capstone.methods import PromptForm, prompt
-from helpers.capstone.samples import Message, search_text, turns
+from helpers.capstone.samples import Message, readable, search_text, turns
 from helpers.capstone.takeaway import read_method
 from helpers.costs.monthly import BASE, BOTH, TUNED
 from helpers.evaluation.results import load_result
@@ -51,11 +51,12 @@ def _store(folder: Path, embed: Embedder) -> NoteStore:
         return OwnArticles.load(folder, embed)
     # What was trained on is what was looked up.
     rows = jsonl.read(folder / "dataset" / "train.jsonl")
-    return PastAnswers.build(turns([row["messages"] for row in rows]), embed)
+    return PastAnswers.build(turns([readable(row["messages"]) for row in rows]), embed)
 
 
 def _voice(method: str, model: str, form: PromptForm, store: NoteStore, embed: Embedder) -> Voice:
-    def prompted(talk: Sequence[Message]) -> Prompted:
+    def prompted(said: Sequence[Message]) -> Prompted:
+        talk = readable(said)
         text = search_text(talk)
         found = store.find([text], embed([text]), k=form.k)[0] if method == BOTH else []
         messages = prompt(method, form, talk, notes=found, examples=())
