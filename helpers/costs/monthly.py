@@ -186,19 +186,23 @@ def break_even(one: Bill, other: Bill, *, most: int = MOST_QUESTIONS) -> int | N
 def changes(key: Callable[[int], int], *, most: int = MOST_QUESTIONS) -> list[tuple[int, int]]:
     """Where a function of the questions a month takes another value: (first number, value).
 
-    Looked at in steps of a fortieth of a decade, then narrowed to the number itself.
+    Looked at in steps of a fortieth of a decade, then narrowed to the number itself; a value that
+    comes and goes again inside one step is not seen.
     """
     steps = range(1, math.floor(40 * math.log10(most)) + 1)
     grid = sorted({0, 1, *(round(10 ** (i / 40)) for i in steps), most})
     found = [(0, key(0))]
     for low, high in pairwise(grid):
-        old, new = found[-1][1], key(high)
-        if new != old:
-            # At every turn key(low) is the old value and key(high) is not.
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if key(middle) == old else (low, middle)
-            found.append((high, key(high)))
+        new = key(high)
+        # More than once where a step holds several changes.
+        while (old := found[-1][1]) != new:
+            end = high
+            # At every turn key(low) is the old value and key(end) is not.
+            while end - low > 1:
+                middle = (low + end) // 2
+                low, end = (middle, end) if key(middle) == old else (low, middle)
+            found.append((end, key(end)))
+            low = end
     return found
 
 

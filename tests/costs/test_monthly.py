@@ -131,6 +131,14 @@ def test_changes_finds_the_very_number():
     ]
 
 
+def test_changes_finds_two_that_are_near_each_other():
+    assert monthly.changes(lambda n: int(n >= 1_003) + int(n >= 1_020)) == [
+        (0, 0),
+        (1_003, 1),
+        (1_020, 2),
+    ]
+
+
 @pytest.mark.parametrize(
     ("dollars", "shown"),
     [
