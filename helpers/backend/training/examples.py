@@ -38,11 +38,13 @@ class Example:
 
     @property
     def n_targets(self) -> int:
-        return sum(self.targets)
+        """Tokens that are learnt; the first of all is not, since nothing stands before it."""
+        return sum(self.targets[1:])
 
     @property
     def n_prompt(self) -> int:
-        return sum(self.prompt)
+        """The asker's words that may be learnt."""
+        return sum(self.prompt[1:])
 
     def learnt(self, *, prompts: bool) -> tuple[bool, ...]:
         """Which tokens are predicted: the targets, and with `prompts` the asker's words too."""
@@ -165,7 +167,7 @@ class ExampleBuilder:
         if kind == "completion":
             prompt, completion = example["prompt"], example["completion"]
             whole = completion_example(line, prompt, completion, self._tokenizer)
-            said = whole.n_targets
+            said = sum(whole.targets)
             asked = Part("prompt", prompt, len(whole.ids) - said, 0, learnt=False)
             answer = Part("completion", completion, said, 0, learnt=True)
             return cut(whole, self._limit), [[asked, answer]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from helpers.backend.training.examples import Example
@@ -25,6 +27,14 @@ def test_each_target_is_predicted_by_the_token_before_it_and_has_its_owner() -> 
     assert [chr(batch.ids[row]) for row in batch.predict] == ["b", "d"]
     assert "".join(map(chr, batch.labels)) == "ce"
     assert batch.owner.tolist() == [0, 1]
+
+
+def test_as_many_targets_are_counted_as_are_predicted_where_the_first_token_is_one() -> None:
+    first = example("abc", 0)
+    asked = replace(example("abc", 2), prompt=(True, True, False))
+    for one, prompts in ((first, False), (asked, True)):
+        counted = one.n_targets + (one.n_prompt if prompts else 0)
+        assert counted == len(pack([one], prompts=prompts).labels) == 2
 
 
 def test_a_target_or_the_token_that_predicts_it_is_never_shared() -> None:
