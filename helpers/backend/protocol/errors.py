@@ -32,6 +32,17 @@ class ApiError(Exception):
         self.body = {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 
+def unknown_place(after: str) -> ApiError:
+    """400 for a page that is to begin behind what is not in the list, or not any more."""
+    return ApiError(
+        400,
+        f"No object with the id {after!r} is in this list. Was it deleted? Then ask for the list "
+        "from its beginning; to delete what is in it, read it to its end first.",
+        param="after",
+        code="invalid_value",
+    )
+
+
 def not_found(kind: str, name: str, param: str = "id") -> ApiError:
     """404 for a file or job that is not there."""
     return ApiError(404, f"No such {kind} object: {name}", param=param, code="not_found")

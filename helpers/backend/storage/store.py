@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from helpers.backend.protocol.errors import unknown_place
 from helpers.backend.storage.database import FIRST_OWNER, Sqlite
 from helpers.base.files import atomic, write_bytes
 
@@ -137,7 +138,10 @@ class Store:
         newest_first: bool = True,
         keep: Callable[[Document], bool] = lambda _: True,
     ) -> tuple[list[Document], bool]:
-        """A page of documents after the one with id `after`, and whether more follow."""
+        """A page of documents after the one with id `after`, and whether more follow.
+
+        Raises `ApiError` for an `after` that is not there: an empty page would look like the end.
+        """
         order, side = ("DESC", "<") if newest_first else ("ASC", ">")
         where, values = self._mine("kind = ?", kind)
         query = f"SELECT owner, body FROM documents WHERE {where}"
@@ -146,9 +150,12 @@ class Store:
             values.append(parent)
         if after is not None:
             # Within the view too: an id of another owner is no place in this list.
-            there, place = self._mine("kind = ? AND id = ?", kind, after)
-            query += f" AND seq {side} (SELECT seq FROM documents WHERE {there})"
-            values += place
+            there, known = self._mine("kind = ? AND id = ?", kind, after)
+            place = self._db.rows(f"SELECT seq FROM documents WHERE {there}", known)
+            if not place:
+                raise unknown_place(after)
+            query += f" AND seq {side} ?"
+            values.append(place[0][0])
         # By number and not by time: two that were made in one second keep their order, and a
         # page that is asked for later begins where the last one ended, whatever came meanwhile.
         rows = self._db.rows(f"{query} ORDER BY seq {order}", values)

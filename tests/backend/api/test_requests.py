@@ -18,7 +18,7 @@ from helpers.backend.bases.registry import find
 from helpers.backend.inference.engine import ContextTooLong, refuse_by_length
 from helpers.backend.inference.models import ServedModel
 from helpers.base import settings as settings_module
-from helpers.base.settings import BASE_MODEL
+from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from helpers.base.tokens import local_tokenizer
 from tests.backend.in_process import TOKEN, InstantEngine, served
 
@@ -244,6 +244,12 @@ def test_logprobs_of_responses_come_where_they_are_asked_for(http):
     )
 
 
+def test_embeddings_are_counted_in_the_tokens_of_their_own_model(openai_client):
+    made = openai_client.embeddings.create(model=EMBEDDING_MODEL, input="Hi")
+    # The word, and the two marks that the model reads around a text.
+    assert made.usage.prompt_tokens == 3
+
+
 # Uploads in parts
 
 
@@ -282,6 +288,14 @@ def test_an_upload_that_is_not_what_was_announced_makes_no_file(openai_client, h
     assert openai_client.uploads.cancel(other.id).status == "cancelled"
     with pytest.raises(openai.BadRequestError, match="cancelled already"):
         openai_client.uploads.parts.create(other.id, data=b"ab")
+
+
+def test_a_page_behind_what_was_deleted_is_refused_and_not_empty(openai_client):
+    gone = openai_client.files.create(file=("a", b"x"), purpose="user_data").id
+    openai_client.files.delete(gone)
+    with pytest.raises(openai.BadRequestError, match="read it to its end first") as caught:
+        openai_client.files.list(after=gone)
+    assert caught.value.param == "after"
 
 
 # Jobs, addresses

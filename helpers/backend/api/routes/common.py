@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from helpers.backend.protocol.errors import ApiError
+from helpers.backend.protocol.errors import ApiError, unknown_place
 from helpers.backend.protocol.schemas import Metadata, page
 from helpers.backend.service import Service
 from helpers.backend.service.callers import CALLER, Caller
@@ -48,7 +48,7 @@ def part_of(
     if after is not None:
         places = [place for place, item in enumerate(ordered) if item["id"] == after]
         if not places:
-            raise ApiError(400, f"No item with id {after!r} is here.", param="after")
+            raise unknown_place(after)
         ordered = ordered[places[0] + 1 :]
     return page(ordered[:limit], len(ordered) > limit, ends=True)
 
