@@ -125,6 +125,17 @@ def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) ->
     return replace(plan, questions=max(min(questions, 5), min(questions, able)))
 
 
+def fewer(plan: ProofPlan, pace: Pace, *, left: float, trained: float) -> ProofPlan:
+    """The plan after training took `trained` seconds: the questions that the rest of a budget lets.
+
+    A machine that trained more slowly than it promised will answer more slowly too.
+    """
+    promised = _training_seconds(pace, plan)
+    slower = max(1.0, trained / promised) if promised else 1.0
+    able = int(left / (pace.question * slower)) if pace.question else plan.questions
+    return replace(plan, questions=max(min(plan.questions, 5), min(plan.questions, able)))
+
+
 def pilot_size(budget: float, answer: float, *, methods: int) -> int:
     """Questions that each method is asked to measure its pace, within a part of a budget.
 

@@ -31,6 +31,7 @@ from helpers.capstone.estimate import (
     ProofPlan,
     counted,
     estimate,
+    fewer,
     pilot_size,
     rates,
     within,
@@ -166,6 +167,12 @@ def prove(
     tell(str(expected))
     began = time.monotonic()
     tuned = _train(course, material, folder, plan, seed=seed)
+    if minutes is not None:
+        trained = time.monotonic() - began
+        left = minutes * 60 - (time.monotonic() - started)
+        plan = fewer(plan, pace, left=left, trained=trained)
+        # What the pilot asked counts in any case, as above.
+        plan = replace(plan, questions=max(plan.questions, asked))
     # In the table's order again: a report is read beside the table.
     turns = [data.held_out[place] for place in sorted(order[: plan.questions])]
     answers = _ask_all(interview, turns, tuned.model, course.chat_model) | _baselines(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.capstone import training
-from helpers.capstone.estimate import Pace, ProofPlan, estimate, pilot_size, rates, within
+from helpers.capstone.estimate import Pace, ProofPlan, estimate, fewer, pilot_size, rates, within
 from helpers.capstone.training import Speed, TunedModel, best_epoch
 from helpers.evaluation.grading import Answer
 from tests.capstone.fake import Bag, FakeClient
@@ -43,6 +43,16 @@ def test_reading_the_validation_set_is_counted_and_training_keeps_its_share_of_s
     plan = within(600, pace, questions=100, epochs=3)
     assert estimate(pace, plan).training == pytest.approx(0.35 * 0.85 * 600, rel=0.01)
     assert plan.questions >= 5
+
+
+def test_a_training_slower_than_promised_leaves_fewer_questions():
+    plan = ProofPlan(100, 1)  # promised: 70 s of training, 1 s a question
+    assert fewer(plan, PACE, left=200, trained=70).questions == 100
+    assert fewer(plan, PACE, left=200, trained=30).questions == 100
+    assert fewer(plan, PACE, left=90, trained=70).questions == 90
+    assert fewer(plan, PACE, left=200, trained=280).questions == 50
+    assert fewer(plan, PACE, left=-60, trained=280).questions == 5
+    assert fewer(ProofPlan(3, 1), PACE, left=-60, trained=280).questions == 3
 
 
 def test_what_was_answered_while_timing_is_not_counted_again():
