@@ -49,6 +49,12 @@ _ACRONYM = re.compile(r"\b[A-Z]{2,3}\b")
 """Among small letters, "to the US" and "the IT desk" hold no pronouns."""
 _TYPO_FROM, _TWO_TYPOS_FROM = 5, 9
 """Letters of a word from which one, and two, wrong ones are a slip of the pen."""
+_PREFIX_WORDS = (
+    "in de un re im ex en em dis mis pre post sub up down out over under "
+    "an ab auf aus ein zu be ver ent er vor nach um sous sur"
+)
+_PREFIXES, _LONGEST_PREFIX = frozenset(_PREFIX_WORDS.split()), 5
+"""What makes another word, however few letters it takes: no slip of the pen."""
 _CAPITAL = re.compile(r"(?<=\s)[^\W\d_a-z]\w+")
 Pairs = npt.NDArray[np.int64]
 
@@ -142,7 +148,18 @@ def _own_words(one: str, other: str) -> bool:
     # Of one length, and other only in the last two letters: "employee" and "employer" are both
     # words; letters that are merely swapped are a slip.
     other_end = len(short) == len(long) and short[:-2] == long[:-2]
-    return long.endswith(short) or (other_end and sorted(short) != sorted(long))
+    swapped = sorted(short) == sorted(long)
+    return long.endswith(short) or _other_prefix(one, other) or (other_end and not swapped)
+
+
+def _other_prefix(one: str, other: str) -> bool:
+    """Whether two words differ in the prefix alone: "increased", "decreased"; "anmelden"."""
+    lengths = range(2, _LONGEST_PREFIX + 1)
+    return any(
+        {one[:left], other[:right]} <= _PREFIXES and one[left:] == other[right:]
+        for left in lengths
+        for right in lengths
+    )
 
 
 def _singular(word: str) -> str:

@@ -39,6 +39,10 @@ def test_politeness_and_slips_of_the_pen_make_no_other_question(one: str, other:
         ("How long is delivery to the US?", "How long is delivery to us?"),
         ("Is the service available now?", "Is the service unavailable now?"),
         ("What does the employer pay?", "What does the employee pay?"),
+        ("How is my limit increased?", "How is my limit decreased?"),
+        ("Are mails encrypted by you?", "Are mails decrypted by you?"),
+        ("What are the fees when importing?", "What are the fees when exporting?"),
+        ("Wie kann ich das Auto anmelden?", "Wie kann ich das Auto abmelden?"),
     ],
 )  # fmt: skip
 def test_another_word_that_says_something_makes_another_question(one: str, other: str) -> None:
