@@ -5,6 +5,7 @@ between two dollar signs for a formula, "$5 in, $11" for instance; a sign in an 
 own is none. Not for: attributes of elements, see `html.escape`; plain text needs nothing.
 
     html_text("<b> costs $5")         # '&lt;b&gt; costs <span>$</span>5'
+    code_html("`a` < b")              # '<code>a</code> &lt; b'
     markdown_text("`$5` is $5")       # '`$5` is <span>&#36;</span>5'
 """
 
@@ -25,6 +26,13 @@ def html_text(text: object) -> str:
 def lone_dollars(markup: str) -> str:
     """The same for HTML that somebody else made; its tags must hold no dollar sign."""
     return markup.replace("$", "<span>$</span>")
+
+
+def code_html(text: str) -> str:
+    """Text as HTML, with what stands between `backticks` as code."""
+    parts = html_text(text).split("`")
+    # Every second part lies between two backticks.
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
 def markdown_text(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from helpers.base import settings
 from helpers.base.errors import SetupError
 from helpers.cli import bootstrap
+from helpers.cli.confirm import confirmed
 
 LEFT = "trained models, uploads, answers to exercises and reports"
 
@@ -32,7 +33,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
         )
     for folder, what in present:
         print(f"{folder}: {what}")
-    if not options.yes and not _agreed():
+    if not options.yes and not confirmed("Remove?"):
         print("nothing was removed")
         return 1
     # Before removing: a server would write its database anew into the empty folder.
@@ -41,13 +42,6 @@ def run(root: Path, options: argparse.Namespace) -> int:
         shutil.rmtree(folder)
         print(f"removed {folder}")
     return 0
-
-
-def _agreed() -> bool:
-    try:
-        return input("Remove? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
 
 
 def _stop_server(root: Path) -> None:

@@ -18,6 +18,7 @@ from helpers.backend.bases.registry import AddedBase, Base
 from helpers.base import settings as settings_module
 from helpers.base.errors import CourseError
 from helpers.base.settings import Settings
+from helpers.cli.confirm import confirmed
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
@@ -83,7 +84,7 @@ def _found(options: argparse.Namespace) -> AddedBase | None:
     model = hub.look_up(options.name, revision=options.revision)
     print(f"{model.name}, revision {model.revision}")
     print(f"{model.bytes / 1e9:,.2f} GB, licence {model.licence or 'not stated'}")
-    if not options.yes and not _agreed("Fetch it?"):
+    if not options.yes and not confirmed("Fetch it?"):
         return None
     return AddedBase(str(hub.fetch(model)), model.source, model.licence)
 
@@ -157,10 +158,3 @@ def _tuned_on(settings: Settings, made: list[Path]) -> list[str]:
     finally:
         store.close()
     return sorted(name for name, gguf in needed.items() if Path(gguf).parent in made)
-
-
-def _agreed(question: str) -> bool:
-    try:
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False

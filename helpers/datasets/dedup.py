@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -169,17 +169,38 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return shared / (len(one) + len(other) - shared)
 
 
-def signatures(plain: Sequence[str]) -> Signatures:
+class MinHasher:
+    """MinHash signatures of normalised texts, made in batches that bound the memory."""
+
+    def __init__(self) -> None:
+        self._done: list[Signatures] = [np.empty((0, BANDS * ROWS), np.uint32)]
+        self._waiting: list[str] = []
+        self._letters = 0
+
+    def add(self, plain: str) -> None:
+        """Take the next text."""
+        self._waiting.append(plain)
+        self._letters += len(plain)
+        if self._letters >= BATCH:
+            self._sign()
+
+    def all(self) -> Signatures:
+        """The signatures of all texts so far, in their order: (texts, BANDS * ROWS)."""
+        self._sign()
+        return np.concatenate(self._done)
+
+    def _sign(self) -> None:
+        if self._waiting:
+            self._done.append(_batch(self._waiting))
+        self._waiting, self._letters = [], 0
+
+
+def signatures(plain: Iterable[str]) -> Signatures:
     """MinHash signatures of normalised texts: (texts, BANDS * ROWS)."""
-    parts, start = [np.empty((0, BANDS * ROWS), np.uint32)], 0
-    while start < len(plain):
-        end, letters = start, 0
-        while end < len(plain) and letters < BATCH:
-            letters += len(plain[end])
-            end += 1
-        parts.append(_batch(plain[start:end]))
-        start = end
-    return np.concatenate(parts)
+    hasher = MinHasher()
+    for text in plain:
+        hasher.add(text)
+    return hasher.all()
 
 
 def _batch(plain: Sequence[str]) -> Signatures:

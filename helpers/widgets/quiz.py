@@ -19,7 +19,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from helpers.base.markup import html_text
+from helpers.base.markup import code_html, html_text
 from helpers.course import chapters, progress
 from helpers.course.quiz import text
 from helpers.course.quiz.attempt import Attempt
@@ -172,18 +172,11 @@ def _fieldset(question: Question, seed: int) -> str:
     if question.options:
         field = f'<input type="{kind}" name="{name}"> ' if kind else ""
         rows = "".join(
-            f"<li><label>{field}{_rich(option)}</label></li>"
+            f"<li><label>{field}{code_html(option)}</label></li>"
             # The same seed as the live view's: the letters of both forms agree.
             for option in Attempt(question, seed=seed).shown
         )
         answer = f'<ol type="A">{rows}</ol>'
     else:
         answer = f'<label>Your answer <input type="text" name="{name}"></label>'
-    return f"<fieldset><legend><b>{_rich(question.stem)}</b></legend>{code}{answer}</fieldset>"
-
-
-def _rich(words: str) -> str:
-    """Escaped, with `backticks` as code."""
-    parts = html_text(words).split("`")
-    # Every second part lies between two backticks.
-    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
+    return f"<fieldset><legend><b>{code_html(question.stem)}</b></legend>{code}{answer}</fieldset>"

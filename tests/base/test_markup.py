@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.base.markup import html_text, lone_dollars, markdown_text
+from helpers.base.markup import code_html, html_text, lone_dollars, markdown_text
 from helpers.costs import advisor, catalog, monthly
 from helpers.course.exercises import core
 from helpers.course.exercises.core import HelpText, Verdict
@@ -22,6 +22,10 @@ PRICES = 'at $25 a million $2.33, `x = "$5"` and $$'
 def test_no_text_becomes_a_formula(text):
     assert formulas_in_html(f"<p>{html_text(text)}</p>") == []
     assert formulas_in_markdown(markdown_text(text)) == []
+
+
+def test_what_stands_between_backticks_is_code():
+    assert code_html("`a` < `b`, $5") == "<code>a</code> &lt; <code>b</code>, <span>$</span>5"
 
 
 def test_the_words_stay_and_code_is_left_as_it_is():

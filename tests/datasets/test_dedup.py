@@ -96,3 +96,15 @@ def test_units_are_words_and_hyphens_none() -> None:
     assert plain("Why is there a $1 charge?") != plain("Why is there a £1 charge?")
     assert plain("a fee of 5%") == plain("A fee of 5 %.") != plain("a fee of 5")
     assert plain("My top-up") == plain("my top up!")
+
+
+def test_signatures_made_in_batches_are_those_of_all_texts(monkeypatch) -> None:
+    texts = ["wifi", "a longer text about the wifi", "", "x" * 90, "and one more"]
+    whole = dedup.signatures(texts)
+    monkeypatch.setattr(dedup, "BATCH", 30)
+    signing, waiting = dedup.MinHasher(), []
+    for text in texts:
+        signing.add(text)
+        waiting.append(sum(map(len, signing._waiting)))
+    assert max(waiting) < 30, "texts are held only until a batch is full"
+    assert np.array_equal(signing.all(), whole)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from helpers.base import settings
 from helpers.base.errors import CourseError, DataError
-from helpers.base.markup import html_text, markdown_text
+from helpers.base.markup import code_html, html_text, markdown_text
 from helpers.course import progress
 from helpers.course.exercises.checkers import Checker, said
 from helpers.course.exercises.contests import Contest
@@ -71,7 +71,7 @@ class Verdict:
         """Hints and solution, each behind a click; they need no kernel."""
         count = len(self.hints)
         parts = [
-            (f"Hint {place} of {count}", _marked(hint))
+            (f"Hint {place} of {count}", code_html(hint))
             for place, hint in enumerate(self.hints, start=1)
         ]
         if self.solution:
@@ -79,12 +79,6 @@ class Verdict:
         return "".join(
             f"<details><summary>{title}</summary>{text}</details>" for title, text in parts
         )
-
-
-def _marked(text: str) -> str:
-    """Escaped, with `backticks` as code."""
-    parts = html_text(text).split("`")
-    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
 class HelpText(str):

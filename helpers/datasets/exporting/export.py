@@ -23,7 +23,6 @@ from helpers.datasets.exporting.targets import TRAIN, VALID, Target, target_of
 from helpers.datasets.validation.file import validate_file
 
 LOSSES_FILE = "LOSSES.md"
-BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def _write(path: Path, rows: Iterator[Row], target: Target) -> int:
     written = jsonl.write(path, rows)
     if target.name == "azure":
         # Azure wants the mark before the first line.
-        path.write_bytes(BOM + path.read_bytes())
+        path.write_bytes(jsonl.BOM + path.read_bytes())
     return written
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from helpers.base import jsonl
 from helpers.base.chat_format import text_of
 from helpers.base.tokens import local_tokenizer
-from helpers.datasets.exporting.export import BOM, account, examples_in
+from helpers.datasets.exporting.export import account, examples_in
 from helpers.datasets.exporting.losses import Account
 from helpers.datasets.exporting.targets import target_of
 
@@ -70,7 +70,7 @@ def check_portability(
 
 def _bytes(path: Path, target: str) -> list[str]:
     with path.open("rb") as stream:
-        marked = stream.read(3) == BOM
+        marked = stream.read(3) == jsonl.BOM
     if marked and target != "azure":
         return ["the file begins with a byte order mark: together refuses line 1"]
     if not marked and target == "azure":

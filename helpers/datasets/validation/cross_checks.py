@@ -38,31 +38,6 @@ SEEN = 2**18
 cut off in training, and one endless line must not fill the memory."""
 
 
-class MinHasher:
-    """Signatures of many texts, made in batches that bound the memory."""
-
-    def __init__(self) -> None:
-        self._done = [dedup.signatures([])]
-        self._waiting: list[str] = []
-        self._letters = 0
-
-    def add(self, plain: str) -> None:
-        """Take the next normalised text."""
-        self._waiting.append(plain[:SEEN])
-        self._letters += len(self._waiting[-1])
-        if self._letters >= dedup.BATCH:
-            self._sign()
-
-    def all(self) -> dedup.Signatures:
-        """The signatures of all texts so far, in their order."""
-        self._sign()
-        return np.concatenate(self._done)
-
-    def _sign(self) -> None:
-        self._done.append(dedup.signatures(self._waiting))
-        self._waiting, self._letters = [], 0
-
-
 class CrossChecker:
     """Looks at the examples of one file in turn, then at what they have in common."""
 
@@ -71,7 +46,7 @@ class CrossChecker:
         # Arrays of 8 bytes a number: a list of Python's integers would take several times as much.
         self._lines = array("q")
         self._whole = array("Q")
-        self._signing, self._asked = MinHasher(), MinHasher()
+        self._signing, self._asked = dedup.MinHasher(), dedup.MinHasher()
         self._numbers = array("Q")
         self._first_facts: dict[int, tuple[int, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
@@ -92,8 +67,8 @@ class CrossChecker:
         self._lines.append(line)
         # The same question under another system prompt is another example.
         self._whole.append(dedup.hash64(plain) ^ system)
-        self._signing.add(plain)
-        self._asked.add(dedup.normalise(seen.question))
+        self._signing.add(plain[:SEEN])
+        self._asked.add(dedup.normalise(seen.question)[:SEEN])
         # Near duplicates with other numbers are two examples: "size 38", "size 39".
         self._numbers.append(dedup.hash64(" ".join(NUMBER.findall(spoken))))
         self._count_class(example, seen.answer)

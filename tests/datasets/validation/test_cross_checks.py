@@ -3,12 +3,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import numpy as np
 import pytest
 
 from helpers.base import jsonl
-from helpers.datasets import dedup
-from helpers.datasets.validation.cross_checks import MinHasher, leakage
+from helpers.datasets.validation.cross_checks import CrossChecker, leakage
 from helpers.datasets.validation.file import validate_file
 
 QUESTION = "My wifi keeps dropping in the evening, what can I do about it?"
@@ -110,17 +108,12 @@ def test_leakage_is_found_equal_and_nearly_equal() -> None:
     assert found == [(2, "leakage"), (3, "near_leakage")]
 
 
-def test_signatures_made_in_batches_are_those_of_all_texts(monkeypatch) -> None:
-    texts = ["wifi", "a longer text about the wifi", "", "x" * 90, "and one more"]
-    whole = dedup.signatures([text[:40] for text in texts])
-    monkeypatch.setattr(dedup, "BATCH", 30)
+def test_of_an_endless_line_only_a_part_is_held(monkeypatch) -> None:
     monkeypatch.setattr("helpers.datasets.validation.cross_checks.SEEN", 40)
-    signing, waiting = MinHasher(), []
-    for text in texts:
-        signing.add(text)
-        waiting.append(sum(map(len, signing._waiting)))
-    assert max(waiting) < 30, "texts are held only until a batch is full"
-    assert np.array_equal(signing.all(), whole)
+    checker = CrossChecker()
+    list(checker.look(1, "chat", chat("why " * 50, "so " * 50)))
+    held = [*checker._signing._waiting, *checker._asked._waiting]
+    assert [len(text) for text in held] == [40, 40]
 
 
 def test_the_same_file_twice_is_one_problem() -> None:
