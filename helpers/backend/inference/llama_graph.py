@@ -12,6 +12,7 @@ families, nor for files that hold more than a tied Llama's tensors; `fit` says w
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -171,6 +172,19 @@ def compiled_llama(
             "PERFORMANCE_HINT": "LATENCY",
         },
     )
+
+
+def block_bytes(shape: LlamaShape) -> int:
+    """What a block of the cache takes: keys and values of all layers."""
+    number = 2 if precision() == "bf16" else 4
+    return 2 * shape.layers * shape.groups * BLOCK * shape.head * number
+
+
+def model_bytes(gguf: Path) -> int:
+    """What a compiled model takes, about: its weights twice, as they are given and as they are
+    multiplied. Measured for 134.5 million of them: 0.96 GB in float32."""
+    number = 2 if precision() == "bf16" else 4
+    return 2 * number * sum(math.prod(tensor.shape) for tensor in WeightReader(gguf).tensors)
 
 
 def cache_tensors(shape: LlamaShape, blocks: int) -> dict[str, openvino.Tensor]:

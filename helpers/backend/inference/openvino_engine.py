@@ -25,6 +25,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from helpers.backend.inference import llama_graph
 from helpers.backend.inference.blocks import Blocks, names
@@ -41,8 +42,11 @@ ROWS = 64
 """Answers that are continued at the same time."""
 PASS = 512
 """Tokens of prompts in one pass: a long prompt lets others go on between two."""
-CACHE_BLOCKS = 2048
-"""Blocks of the cache that all models of a shape share: 65,536 tokens, 1.5 GB if all are used."""
+CACHE_BYTES = 1 << 30
+"""Of the cache that all models of a shape share; of the course's model 46,000 tokens in bfloat16,
+23,000 in float32. Memory is taken as it is written, and not given back before the last model."""
+SPARE_BYTES = 1 << 30
+"""What a further model leaves free for others, where models that nobody asks can make room."""
 LOOK_SECONDS = 0.1
 
 
@@ -60,8 +64,11 @@ class BlockCache:
     """Keys and values that all models of one shape share."""
 
     def __init__(self, shape: LlamaShape) -> None:
-        self.tensors = llama_graph.cache_tensors(shape, CACHE_BLOCKS)
-        self.blocks = Blocks(CACHE_BLOCKS)
+        # Two of the longest requests fit in any case, and the block that no answer reads.
+        longest = -(-shape.context // BLOCK)
+        count = max(CACHE_BYTES // llama_graph.block_bytes(shape), 2 * longest + 1)
+        self.tensors = llama_graph.cache_tensors(shape, count)
+        self.blocks = Blocks(count)
         (self.spare,) = self.blocks.take(1)
         """Where a row of filling writes, which no answer reads."""
 
@@ -267,17 +274,26 @@ class OpenVinoEngine:
         """The model, loaded if need be; None while all places are taken by models in use."""
         loaded = self._loaded.get(model)
         if loaded is None:
-            busy = {row.model for row in self._rows}
-            idle = [other for other in self._loaded if other not in busy]
-            if len(self._loaded) >= self._max_loaded:
-                if not idle:
-                    return None
-                self._drop(idle[0])
+            if not self._make_room(model):
+                return None
             loaded = self._load(model)
         self._loaded[model] = loaded
         self._loaded.move_to_end(model)
         loaded.used = time.monotonic()
         return loaded
+
+    def _make_room(self, model: ServedModel) -> bool:
+        """Drop models that nobody asks now, the longest unused first, until there is a place and
+        memory; False if there is no place. Without memory it is tried all the same: the system may
+        know more."""
+        busy = {row.model for row in self._rows}
+        idle = [other for other in self._loaded if other not in busy]
+        needed = llama_graph.model_bytes(model.gguf) + SPARE_BYTES
+        while idle and (
+            len(self._loaded) >= self._max_loaded or psutil.virtual_memory().available < needed
+        ):
+            self._drop(idle.pop(0))
+        return len(self._loaded) < self._max_loaded
 
     def _load(self, model: ServedModel) -> LoadedModel:
         shape = self._shapes.get(model) or llama_graph.fit(model.gguf, model.adapter)

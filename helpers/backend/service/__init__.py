@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import psutil
+
 from helpers.backend.batch.queue import Batches
 from helpers.backend.executors.choice import choose_executor
 from helpers.backend.finetune.queue import Jobs
@@ -33,6 +35,9 @@ from helpers.backend.service.training import Training
 from helpers.backend.service.uploads import Uploads
 from helpers.backend.storage.store import Document, Store
 from helpers.base.settings import Settings
+
+TRAINER_BYTES = 4 << 30
+"""Free memory with which a trainer of the course's model need not ask for more."""
 
 
 @dataclass
@@ -56,11 +61,11 @@ class Service:
 
     def __post_init__(self) -> None:
         # One lock for both: batches and local jobs each take the whole machine, so never at once.
-        cores, share_cores = threading.Lock(), self.engine.share_cores
+        cores = threading.Lock()
         self.models = Models(self.settings, self.store, self.engine)
         self.files = Files(self.store, self.limits)
         self.uploads = Uploads(self.store, self.files, self.limits)
-        self.executor = choose_executor(self.settings, cores, share_cores)
+        self.executor = choose_executor(self.settings, cores, self._make_way)
         self.job_queue = Jobs(
             self.settings,
             self.store,
@@ -72,6 +77,12 @@ class Service:
         self._used = Moment()
         self._waiting = threading.BoundedSemaphore(self.limits.waiting)
         self._show()
+
+    def _make_way(self, training: bool) -> None:
+        """Leave the cores to a trainer, and where memory is short that of models at rest too."""
+        self.engine.share_cores(training)
+        if training and psutil.virtual_memory().available < TRAINER_BYTES:
+            self.engine.rest(0)
 
     def _at_once(self, owner: str, name: str) -> int:
         """Requests for a model that are answered at the same time; half of all places at most."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
+import time
 from pathlib import Path
 
 from helpers.backend.bases.registry import ADDED, MAX_CONTEXT, Base, Bases, UnfitBase, find
@@ -19,6 +20,8 @@ from helpers.backend.storage.store import Document, Store, public
 from helpers.base.settings import EMBEDDING_MODEL, Settings
 
 OWNER = "workbook"
+REST_SECONDS = 1.0
+"""Within which an engine has freed what it was told to."""
 
 
 class KnownBases:
@@ -154,6 +157,12 @@ class Models:
     def warm(self, model_id: str) -> None:
         """Load a model before the first question comes."""
         self._engine.warm(self.resolve(model_id))
+
+    def rest(self) -> None:
+        """Free the memory of models that nobody asks now; they are loaded again when asked."""
+        self._engine.rest(0)
+        # An engine does it between two passes.
+        time.sleep(REST_SECONDS)
 
     def trainable(self, name: str) -> tuple[Path, Path | None]:
         """Weights, and the adapter to go on from if the base is a fine-tuned model."""

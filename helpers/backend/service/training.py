@@ -138,9 +138,18 @@ class Training:
         """The job as it fits into memory. Raises `ApiError` for one that does not."""
         if self._settings.executor or spec.four_bit:
             return spec, []  # not this machine's memory
-        free = self._settings.job_memory or psutil.virtual_memory().available + self._held()
-        found = job_memory.fit(spec, data.training.report.tokens, free=free)
+        lengths = data.training.report.tokens
+        free = self._free()
+        if lengths and job_memory.needed(spec, lengths) > free:
+            # Models at rest would be loaded again in seconds; a job would be refused for good.
+            self._models.rest()
+            free = self._free()
+        found = job_memory.fit(spec, lengths, free=free)
         return found, [job_memory.RECOMPUTED] if found.recompute else []
+
+    def _free(self) -> int:
+        """Bytes that a job may take."""
+        return self._settings.job_memory or psutil.virtual_memory().available + self._held()
 
     def _held(self) -> int:
         """Bytes of the trainer that will be over before another job begins."""

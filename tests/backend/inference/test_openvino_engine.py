@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from helpers.backend.inference import llama_graph, openvino_engine
+from helpers.backend.inference.llama_graph import BLOCK, LlamaShape
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.inference.openvino_engine import OpenVinoEngine
 from helpers.base import settings
@@ -61,3 +64,59 @@ def test_a_model_that_is_removed_while_the_first_is_loaded_is_unloaded_behind_it
 def test_an_engine_that_nobody_asked_starts_no_thread_to_unload(engine):
     engine.unload("tuned")
     assert "_thread" not in vars(engine)
+
+
+@pytest.mark.parametrize(
+    ("free", "busy", "left", "room"),
+    [
+        (8.0, (), "abc", True),
+        (1.5, (), "bc", True),
+        (0.5, (), "c", True),
+        (1.5, "a", "ac", True),
+        (0.5, "a", "a", True),
+        # Tried all the same where all are in use.
+        (0.0, "abc", "abc", True),
+    ],
+)
+def test_models_that_nobody_asks_make_room_where_memory_is_short(
+    engine, monkeypatch, free, busy, left, room
+):
+    models = {name: ServedModel(name, MODEL.gguf) for name in "abc"}
+    engine._loaded.update({model: SimpleNamespace() for model in models.values()})
+    engine._rows = [SimpleNamespace(model=models[name]) for name in busy]
+    monkeypatch.setattr(engine, "_drop", engine._loaded.pop)
+    monkeypatch.setattr(llama_graph, "model_bytes", lambda gguf: 1 << 30)
+
+    def memory():
+        # Each model that is dropped gives a gigabyte back; another one and its spare take two.
+        return SimpleNamespace(available=(free + 3 - len(engine._loaded)) * (1 << 30))
+
+    monkeypatch.setattr(openvino_engine.psutil, "virtual_memory", memory)
+    assert engine._make_room(ServedModel("d", MODEL.gguf)) == room
+    assert "".join(model.id for model in engine.models) == left
+
+
+def test_a_place_is_made_even_where_there_is_memory_and_none_of_models_in_use(engine, monkeypatch):
+    models = [ServedModel(name, MODEL.gguf) for name in "abcd"]
+    engine._loaded.update({model: SimpleNamespace() for model in models})
+    monkeypatch.setattr(engine, "_drop", engine._loaded.pop)
+    monkeypatch.setattr(llama_graph, "model_bytes", lambda gguf: 0)
+    assert engine._make_room(ServedModel("e", MODEL.gguf))
+    assert engine.models == models[1:]
+    engine._loaded[models[0]] = SimpleNamespace()
+    engine._rows = [SimpleNamespace(model=model) for model in models]
+    assert not engine._make_room(ServedModel("e", MODEL.gguf))
+
+
+@pytest.mark.parametrize("kind", ["bf16", "f32"])
+def test_the_cache_takes_a_gigabyte_or_what_two_long_requests_need(monkeypatch, kind):
+    asked = []
+    monkeypatch.setattr(llama_graph, "precision", lambda: kind)
+    monkeypatch.setattr(llama_graph, "cache_tensors", lambda shape, blocks: asked.append(blocks))
+    small = LlamaShape(30, 576, 9, 3, 1e5, 1e-5, 2048)
+    large = LlamaShape(64, 8192, 64, 32, 1e5, 1e-5, 2048)
+    for shape in (small, large):
+        openvino_engine.BlockCache(shape)
+    taken = asked[0] * llama_graph.block_bytes(small)
+    assert 0.99 * openvino_engine.CACHE_BYTES < taken <= openvino_engine.CACHE_BYTES
+    assert asked[1] == 2 * 2048 // BLOCK + 1

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from helpers.backend import service as service_module
 from helpers.backend.bases.memory import shape_of
 from helpers.backend.protocol.errors import ApiError
+from helpers.backend.service import Service, training
 from helpers.backend.service.files import MAX_TRAINING_TOKENS, longest_example
 from helpers.backend.service.job_memory import fit, needed
+from helpers.backend.service.training import Training
 from helpers.backend.training.spec import TrainSpec
 from helpers.base import settings as settings_module
 from helpers.datasets.validation.report import TokenLengths
@@ -65,3 +69,32 @@ def test_an_example_may_be_as_long_as_its_base_takes(tmp_path):
     (tmp_path / "base.json").write_text(json.dumps({"folder": str(folder)}))
     assert longest_example(tmp_path / "model.gguf") == 512
     assert longest_example(settings_module.base_gguf()) == MAX_TRAINING_TOKENS
+
+
+def test_models_at_rest_are_let_go_before_a_job_is_refused(spec, monkeypatch, settings):
+    need = needed(spec, SHORT)
+    free = {"bytes": need - 1}
+    monkeypatch.setattr(
+        training.psutil, "virtual_memory", lambda: SimpleNamespace(available=free["bytes"])
+    )
+    monkeypatch.setattr(Training, "_held", lambda self: 0)
+    models = SimpleNamespace(rest=lambda: free.update(bytes=need))
+    data = SimpleNamespace(training=SimpleNamespace(report=SimpleNamespace(tokens=SHORT)))
+    jobs = Training(settings, None, models, None, None)
+    assert jobs._fitted(spec, data) == (spec, [])
+    assert free["bytes"] == need
+
+
+@pytest.mark.parametrize(
+    ("training_now", "free", "rested"), [(True, 8, []), (True, 2, [0]), (False, 2, [])]
+)
+def test_a_trainer_gets_the_memory_of_models_at_rest_where_it_is_short(
+    monkeypatch, training_now, free, rested
+):
+    told, calls = [], []
+    engine = SimpleNamespace(share_cores=told.append, rest=calls.append)
+    monkeypatch.setattr(
+        service_module.psutil, "virtual_memory", lambda: SimpleNamespace(available=free << 30)
+    )
+    Service._make_way(SimpleNamespace(engine=engine), training_now)
+    assert (told, calls) == ([training_now], rested)
