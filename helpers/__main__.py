@@ -46,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument(
         "--peers", action="store_true", help="only programs of others, each in its environment"
     )
+    test.add_argument(
+        "--minutes", type=float, metavar="N", help="begin no slow test and no cell after N minutes"
+    )
     test.add_argument("--wheels", type=Path, metavar="DIR", help="install from DIR, no network")
 
     run = verbs.add_parser("run", help="execute every notebook, then write an HTML report")

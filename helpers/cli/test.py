@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 
 from helpers.cli import foreground
@@ -28,6 +29,9 @@ of its own. Together they take some 8 GB."""
 def run(root: Path, options: argparse.Namespace) -> int:
     """Exit code 0 only if every check and every test passed."""
     os.chdir(root)
+    if options.minutes is not None:
+        # Read by tests/isolation.py: what is passed over is named in pytest's last lines.
+        os.environ["WORKBOOK_TEST_UNTIL"] = str(time.time() + 60 * options.minutes)
     failed = False
     for name, command in CHECKS.items():
         print(f"== {name}", flush=True)
