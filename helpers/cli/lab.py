@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -42,16 +44,24 @@ def run(root: Path, options: argparse.Namespace) -> int:
     # What this command did not start, it does not stop.
     already_up = shared or daemon.find(config) is not None
     # Both take seconds to start, and neither needs the other for that.
-    starting = ThreadPoolExecutor(1)
+    starting, ending = ThreadPoolExecutor(1), threading.Event()
+    begun: list[Future[Address]] = []
     try:
         with foreground.sigterm_as_interrupt():
             if not shared:
-                starting.submit(daemon.ensure_running, config).add_done_callback(announce)
+                begun.append(starting.submit(daemon.ensure_running, config))
+                begun[0].add_done_callback(lambda server: ending.is_set() or announce(server))
             prepare(root, options.restore)
             lay_out(root, workspaces(config))
             return foreground.call(command(root, options), env=environment(root))
     finally:
-        # Waits for a start that is under way, or the server would come up after it was stopped.
+        ending.set()
+        if not already_up:
+            # A first start measures engines, which may take a minute: it is ended, not waited for.
+            # Its process is known some moments after it was begun.
+            while begun and not begun[0].done():
+                daemon.stop(config)
+                time.sleep(0.1)
         starting.shutdown()
         if not already_up:
             daemon.stop(config)

@@ -264,8 +264,11 @@ def test_a_signal_ends_the_server_that_the_verb_started(tmp_path, verb, name):
         os.killpg(running.pid, signal.SIGINT)
     else:
         running.terminate()
-    _, said = running.communicate(timeout=60)
-    assert "Traceback" not in said
+    # A server that is just starting is not waited for: it may be measuring engines.
+    _, said = running.communicate(timeout=30)
+    # JupyterLab itself shows one where it is interrupted while it is imported.
+    assert str(ROOT / "helpers") not in said
+    assert "did not start" not in said
     assert not psutil.pid_exists(server) or is_zombie(server)
 
 
