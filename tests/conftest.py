@@ -4,6 +4,8 @@ import gc
 
 import pytest
 
+from tests.places import ROOT
+
 pytest_plugins = ["tests.isolation", "tests.nbval_shim", "tests.fixtures"]
 
 
@@ -28,8 +30,13 @@ def pytest_collection_modifyitems(items):
 
 
 def _place(item):
+    # Here: pytest itself imports its plugins, to rewrite their assertions.
+    from tests.isolation import is_light
+
     if item.path.suffix == ".ipynb":
         return 0
     if item.path.name == "test_claims.py":
         return 1
-    return 3 if item.get_closest_marker("slow") else 2
+    if is_light(item.path.relative_to(ROOT)):
+        return 2
+    return 4 if item.get_closest_marker("slow") else 3

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from helpers.backend.executors.local import NICE
 from helpers.base import settings as settings_module
 from helpers.base.settings import Settings
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from helpers.backend.daemon import Address
 
-PRIORITY = os.nice(0) if hasattr(os, "nice") else 0
 STATE = Path(tempfile.mkdtemp(prefix="workbook-tests-"))
 
 for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "WORKBOOK_MODELS", "WORKBOOK_BASE"):
@@ -49,21 +47,52 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def is_light(path: Path) -> bool:
+    """Whether tests of this file need neither a server nor a model that is trained."""
+    return path.parts[:1] == ("tests",) and path.parts[1] in LIGHT_FOLDERS
+
+
 def of_the_course(path: Path) -> bool:
     """Whether tests of this file run notebooks, or read what these have stored."""
     return path.suffix == ".ipynb" or path.name == "test_claims.py"
+
+
+COURSE, LIGHT = "course", "light"
+"""Groups of files that stay together: what runs notebooks, and what needs no server."""
+LIGHT_FOLDERS = ("base", "costs", "datasets")
 
 
 class ByFile(LoadScopeScheduling):
     """Where several processes share the work, a file stays in one: its fixtures are made once.
 
     So do all notebooks and the claims: each builds on the models and results of those before it.
-    pytest-xdist's own groups would do, but release 3.8.0 loses them beside pytest 9.2.
+    They train on all cores, and a trainer that has to wait for one core waits on all: beside them
+    only light tests run, in one process; the others begin when the notebooks have ended.
+
+    pytest-xdist's own groups would do for the first, but release 3.8.0 loses them beside
+    pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "course" if of_the_course(Path(file)) else file
+        file = Path(nodeid.partition("::")[0])
+        if of_the_course(file):
+            return COURSE
+        return LIGHT if is_light(file) else file.as_posix()
+
+    def _reschedule(self, node: Any) -> None:
+        if COURSE in self.assigned_work.get(node, {}) or not self._course_runs():
+            super()._reschedule(node)
+
+    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+        ran = self._course_runs()
+        super().mark_test_complete(node, item_index, duration)
+        if ran and not self._course_runs():
+            for other in self.nodes:
+                self._reschedule(other)
+
+    def _course_runs(self) -> bool:
+        units = [work.get(COURSE, {}) for work in self.assigned_work.values()]
+        return any(not done for unit in units for done in unit.values())
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -81,7 +110,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """
     if _too_late(item):
         pytest.skip("out of time: test --minutes leaves out what has not begun")
-    _give_way(item)
     state = "notebooks" if of_the_course(item.path) else "tests"
     os.environ["WORKBOOK_STATE"] = str(STATE / state)
     if item.path.suffix == ".ipynb":
@@ -97,16 +125,6 @@ def _too_late(item: pytest.Item) -> bool:
     until = float(os.environ.get("WORKBOOK_TEST_UNTIL") or "inf")
     long = item.get_closest_marker("slow") or item.path.suffix == ".ipynb"
     return bool(long) and item.path.name != "test_claims.py" and time.time() > until
-
-
-def _give_way(item: pytest.Item) -> None:
-    """Tests beside the notebooks have a lower priority: the notebooks take longer.
-
-    Lower by half of what a trainer has, or the notebooks' own trainers would hardly run.
-    """
-    beside = "PYTEST_XDIST_WORKER" in os.environ and any("notebooks" in a for a in item.config.args)
-    if beside and not of_the_course(item.path) and hasattr(os, "nice"):
-        os.nice(max(0, PRIORITY + NICE // 2 - os.nice(0)))
 
 
 def pytest_unconfigure() -> None:
