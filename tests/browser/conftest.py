@@ -251,20 +251,26 @@ def rewrite(tab: Tab, cell: Any, source: str) -> None:
     A page that is still building itself now and then takes the focus away from the editor, so
     each half is looked at, and done again where it went elsewhere.
     """
-    prompt, editor = cell.locator(".jp-InputPrompt").first, cell.locator(".cm-content")
+    # The element itself: a cell that was found by its text is not found by it any more.
+    box = cell.element_handle()
+
+    def part(selector: str) -> Any:
+        return box.wait_for_selector(selector)
+
     for _ in range(3):
-        editor.click()
+        part(".cm-content").click()
         tab.page.keyboard.press("Control+A")
         tab.page.keyboard.insert_text(source)
-        if "".join(editor.inner_text().split()) == "".join(source.split()):
+        written = part(".cm-content").inner_text()
+        if "".join(written.split()) == "".join(source.split()):
             break
     else:
-        raise AssertionError(f"the cell holds {editor.inner_text()!r}")
-    before = prompt.inner_text()
+        raise AssertionError(f"the cell holds {written!r}")
+    before = part(".jp-InputPrompt").inner_text()
     for _ in range(3):
-        editor.press("Control+Enter")
+        part(".cm-content").press("Control+Enter")
         for _ in range(20):
-            if prompt.inner_text() != before:
+            if part(".jp-InputPrompt").inner_text() != before:
                 return
             tab.page.wait_for_timeout(100)
     raise AssertionError(f"the cell does not run: {before!r}")
