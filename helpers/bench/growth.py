@@ -25,6 +25,7 @@ from helpers.bench import datasets, retrieval
 from helpers.bench.measurements import BenchRow, Measurement
 from helpers.bench.serving import PROMPT, QUIET_SECONDS, chat, fresh_server
 from helpers.bench.training import prepared, train_once
+from helpers.datasets.validation.file import validate_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,7 +120,7 @@ class Growth:
             rows = datasets.made_examples(megabytes * 1_000_000 // EXAMPLE_BYTES)
             jsonl.write(path, rows)
             size = path.stat().st_size / 1e6
-            taken = _seconds(lambda: datasets.validate_file(path))
+            taken = _seconds(lambda: validate_file(path))
         finally:
             path.unlink(missing_ok=True)
         what = f"validate a file of {size:,.0f} MB: form alone"

@@ -50,7 +50,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
         with foreground.sigterm_as_interrupt():
             if not shared:
                 begun.append(starting.submit(daemon.ensure_running, config))
-                begun[0].add_done_callback(lambda server: ending.is_set() or announce(server))
+                begun[0].add_done_callback(lambda server: announce(server, ending))
             prepare(root, options.restore)
             lay_out(root, workspaces(config))
             return foreground.call(command(root, options), env=environment(root))
@@ -67,8 +67,10 @@ def run(root: Path, options: argparse.Namespace) -> int:
             daemon.stop(config)
 
 
-def announce(server: Future[Address]) -> None:
+def announce(server: Future[Address], ending: threading.Event) -> None:
     """Say where the server answers, or why it does not: a notebook then tries once more."""
+    if ending.is_set():
+        return
     if error := server.exception():
         print(f"error: {error}", file=sys.stderr, flush=True)
     else:
