@@ -22,8 +22,8 @@ CELL_TIMEOUT_SECONDS = 1800
 FAST_PROCESSES = 4
 """Each loads PyTorch once more, half a gigabyte."""
 PROCESSES = 2
-"""One for the notebooks, which run in order, and one for the tests beside them; each with a server
-of its own. Together they take some 8 GB."""
+"""One runs the notebooks in their order, beside light tests in the other; then both share the rest,
+each with a server of its own. Together they take some 8 GB."""
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
