@@ -6,6 +6,7 @@ hundredths.
 """
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -91,6 +92,21 @@ def test_joined_messages_teach_to_answer_two_questions():
     assert after >= before + 0.08
 
 
+def test_the_second_version_has_a_lower_validation_loss():
+    def last(suffix):
+        return [row["full_valid_loss"] for row in steps(suffix) if "full_valid_loss" in row][-1]
+
+    assert last("continued") < last("support-v1")
+
+
+def test_the_learning_curve_flattens():
+    quarter, whole, more = (
+        mean(name, "key_fact_recall", "paraphrase") for name in ("04-25%", "03-v1", "04-v1 + new")
+    )
+    # 95, 378 and 1,382 examples: two doublings, then not quite two more.
+    assert (more - whole) / np.log2(1382 / 378) < (whole - quarter) / 2 - 0.05
+
+
 def test_the_learning_curve_rises_and_one_topic_alone_spoils_the_rest():
     quarter, half, whole, narrow = (
         mean(name, "key_fact_recall", "paraphrase")
@@ -159,6 +175,12 @@ def test_notes_bring_what_changed_where_the_tuned_model_alone_cannot_know_it():
     kinds = [report(name).column("key_fact_recall", kind="changed policy") for name in PAIR]
     found = compare(*kinds)
     assert found.difference.low > 0.2
+
+
+def test_the_model_trained_on_notes_loses_little_where_nothing_changed():
+    for kind, most in (("paraphrase", 0.08), ("two policies", 0.15)):
+        tuned, notes = (mean(name, "key_fact_recall", kind) for name in PAIR)
+        assert notes >= tuned - most
 
 
 def test_the_model_trained_on_notes_declines_more_than_the_base_model_with_them():
@@ -249,3 +271,15 @@ def test_preferences_make_the_better_answer_likelier_on_pairs_never_seen():
     curve = steps("untitled")
     assert curve[0]["train_loss"] == pytest.approx(np.log(2), abs=0.01)
     assert curve[-1]["full_valid_loss"] < 0.45
+
+
+def test_preferences_turn_most_answers_round():
+    notebook = json.loads((ROOT / "notebooks" / "02_fine_tuning.ipynb").read_text("utf-8"))
+    (shown,) = (cell["outputs"][0]["data"] for cell in notebook["cells"] if cell["id"] == "02-0463")
+    # The first column: the share of answers that begin with a title.
+    before, after = (
+        float(re.search(rf"^{row} +([\d.]+)", "".join(shown["text/plain"]), re.M).group(1))
+        for row in ("before", "after")
+    )
+    assert before > 0.8
+    assert after < 0.5

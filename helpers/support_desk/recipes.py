@@ -16,6 +16,7 @@ from typing import Any
 
 from helpers.base import jsonl, settings
 from helpers.connection import Connection
+from helpers.datasets import manifest
 from helpers.finetuning.jobs import FineTuneRun, Hyperparameters, fine_tune, wait
 from helpers.support_desk import desk
 from helpers.support_desk.labelled_questions import examples, joined, new_questions
@@ -23,6 +24,8 @@ from helpers.support_desk.labelled_questions import examples, joined, new_questi
 V1 = Hyperparameters(n_epochs=3, batch_size=8, learning_rate_multiplier=4.0)
 CONTINUED = Hyperparameters(n_epochs=2, batch_size=8, learning_rate_multiplier=3.0)
 SEED = 42
+FILES = ("train.jsonl", "validation.jsonl", "test.jsonl")
+"""What version 1.0 of the desk's dataset consists of."""
 DOUBLE = 60
 """Messages that ask two things, made for the continuation out of the new tickets."""
 
@@ -55,12 +58,17 @@ def train(
 
 
 def train_v1(course: Connection, **options: Any) -> FineTuneRun:
-    """v1: the base model, trained on the desk's training part."""
+    """v1: the base model, trained on the desk's training part.
+
+    Its job carries the dataset's version and hash, also where no notebook has run before.
+    """
     data = desk.folder()
-    validation = data / "validation.jsonl"
-    return train(
-        course, data / "train.jsonl", suffix="support-v1", validation=validation, **options
-    )
+    version = manifest.describe(data, name="support", version="1.0", files=FILES)
+    given: dict[str, Any] = {
+        "validation": data / "validation.jsonl",
+        "metadata": manifest.metadata(version),
+    }
+    return train(course, data / "train.jsonl", suffix="support-v1", **given | options)
 
 
 def continue_v1(course: Connection, **options: Any) -> FineTuneRun:

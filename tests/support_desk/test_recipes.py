@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from helpers.base import jsonl
 from helpers.finetuning.jobs import FineTuneRun, Hyperparameters
 from helpers.support_desk import desk, recipes
 from helpers.support_desk.labelled_questions import examples
+from tests.places import ROOT
 
 COURSE: Any = SimpleNamespace(client="client", chat_model="base")
 
@@ -36,7 +38,7 @@ def calls(monkeypatch, tmp_path) -> list[dict[str, Any]]:
 
 
 def test_v1_is_the_base_model_trained_on_the_stored_parts(calls):
-    run = recipes.train_v1(COURSE, metadata={"version": "1.0"})
+    run = recipes.train_v1(COURSE)
     assert run.job.fine_tuned_model == "ft:support-v1"
     assert repr(run).startswith("reused")
     assert calls == [
@@ -49,9 +51,21 @@ def test_v1_is_the_base_model_trained_on_the_stored_parts(calls):
             ),
             "suffix": "support-v1",
             "seed": 42,
-            "metadata": {"version": "1.0"},
+            "metadata": {
+                "dataset": "support",
+                "dataset_version": "1.0",
+                # Notebook 01 shows this hash, and 02 looks for it in the job of v1.
+                "dataset_sha256": hash_of_notebook_01(),
+            },
         }
     ]
+
+
+def hash_of_notebook_01() -> str:
+    """The hash of the desk's dataset, as notebook 01 shows it."""
+    notebook = (ROOT / "notebooks" / "01_dataset_preparation.ipynb").read_text(encoding="utf-8")
+    (found,) = set(re.findall(r"'dataset_sha256': '([0-9a-f]{64})'", notebook))
+    return found
 
 
 def test_other_data_are_trained_with_the_same_settings(calls):
