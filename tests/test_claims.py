@@ -13,7 +13,7 @@ import pytest
 
 from helpers.backend.storage.store import Store
 from helpers.backend.training.spec import read_progress
-from helpers.base import settings
+from helpers.base import jsonl, settings
 from helpers.costs import monthly
 from helpers.evaluation import leaderboard
 from helpers.evaluation.grading import EvaluationReport, load_samples, subsample
@@ -121,6 +121,25 @@ def test_the_second_version_keeps_declining_and_makes_up_nearly_nothing():
     assert mean("04-v1 + new", "declines", "out of scope") >= 0.7
     assert mean("04-v1 + new", "declines", *REFUSE) >= mean("03-v1", "declines", *REFUSE) - 0.05
     assert float(report("04-v1 + new").column("made_up").mean()) < 0.08
+
+
+def right_calls():
+    """By model, for each held-out question whether the right call was made: from notebook 04."""
+    path = settings.load().state / "iteration" / "calls.jsonl"
+    if not path.is_file():
+        pytest.skip("no stored calls: run notebook 04")
+    rows = list(jsonl.read(path))
+    return {
+        name: [row["right"] for row in rows if row["model"] == name] for name in ("base", "tuned")
+    }
+
+
+def test_sixty_rows_teach_which_function_to_call():
+    held_out = sum(bool(case["call"]) for case in jsonl.read(DATA / "tool_calls_test.jsonl"))
+    found = right_calls()
+    assert [len(values) for values in found.values()] == [held_out, held_out]
+    assert np.mean(found["base"]) <= 0.3
+    assert np.mean(found["tuned"]) >= 0.8
 
 
 PAIR = ("04-v1 + new", "06-tuned-notes")
