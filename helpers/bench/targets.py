@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any
 
 from helpers.backend.training.examples import Example, Pair, read_examples
@@ -50,8 +49,6 @@ COPIES = 12
 COURSE, PAIRS = "the course's training file", "the course's preferences"
 SAME, LINE_BREAK = "same tokens", "the line break after an answer is learnt too"
 SEEN, OTHER, GONE = "read", "other tokens", "row left out"
-TRAINERS = ("trl", "axolotl", "llamafactory", "torchtune", "ms-swift", "mlx-lm", "oumi")
-"""Those that make tokens of the base model's from their export."""
 Rows = list[dict[str, Any]]
 
 
@@ -63,7 +60,7 @@ def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
         bench = TargetBench(root, Path(folder))
         yield {f"target-{name}": partial(_row, bench, name, found) for name in READ}
         # After all rows: one that fails leaves the old table.
-        write_table(settings.load().state / "targets.json", found, agreement(bench.readings))
+        write_table(settings.load().state / "targets.json", found)
 
 
 def _row(bench: TargetBench, name: str, found: dict[str, dict[str, str]]) -> BenchRow:
@@ -75,39 +72,10 @@ def _row(bench: TargetBench, name: str, found: dict[str, dict[str, str]]) -> Ben
     return BenchRow(f"target-{name}", what, "cases", len(kept), aim=aim, holds=good)
 
 
-def write_table(
-    path: Path, found: Mapping[str, Mapping[str, str]], agreed: Mapping[str, Mapping[str, str]]
-) -> None:
-    """Date, by target the package and the outcome of each case, and the trainers' agreement."""
-    body = {"date": datetime.now(UTC).date().isoformat(), "targets": found, "agreement": agreed}
+def write_table(path: Path, found: Mapping[str, Mapping[str, str]]) -> None:
+    """The date, and by target the package and the outcome of each case."""
+    body = {"date": datetime.now(UTC).date().isoformat(), "targets": found}
     write_text(path, json.dumps(body, indent=1) + "\n")
-
-
-Reading = frozenset[tuple[tuple[int, ...], tuple[bool, ...]]]
-"""The different rows of one file: token ids, and which of them are learnt."""
-
-
-def agreement(readings: Mapping[str, Mapping[str, Reading]]) -> dict[str, dict[str, str]]:
-    """By case and trainer a letter for the tokens and a number for the targets.
-
-    In one case, the same letter means the same tokens, the same letter and number also the
-    same targets: `A1` is what the first of the trainers makes of it.
-    """
-    found: dict[str, dict[str, str]] = {}
-    for case in dict.fromkeys(case for made in readings.values() for case in made):
-        texts: list[frozenset[tuple[int, ...]]] = []
-        whole: list[Reading] = []
-        found[case] = {}
-        for trainer, made in readings.items():
-            if case not in made:
-                continue
-            ids = frozenset(ids for ids, _ in made[case])
-            texts += [ids] if ids not in texts else []
-            whole += [made[case]] if made[case] not in whole else []
-            same = [one for one in whole if frozenset(ids for ids, _ in one) == ids]
-            letter = ascii_uppercase[texts.index(ids)]
-            found[case][trainer] = f"{letter}{same.index(made[case]) + 1}"
-    return found
 
 
 class TargetBench:
@@ -118,8 +86,6 @@ class TargetBench:
         self.peers = root / "tests" / "peers"
         self.sources = self._sources()
         self.model = folder / "model"
-        self.readings: dict[str, dict[str, Reading]] = {}
-        """By trainer and case, as far as they were read."""
 
     def _sources(self) -> dict[str, Path]:
         """The files of all cases, by name."""
@@ -144,8 +110,6 @@ class TargetBench:
             folder = written.get(case)
             answer = said[folder.name] if folder else None
             found[case] = self._outcome(target, source, answer) if answer else GONE
-            if name in TRAINERS and answer and (reading := _reading(answer)):
-                self.readings.setdefault(name, {})[case] = reading
         return found
 
     def _written(self, target: Target) -> Iterator[tuple[str, Path]]:
@@ -247,15 +211,6 @@ class TargetBench:
         pairs = zip(sorted(ours, key=_ids), sorted(rows, key=lambda row: row["ids"]), strict=True)
         verdicts = {compare(*pair) for pair in pairs}
         return verdicts.pop() if len(verdicts) == 1 else OTHER
-
-
-def _reading(said: Mapping[str, Any]) -> Reading | None:
-    """The rows of the training file, if the package made tokens of them."""
-    files: Mapping[str, Rows] = said.get("files", {})
-    rows = next((rows for name, rows in files.items() if "train" in name), [])
-    if not rows or "ids" not in rows[0]:
-        return None
-    return frozenset((tuple(row["ids"]), tuple(row["targets"])) for row in rows)
 
 
 def _words(part: TrainingExample) -> list[str]:

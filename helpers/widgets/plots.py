@@ -238,3 +238,45 @@ def lineage_steps(
     ax.set_xlim(-0.5, len(names) - 0.5)
     ax.set_ylabel(ylabel)
     return ax
+
+
+SIGNS = {
+    "same tokens": ("=", "#b9dfc6", "same tokens, same targets"),
+    "the line break after an answer is learnt too": ("+", "#d9e8b4", "a line break more is learnt"),
+    "read": ("r", "#cfdcee", "read; no tokens are made"),
+    "row left out": ("–", "#eeeeee", "row left out"),
+    "other": ("≠", "#f3c9a5", "other tokens, or refused"),
+}
+"""By outcome of a row elsewhere its sign, its colour and what it says; `other` is all the rest."""
+
+
+def outcomes(ax: Axes, found: Mapping[str, Mapping[str, str]]) -> Axes:
+    """A sign for what each package, a column, made of each kind of row.
+
+    `found` is `targets` of `data/targets.json`: package and outcomes by target.
+    """
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    kinds = [kind for kind in next(iter(found.values())) if kind != "package"]
+    order = list(SIGNS)
+    # What follows a colon says more of the same outcome.
+    grid = [[_place(order, one[kind].partition(":")[0]) for one in found.values()]
+            for kind in kinds]  # fmt: skip
+    colours = ListedColormap([colour for _, colour, _ in SIGNS.values()])
+    ax.imshow(grid, cmap=colours, vmin=-0.5, vmax=len(order) - 0.5, aspect="auto")
+    for row, places in enumerate(grid):
+        for column, place in enumerate(places):
+            ax.text(column, row, SIGNS[order[place]][0], ha="center", va="center")
+    packages = [one["package"].replace(" ", "\n") for one in found.values()]
+    ax.set_xticks(range(len(found)), packages, rotation=45, ha="left")
+    ax.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+    ax.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    ax.spines[:].set_visible(False)
+    named = [Patch(color=colour, label=f"{sign}  {what}") for sign, colour, what in SIGNS.values()]
+    ax.legend(handles=named, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 0.0))
+    return ax
+
+
+def _place(order: Sequence[str], outcome: str) -> int:
+    return order.index(outcome if outcome in order else "other")

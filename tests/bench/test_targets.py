@@ -1,32 +1,33 @@
-"""The agreement of trainers, from readings made here."""
+"""The table of outcomes, and the comparison that makes one of them, on rows made here."""
 
 from __future__ import annotations
 
 import json
 
-from helpers.bench.targets import agreement, write_table
+import pytest
+
+from helpers.backend.training.examples import chat_example
+from helpers.base.tokens import local_tokenizer
+from helpers.bench.targets import LINE_BREAK, OTHER, SAME, compare, write_table
+
+CHAT = [{"role": "user", "content": "When?"}, {"role": "assistant", "content": "At 9."}]
 
 
-def reading(*rows):
-    return frozenset((tuple(ids), tuple(targets)) for ids, targets in rows)
-
-
-def test_letters_are_tokens_and_numbers_are_targets():
-    plain = reading(([1, 2], [False, True]))
-    all_learnt = reading(([1, 2], [True, True]))
-    longer = reading(([1, 2, 3], [False, True, True]))
-    made = {"a": {"x": plain}, "b": {"x": all_learnt}, "c": {"x": longer}, "d": {"x": plain}}
-    assert agreement(made) == {"x": {"a": "A1", "b": "A2", "c": "B1", "d": "A1"}}
-
-
-def test_a_trainer_that_read_nothing_is_left_out_of_a_case():
-    made = {"a": {"x": reading(([1], [True]))}, "b": {"y": reading(([1], [True]))}}
-    assert agreement(made) == {"x": {"a": "A1"}, "y": {"b": "A1"}}
-
-
-def test_the_table_holds_outcomes_agreement_and_a_date(tmp_path):
-    write_table(tmp_path / "t.json", {"a": {"x": "read"}}, {"x": {"a": "A1"}})
+def test_the_table_holds_outcomes_and_a_date(tmp_path):
+    write_table(tmp_path / "t.json", {"a": {"x": "read"}})
     body = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
     assert body["targets"] == {"a": {"x": "read"}}
-    assert body["agreement"] == {"x": {"a": "A1"}}
     assert len(body["date"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("more", "change", "outcome"),
+    [("", {}, SAME), ("\n", {}, LINE_BREAK), ("!", {}, OTHER), ("", {-2: False}, OTHER)],
+)
+def test_rows_are_the_same_token_by_token_and_target_by_target(more, change, outcome):
+    ours = chat_example(1, CHAT, local_tokenizer())
+    ids = [*ours.ids, *local_tokenizer().encode_text(more)]
+    targets = [*ours.targets, *[True] * (len(ids) - len(ours.ids))]
+    for place, learnt in change.items():
+        targets[place] = learnt
+    assert compare(ours, {"ids": ids, "targets": targets}) == outcome

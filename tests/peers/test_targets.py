@@ -20,7 +20,6 @@ from helpers.bench.targets import (
     SAME,
     SEEN,
     TargetBench,
-    agreement,
     write_table,
 )
 from helpers.datasets.exporting.targets import TARGETS
@@ -40,7 +39,7 @@ def outcomes(bench):
     found = {}
     yield found
     if place := os.environ.get("WORKBOOK_TARGETS_TABLE"):
-        write_table(Path(place), found, agreement(bench.readings))
+        write_table(Path(place), found)
 
 
 @pytest.mark.parametrize("name", READ)
