@@ -19,9 +19,12 @@ from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
 from helpers.base.markup import html_text
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL, Settings
+from helpers.base.tokens import local_tokenizer
 
 if TYPE_CHECKING:
     from openai import OpenAI
+
+    from helpers.base.local_tokenizer import LocalTokenizer
 
 Backend = Literal["embedded", "openai", "other"]
 
@@ -48,6 +51,24 @@ class Connection:
     """What the reader should know about this choice, in one sentence."""
     shared: bool = False
     """Whether it is a server of this course that others use too."""
+
+    @property
+    def tokenizer(self) -> LocalTokenizer:
+        """The tokenizer of the chat model; the course's own where an endpoint keeps its to itself.
+
+        Raises `BackendError` for a base that a shared server has and this machine has not.
+        """
+        name = self.chat_model.removeprefix("ft:").partition(":")[0]
+        if self.backend != "embedded" or name == BASE_MODEL:
+            return local_tokenizer()
+        # Here: it takes the parts that look at models.
+        from helpers.backend.bases.registry import find
+
+        base = find(settings_module.load()).fit.get(name)
+        if base is None:
+            fix = "add it here too: python3 -m helpers models add"
+            raise BackendError(f"the tokenizer of {name} is not on this machine", fix=fix)
+        return local_tokenizer(base.gguf)
 
     @property
     def summary(self) -> str:

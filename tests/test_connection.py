@@ -7,8 +7,10 @@ import pytest
 
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
-from helpers.base.settings import BASE_MODEL
-from helpers.connection import connect
+from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
+from helpers.base.tokens import local_tokenizer
+from helpers.connection import Connection, connect
+from tests.backend.bases.plain_folder import write_plain
 
 KEY = "sk-not-a-real-key"
 
@@ -122,3 +124,17 @@ def test_another_base_is_chosen_by_name_or_by_the_environment_and_one_that_lacks
         connect(settings=replace(config, base="none-such"))
     with pytest.raises(BackendError, match="all-minilm"):
         connect(settings=config, base="all-minilm-l6-v2")
+
+
+def test_the_tokenizer_is_that_of_the_chat_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBOOK_MODELS", str(write_plain(tmp_path / "Tiny")))
+    own = local_tokenizer().vocabulary_id
+    course = Connection(None, "embedded", "http://127.0.0.1:9/v1", "tiny", EMBEDDING_MODEL)
+    assert course.tokenizer.vocabulary_id != own
+    tuned = replace(course, chat_model="ft:tiny:workbook:mine:AbC123")
+    assert tuned.tokenizer.vocabulary_id == course.tokenizer.vocabulary_id
+    assert replace(course, chat_model=BASE_MODEL).tokenizer.vocabulary_id == own
+    # What another endpoint's model reads cannot be known here.
+    assert replace(course, backend="other").tokenizer.vocabulary_id == own
+    with pytest.raises(BackendError, match=r"none-such is not on this machine .*models add"):
+        _ = replace(course, chat_model="none-such").tokenizer

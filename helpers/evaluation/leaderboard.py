@@ -11,6 +11,7 @@ makes it. Not for: asking models, see `helpers.evaluation.grading`.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 DECLINED = ("out of scope", "misuse")
 """Kinds whose right answer is to decline; for all others the key facts count."""
+SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 LEAST_SHARE = 0.5
 """Share of the questions of each kind that a method must have been asked."""
 
@@ -103,13 +105,17 @@ def gather(
 ) -> GatheredResults:
     """Read every stored result that is about this test set, or half of each kind at least.
 
-    Raises `DataError` if the test set itself cannot be read.
+    All that are compared are of one base model, that of the first one. Raises `DataError` if the
+    test set itself cannot be read.
     """
     asked, sha256 = load_samples(dataset), file_sha256(dataset)
-    results, missing = {}, []
+    results: dict[str, Result] = {}
+    missing = []
     for source in sources:
         try:
-            results[source.method] = _checked(folder, source.result, asked, sha256)
+            found = _checked(folder, source.result, asked, sha256)
+            _same_base(found, next(iter(results.values()), found))
+            results[source.method] = found
         except DataError as error:
             command = f"python3 -m helpers run {source.notebook}"
             missing.append(Missing(source.method, error.message, command))
@@ -132,6 +138,21 @@ def _checked(folder: Path, name: str, asked: Sequence[Sample], sha256: str) -> R
     if lacking:
         raise DataError(f"{name!r} was not scored for {', '.join(sorted(lacking))}")
     return result
+
+
+def _same_base(result: Result, first: Result) -> None:
+    """Raises `DataError` for a method whose base is another: the table compares methods."""
+    own, wanted = (_base_of(one.model) for one in (result, first))
+    if own != wanted:
+        raise DataError(
+            f"{result.name!r} was made with the base {own}, {first.name!r} with {wanted}"
+        )
+
+
+def _base_of(model: str) -> str:
+    """The base of a tuned model, "ft:BASE:…", and of any other the model itself."""
+    # A host tunes a dated snapshot of what is asked without a date.
+    return SNAPSHOT.sub("", model.removeprefix("ft:").partition(":")[0])
 
 
 def kinds(found: GatheredResults) -> list[str]:

@@ -19,6 +19,7 @@ from helpers.evaluation.tables import paired_scores
 
 KINDS = ("paraphrase", "changed policy", "out of scope", "misuse")
 SCORERS = ("key_fact_recall", "declines")
+MODEL = "ft:tiny-2026-01-31:course:{name}:1"
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, dataset: Path, name: str, *, facts: float, declines: float, rows: int = 20,
-         scorers: tuple[str, ...] = SCORERS) -> None:  # fmt: skip
+         scorers: tuple[str, ...] = SCORERS, model: str = MODEL) -> None:  # fmt: skip
     """Store a result whose answers all score the same."""
     found = tuple(
         {
@@ -46,7 +47,7 @@ def make(folder: Path, dataset: Path, name: str, *, facts: float, declines: floa
         folder,
         name,
         EvaluationReport(found, scorers),
-        model=f"model of {name}",
+        model=model.format(name=name),
         dataset=dataset,
         seed=7,
     )
@@ -56,7 +57,9 @@ def make(folder: Path, dataset: Path, name: str, *, facts: float, declines: floa
 def folder(tmp_path: Path, dataset: Path) -> Path:
     """Every result of the course; the last one is right everywhere."""
     for source in leaderboard.SOURCES[:-1]:
-        make(tmp_path / "results", dataset, source.result, facts=0.5, declines=0.25)
+        # A host's base is asked without the date that its tuned models carry.
+        model = "tiny" if source.method == monthly.BASE else MODEL
+        make(tmp_path / "results", dataset, source.result, facts=0.5, declines=0.25, model=model)
     make(tmp_path / "results", dataset, leaderboard.SOURCES[-1].result, facts=1.0, declines=1.0)
     return tmp_path / "results"
 
@@ -95,6 +98,10 @@ def other_scorers(path: Path, dataset: Path) -> None:
     make(path.parent, dataset, path.stem, facts=1, declines=1, scorers=("key_fact_recall",))
 
 
+def other_base(path: Path, dataset: Path) -> None:
+    make(path.parent, dataset, path.stem, facts=1, declines=1, model="qwen3-0.6b")
+
+
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
@@ -102,6 +109,7 @@ def other_scorers(path: Path, dataset: Path) -> None:
         (halve, "'05-few-shot' holds 7 of 20 questions"),
         (other_test_set, "'05-few-shot' was made with another version of the test set"),
         (other_scorers, "'05-few-shot' was not scored for declines"),
+        (other_base, "'05-few-shot' was made with the base qwen3-0.6b, '03-base' with tiny"),
     ],
 )
 def test_what_cannot_be_compared_is_named_with_the_command_that_makes_it(
@@ -145,7 +153,7 @@ def test_answers_that_nobody_timed_have_no_seconds():
 
 def test_lineage_names_model_test_set_seed_and_time(folder, dataset):
     row = leaderboard.lineage(leaderboard.gather(folder, dataset)).loc["retrieval"]
-    assert row["model"] == "model of 06-base-notes"
+    assert row["model"] == MODEL.format(name="06-base-notes")
     assert row["seed"] == 7
     assert len(row["test set (SHA-256)"]) == 12
     assert row["made (UTC)"].startswith("20")

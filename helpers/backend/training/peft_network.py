@@ -50,10 +50,10 @@ class PeftNetwork:
         self.device: torch.device = base.lm_head.weight.device
         self._matrices = [p for p in model.parameters() if p.requires_grad]
         if not getattr(base, "is_quantized", False):
-            base.to(precision)
-        for matrix in self._matrices:
-            matrix.data = matrix.data.float()
+            _narrow(base, precision)
         self.output = FrozenLinear(base.lm_head.weight.data)
+        if release and base.lm_head.weight is not base.model.embed_tokens.weight:
+            base.lm_head.weight.data = torch.empty(0)
         if self.device.type == "cpu":
             for module in base.modules():
                 if hasattr(module, "lora_A"):
@@ -61,6 +61,7 @@ class PeftNetwork:
         if recompute:
             base.gradient_checkpointing_enable({"use_reentrant": False})
             base.train()
+            _without_dropout(base)
         self._recompute = recompute
         self.reference = Reference(self)
 
@@ -120,6 +121,24 @@ def visible(batch: PackedBatch) -> Tensor:
     owner[batch.prefix :] = batch.back // length
     same = (owner[:, None] == owner[None, :]) | (owner[None, :] == -1)
     return same & (batch.positions[:, None] >= batch.positions[None, :])
+
+
+def _narrow(base: Any, precision: torch.dtype) -> None:
+    """The frozen weights in `precision`, and nothing else.
+
+    A module's own `to` takes the buffers along: rotary frequencies in bfloat16 turn a token some
+    hundred places away by a wrong angle. And an adapter that is trained further would be rounded.
+    """
+    for parameter in base.parameters():
+        wanted = torch.float32 if parameter.requires_grad else precision
+        parameter.data = parameter.data.to(wanted)
+
+
+def _without_dropout(base: Any) -> None:
+    """Transformers works activations out twice in training mode alone, where dropout would act."""
+    for module in base.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
 
 
 def _multiply_here(module: Any, *, release: bool) -> None:

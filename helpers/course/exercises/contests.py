@@ -313,6 +313,7 @@ def no_settings(answer: Any) -> str | None:
 def validation_loss(answer: Any) -> float | str:
     """The loss on the validation questions after a small job with these settings, on the server."""
     from helpers.base.errors import CourseError
+    from helpers.base.settings import BASE_MODEL
     from helpers.connection import connect
     from helpers.course.progress import path
     from helpers.finetuning.jobs import fine_tune, wait
@@ -325,10 +326,12 @@ def validation_loss(answer: Any) -> float | str:
         files.append(folder / f"02-{name}.jsonl")
         files[-1].write_text("\n".join(lines) + "\n", encoding="utf-8")
     course = connect()
+    # The line to beat is the course's own model's, whichever base a learner has chosen.
+    model = BASE_MODEL if course.backend == "embedded" else course.chat_model
     try:
         run = fine_tune(
             course.client,
-            model=course.chat_model,
+            model=model,
             training=files[0],
             validation=files[1],
             hyperparameters=answer,

@@ -89,11 +89,21 @@ def write_folder(
 
     `spread` moves the embeddings apart: the noise of a training is made for larger models.
     """
+    model = random_model(case, seed=seed)
+    model.get_input_embeddings().weight.data.mul_(spread)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    write_tokenizer(folder, pieces=case in PIECES, template=template)
+    return folder
+
+
+def random_model(case: str, *, seed: int = 0, **options: Any) -> Any:
+    """A model of the family as transformers makes it; `options` change its config."""
     import torch
     import transformers
 
-    kind, options = CASES[case]
-    config = getattr(transformers, f"{kind}Config")(**(SMALL | options))
+    kind, own = CASES[case]
+    config = getattr(transformers, f"{kind}Config")(**(SMALL | own | options))
     torch.manual_seed(seed)
     model = transformers.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
@@ -101,11 +111,7 @@ def write_folder(
             if parameter.ndim == 1:
                 # Norms begin at 1 or 0 and biases at 0: a mistake in them would not be seen.
                 parameter.add_(torch.randn_like(parameter) * 0.2)
-        model.get_input_embeddings().weight.mul_(spread)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    write_tokenizer(folder, pieces=case in PIECES, template=template)
-    return folder
+    return model
 
 
 def write_tokenizer(folder: Path, *, pieces: bool, template: str) -> None:
