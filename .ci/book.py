@@ -24,7 +24,8 @@ WORK = ROOT / ".workbook" / "book"
 BOOK = "jupyter-book==1.0.4.post1"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGES = ("README.md", "docs", "notebooks")
-APPENDIX = ("docs/glossary", "docs/workshop", "docs/measurements", "docs/peers", "docs/packages")
+FIRST = ("glossary", "workshop", "your_own_table", "measurements")
+"""Pages that a reader wants first; all others of `docs/` follow."""
 CONFIG = """title: Train a ChatGPT-style model on your own data
 author: the course's authors
 only_build_toc_files: true
@@ -43,12 +44,18 @@ def chapters() -> list[str]:
     return [f"notebooks/{path.stem}" for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 
+def beside() -> list[str]:
+    """The pages of `docs/`, without their suffix."""
+    names = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
+    return [f"docs/{name}" for name in (*FIRST, *(n for n in names if n not in FIRST))]
+
+
 def contents() -> str:
     """The table of contents: the README first, then the notebooks, then what goes with them."""
     lines = ["format: jb-book", "root: README", "parts:", "- caption: Course", "  chapters:"]
     lines += [f"  - file: {name}" for name in chapters()]
     lines += ["- caption: Beside it", "  chapters:"]
-    return "\n".join([*lines, *(f"  - file: {name}" for name in APPENDIX)]) + "\n"
+    return "\n".join([*lines, *(f"  - file: {name}" for name in beside())]) + "\n"
 
 
 def static(notebook: dict) -> dict:

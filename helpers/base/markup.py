@@ -5,6 +5,7 @@ between two dollar signs for a formula, "$5 in, $11" for instance; a sign in an 
 own is none. Not for: attributes of elements, see `html.escape`; plain text needs nothing.
 
     html_text("<b> costs $5")         # '&lt;b&gt; costs <span>$</span>5'
+    cell(html_text("words"))          # '<td style="text-align:left">words</td>'
     code_html("`a` < b")              # '<code>a</code> &lt; b'
     markdown_text("`$5` is $5")       # '`$5` is <span>&#36;</span>5'
 """
@@ -26,6 +27,11 @@ def html_text(text: object) -> str:
 def lone_dollars(markup: str) -> str:
     """The same for HTML that somebody else made; its tags must hold no dollar sign."""
     return markup.replace("$", "<span>$</span>")
+
+
+def cell(markup: str, tag: str = "td") -> str:
+    """A table's cell of words: notebooks set cells at the right, which suits numbers alone."""
+    return f'<{tag} style="text-align:left">{markup}</{tag}>'
 
 
 def code_html(text: str) -> str:

@@ -24,7 +24,7 @@ from helpers.base import settings
 from helpers.base.chat_format import END, START
 from helpers.base.errors import DataError
 from helpers.base.files import own_copy
-from helpers.base.markup import html_text
+from helpers.base.markup import cell, html_text
 from helpers.base.template_tokenizer import BASE_FILE, folder_of, load
 from helpers.datasets.exporting.template import chat_template
 from helpers.finetuning.model_card import CardFacts, model_card
@@ -65,11 +65,11 @@ class ExportedModel:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td><code>{html_text(path)}</code></td>"
+            f"<tr>{cell(f'<code>{html_text(path)}</code>')}"
             f'<td style="text-align:right">{size:,}</td></tr>'
             for path, size in self.files.items()
         )
-        return f"<table><tr><th>file</th><th>bytes</th></tr>{rows}</table>"
+        return f"<table><tr>{cell('file', 'th')}<th>bytes</th></tr>{rows}</table>"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from helpers.base.markup import html_text
+from helpers.base.markup import cell, html_text
 from helpers.evaluation.side_by_side import (
     MOST_TOKENS,
     SideBySide,
@@ -147,12 +147,12 @@ def _static(talk: SideBySide) -> str:
     lead = "<p>Run this cell to chat.</p>"
     rows = ""
     for turn in talk.turns[-KEPT:]:
-        cells = "".join(f"<td>{_said(one)}</td>" for one in turn.replies)
-        rows += f"<tr><th>{html_text(turn.question)}</th>{cells}</tr>"
+        cells = "".join(cell(_said(one)) for one in turn.replies)
+        rows += f"<tr>{cell(html_text(turn.question), 'th')}{cells}</tr>"
     if not rows:
         return lead
-    names = "".join(f"<th>{html_text(name)}</th>" for name in talk.voices)
-    head = f"<thead><tr><th>question</th>{names}</tr></thead>"
+    names = "".join(cell(html_text(name), "th") for name in ("question", *talk.voices))
+    head = f"<thead><tr>{names}</tr></thead>"
     return f"{lead}<table>{head}<tbody>{rows}</tbody></table>"
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from helpers.base.markup import html_text
+from helpers.base.markup import cell, html_text
 from helpers.finetuning.epoch_answers import EpochAnswers
 from helpers.finetuning.jobs import ENDED, Snapshot, follow, no_longer_waiting, succeeded
 from helpers.widgets import loss_chart
@@ -251,9 +251,9 @@ class TrainingMonitor(anywidget.AnyWidget):
 
     def _said_page(self) -> str:
         rows = "".join(
-            f"<tr><th>{one['when']}</th><td>{html_text(one['text'])}</td></tr>" for one in self.said
+            f"<tr>{cell(one['when'], 'th')}{cell(html_text(one['text']))}</tr>" for one in self.said
         )
-        caption = f"<caption>Asked: {html_text(self.asked)}</caption>"
+        caption = f'<caption style="text-align:left">Asked: {html_text(self.asked)}</caption>'
         return f"<table>{caption}{rows}</table>" if rows else ""
 
 

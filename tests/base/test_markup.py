@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.base.markup import code_html, html_text, lone_dollars, markdown_text
+from helpers.base.markup import cell, code_html, html_text, lone_dollars, markdown_text
 from helpers.costs import advisor, catalog, monthly
 from helpers.course.exercises import core
 from helpers.course.exercises.core import HelpText, Verdict
@@ -61,3 +61,9 @@ def test_neither_do_quiz_costs_advice_and_tables():
         table.sortable(pd.DataFrame({"answer": [PRICES]}))._repr_mimebundle_()[0]["text/html"],
     ]
     assert [found for page in pages if (found := formulas_in_html(page))] == []
+
+
+def test_a_cell_of_words_begins_at_the_left():
+    assert cell(html_text("$5 <b>"), "th") == (
+        '<th style="text-align:left"><span>$</span>5 &lt;b&gt;</th>'
+    )

@@ -67,9 +67,12 @@ def test_read_again_lands_on_its_section_at_a_first_start(lab, open_tab):
     link.click()
     target = tab.page.get_by_role("heading", name=heading).last
     target.wait_for()
-    tab.page.wait_for_timeout(2500)
+    for _ in range(50):
+        place = target.bounding_box()
+        if place and 0 < place["y"] < 700:
+            break
+        tab.page.wait_for_timeout(200)
     picture(tab, "read-again")
-    place = target.bounding_box()
     assert place
     assert 0 < place["y"] < 700
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from helpers.base import settings
 from helpers.base.errors import CourseError, DataError
-from helpers.base.markup import code_html, html_text, markdown_text
+from helpers.base.markup import cell, code_html, html_text, markdown_text
 from helpers.course import progress
 from helpers.course.exercises.checkers import Checker, said
 from helpers.course.exercises.contests import Contest
@@ -62,7 +62,7 @@ class Verdict:
         if not self.board:
             return ""
         rows = "".join(
-            f"<tr><td>{place}</td><td>{html_text(name)}</td><td>{value:.3f}</td></tr>"
+            f"<tr><td>{place}</td>{cell(html_text(name))}<td>{value:.3f}</td></tr>"
             for place, (name, value) in enumerate(self.board, start=1)
         )
         return f"<table><caption>Leaderboard</caption>{rows}</table>"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from helpers.base.markup import html_text
+from helpers.base.markup import cell, html_text
 from helpers.datasets.example import Kind
 from helpers.datasets.validation.codes import CODES, Problem
 
@@ -101,7 +101,8 @@ class ValidationReport:
         rows = "".join(_rows(self.problems[:SHOWN]))
         total = sum(self.counts.values())
         more = f"<p>… and {total - SHOWN} more</p>" if total > SHOWN else ""
-        head = "<th>line</th><th>severity</th><th>code</th><th>message</th><th>remedy</th>"
+        names = ("line", "severity", "code", "message", "remedy")
+        head = "".join(cell(name, "th") for name in names)
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         return f"<p>{html_text(self.summary())}</p>{table if rows else ''}{more}"
 
@@ -110,4 +111,4 @@ def _rows(problems: tuple[Problem, ...]) -> Iterator[str]:
     for problem in problems:
         line = str(problem.line) if problem.line else "file"
         cells = (line, problem.severity, problem.code, problem.message, problem.fix)
-        yield "<tr>" + "".join(f"<td>{html_text(cell)}</td>" for cell in cells) + "</tr>"
+        yield "<tr>" + "".join(cell(html_text(one)) for one in cells) + "</tr>"

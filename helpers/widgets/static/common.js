@@ -48,9 +48,12 @@ function folderOf(model) {
 }
 
 // A notebook that was not open yet is scrolled before it has its cells, so the section is missed:
-// ask again until it is in sight, at most four times.
+// ask again until it is in sight, for ten seconds, or until the reader goes elsewhere.
+const LANDING_MS = 10000;
+const GOING = ["pointerdown", "wheel", "keydown"];
+
 function land(link, heading) {
-  let left = 4;
+  const end = Date.now() + LANDING_MS;
   const inSight = () => [...document.querySelectorAll(
     ".jp-NotebookPanel:not(.lm-mod-hidden) :is(h1, h2, h3, h4)",
   )].some((one) => {
@@ -58,14 +61,18 @@ function land(link, heading) {
     return one.textContent.replace("¶", "").trim() === heading && height > 0
       && top > 0 && top < window.innerHeight - 60;
   });
+  const stop = () => {
+    clearInterval(timer);
+    for (const kind of GOING) window.removeEventListener(kind, stop, true);
+  };
   const timer = setInterval(() => {
-    if (inSight() || !left) {
-      clearInterval(timer);
+    if (inSight() || Date.now() > end) {
+      stop();
     } else if (document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell")) {
-      left -= 1;
       link.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
     }
   }, 800);
+  for (const kind of GOING) window.addEventListener(kind, stop, true);
 }
 
 // Where notebooks open by their address, a link; elsewhere, its words.
