@@ -165,18 +165,9 @@ class TargetBench:
         if self.model.is_dir():
             return
         self.model.mkdir()
-        from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+        from transformers import LlamaConfig, LlamaForCausalLM
 
-        core = local_tokenizer().core
-        # transformers must find the marks of the chat as single tokens; our own core splits what a
-        # customer types.
-        core.encode_special_tokens = False
-        tokenizer = PreTrainedTokenizerFast(
-            tokenizer_object=core, eos_token=END, pad_token=END, bos_token="<|im_start|>"
-        )
-        core.encode_special_tokens = True
-        tokenizer.chat_template = chat_template(markers=False)
-        tokenizer.save_pretrained(str(self.model))
+        save_tokenizer(self.model)
         # The base's tokens, and a network as small as can be: only its tokenizer matters.
         config = LlamaConfig(
             vocab_size=49152, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
@@ -211,6 +202,22 @@ class TargetBench:
         pairs = zip(sorted(ours, key=_ids), sorted(rows, key=lambda row: row["ids"]), strict=True)
         verdicts = {compare(*pair) for pair in pairs}
         return verdicts.pop() if len(verdicts) == 1 else OTHER
+
+
+def save_tokenizer(folder: Path) -> None:
+    """The base model's tokenizer, as transformers loads it from a model's folder."""
+    from transformers import PreTrainedTokenizerFast
+
+    core = local_tokenizer().core
+    # transformers must find the marks of the chat as single tokens; our own core splits what a
+    # customer types.
+    core.encode_special_tokens = False
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token=END, pad_token=END, bos_token="<|im_start|>"
+    )
+    core.encode_special_tokens = True
+    tokenizer.chat_template = chat_template(markers=False)
+    tokenizer.save_pretrained(str(folder))
 
 
 def _words(part: TrainingExample) -> list[str]:

@@ -17,7 +17,7 @@ from helpers.base import files, jsonl
 from helpers.base.errors import DataError
 from helpers.datasets.example import Kind, Provenance, TrainingExample
 from helpers.datasets.exporting import recipes
-from helpers.datasets.exporting.losses import Account, losses_page
+from helpers.datasets.exporting.losses import TIMES, Account, losses_page
 from helpers.datasets.exporting.rows import Row, claude, rows_of
 from helpers.datasets.exporting.targets import TRAIN, VALID, Target, target_of
 from helpers.datasets.validation.file import validate_file
@@ -35,12 +35,15 @@ class DatasetExport:
     """Rows by file."""
     accounts: Mapping[str, Account]
     """What became of each source's rows, by the name of its split."""
+    remarks: tuple[str, ...] = ()
+    """What is lost in training, though it is in the files."""
 
     def __str__(self) -> str:
         lines = [f"{self.folder.name}: for {self.target.title}"]
         lines += [f"  {name}: {rows} rows" for name, rows in self.rows.items()]
         for split, account in self.accounts.items():
             lines += [f"  {split}: {loss}" for loss in account.losses.values()]
+        lines += [f"  {remark}" for remark in self.remarks]
         return "\n".join(lines)
 
 
@@ -77,14 +80,25 @@ def export(
         # An error in the block removes the folder again.
         if not all(rows.values()):
             raise DataError(f"no row is left for {to.title}", fix="choose another target")
-        page = losses_page(to, [(sources[s].name, one) for s, one in accounts.items()])
+        remarks = (
+            *_remarks(to, recipe, rows),
+            *(f"{split}: {TIMES}" for split, one in accounts.items() if one.times),
+        )
+        page = losses_page(to, [(sources[s].name, one) for s, one in accounts.items()], remarks)
         unrolled = any(one.losses.keys() & _UNROLLING for one in accounts.values())
         texts = recipes.texts(
             to, recipe, kind=kinds.pop(), rows=rows, unrolled=unrolled and _unrolls(to)
         )
         for name, text in {LOSSES_FILE: page, **texts}.items():
             (partial / name).write_text(text, encoding="utf-8")
-    return DatasetExport(folder, to, rows, accounts)
+    return DatasetExport(folder, to, rows, accounts, remarks)
+
+
+def _remarks(target: Target, recipe: recipes.Recipe, rows: Mapping[str, int]) -> Iterator[str]:
+    train = next(count for name, count in rows.items() if TRAIN in name)
+    if rest := recipes.unlearnt(target, recipe, train):
+        size = recipe.batch_size
+        yield f"{rest} of {train} rows fill no batch of {size}: {target.title} never learns them"
 
 
 # Features whose rows become several, one for each answer.
@@ -121,9 +135,10 @@ def _sound_kind(path: Path) -> Kind:
 
 
 def _stop(target: Target, accounts: Mapping[str, Account], *, accept: bool) -> None:
-    losses = [(split, loss) for split, one in accounts.items() for loss in one.stops]
+    losses = [f"{split}: {loss}" for split, one in accounts.items() for loss in one.stops]
+    losses += [f"{split}: {TIMES}" for split, one in accounts.items() if one.times]
     if losses and not accept:
-        named = "; ".join(f"{split}: {loss}" for split, loss in losses)
+        named = "; ".join(losses)
         fix = "choose another target, take these rows out, or accept the loss (--accept)"
         raise DataError(f"{target.title} would learn something else: {named}", fix=fix)
 

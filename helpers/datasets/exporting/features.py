@@ -34,6 +34,7 @@ FEATURES = {
     "several_answers": Feature("several answers to be learnt", meaning=True),
     "tools": Feature("a list of tools", meaning=True),
     "tool_calls": Feature("a call of a tool", meaning=True),
+    "several_calls": Feature("several calls in one message", meaning=True),
     "text_and_call": Feature("text and a call in one message", meaning=True),
     "tool_answers": Feature("a tool's answer", meaning=True),
     "preferred_call": Feature("a call in one of the compared answers", meaning=True),
@@ -91,6 +92,8 @@ def _order(example: TrainingExample) -> Iterator[str]:
         # Several tools may answer one after the other.
         if one["role"] == other["role"] != "tool":
             yield "same_role" if _weight(one) == _weight(other) else "mixed_answers"
+            # As one message they have both.
+            yield from ["text_and_call"] if other.get("tool_calls") and text_of(one) else []
 
 
 def _weight(message: Mapping[str, Any]) -> Any:
@@ -103,6 +106,7 @@ def _inside(example: TrainingExample) -> Iterator[str]:
     for message in example.said:
         if message.get("tool_calls"):
             yield "tool_calls"
+            yield from ["several_calls"] if len(message["tool_calls"]) > 1 else []
             # `text_of` would write the calls too.
             yield from ["text_and_call"] if text_of({**message, "tool_calls": None}) else []
         if message["role"] == "tool":

@@ -10,16 +10,20 @@ For: an account that a person reads and decides on. Not for: the rows, see `rows
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers.base.chat_format import text_of
 from helpers.datasets.example import TrainingExample
 from helpers.datasets.exporting import features
 from helpers.datasets.exporting.targets import LOSSES, Fate, Target
 
 TRIED = Path(__file__).resolve().parents[3] / "data" / "targets.json"
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
+TIMES = "one column holds dates alone: the JSON reader of datasets makes times of them"
 SHOWN = 20
 """Lines that are named of each loss; all are counted."""
 
@@ -57,6 +61,8 @@ class Account:
     rows_in: int = 0
     rows_left_out: int = 0
     losses: dict[str, Loss] = field(default_factory=dict)
+    dated: list[int] = field(default_factory=lambda: [0, 0])
+    """Rows in whose last two texts, each a column of a pair or completion, stands a date alone."""
 
     def add(self, line: int, example: TrainingExample) -> None:
         """Count one row."""
@@ -73,6 +79,15 @@ class Account:
             # A row with two such features is left out once.
             left_out |= fate == "row left out"
         self.rows_left_out += left_out
+        # A chat's answers share their column with questions, which keep it text.
+        for column, message in enumerate(example.said[-2:]):
+            alone = _DATE.fullmatch(text_of(message)) is not None
+            self.dated[column] += alone and example.kind in self.target.times
+
+    @property
+    def times(self) -> bool:
+        """Whether the target would read a column as times: one other text keeps them texts."""
+        return self.rows_in > 0 and self.rows_in in self.dated
 
     @property
     def stops(self) -> list[Loss]:
@@ -88,8 +103,10 @@ not there. `trained on`: an answer of weight 0 is learnt all the same. `rewritte
 """
 
 
-def losses_page(target: Target, accounts: Sequence[tuple[str, Account]]) -> str:
-    """`LOSSES.md` for the files of one export."""
+def losses_page(
+    target: Target, accounts: Sequence[tuple[str, Account]], remarks: Sequence[str] = ()
+) -> str:
+    """`LOSSES.md` for the files of one export; `remarks` are about these files alone."""
     package = target.package or "no package: written by the host's documented rules"
     parts = [HEAD.format(title=target.title, package=package)]
     for name, account in accounts:
@@ -101,7 +118,7 @@ def losses_page(target: Target, accounts: Sequence[tuple[str, Account]]) -> str:
         else:
             parts.append("Everything is kept.\n")
         parts += [_line(loss) for loss in account.losses.values()]
-    parts += [f"\n{note}\n" for note in target.notes]
+    parts += [f"\n{note}\n" for note in (*remarks, *target.notes)]
     return "".join([*parts, *_carried(target)])
 
 

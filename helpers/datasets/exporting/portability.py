@@ -9,7 +9,6 @@ for: the defects of a file, see `helpers.datasets.validation`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,13 @@ from helpers.base import jsonl
 from helpers.base.chat_format import text_of
 from helpers.base.tokens import local_tokenizer
 from helpers.datasets.exporting.export import account, examples_in
-from helpers.datasets.exporting.losses import Account
+from helpers.datasets.exporting.losses import TIMES, Account
 from helpers.datasets.exporting.targets import target_of
 
 TRL_LENGTH = 1024
 """Tokens that TRL keeps unless `max_length` says otherwise."""
 BLOCK = 10_000_000
 """Bytes from which the datasets library guesses the types of a JSON Lines file."""
-_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ def check_portability(
         found += _for_trl(path, count)
     if to.name in ("trl", "unsloth", "axolotl", "oumi", "safe"):
         found += _mixed(path, made)
+    found += [TIMES] if made.times else []
     return Portability(made, tuple(found))
 
 
@@ -91,7 +90,7 @@ def _names(path: Path, target: str, rows: int) -> list[str]:
 
 def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
     """Rows that TRL drops, and columns that it reads in another way, without a word."""
-    too_long, shadowed, dates, pairs = [], False, 0, 0
+    too_long, shadowed = [], False
     for row, example in zip(jsonl.read(path), examples_in(path), strict=True):
         # TRL measures prompts, and a chat has none of its own.
         if example.kind == "chat":
@@ -101,10 +100,6 @@ def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
         if sum(count(text_of(message)) for message in asked) >= TRL_LENGTH:
             too_long.append(example.source.line)
         shadowed |= example.kind == "completion" and "text" in row
-        if example.preferred and example.rejected:
-            pairs += 1
-            # All of them: one other text keeps the column text.
-            dates += all(_DATE.fullmatch(text_of(m)) for m in (example.preferred, example.rejected))
     found = []
     if too_long:
         lines = ", ".join(map(str, too_long[:20]))
@@ -113,8 +108,6 @@ def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
         )
     if shadowed:
         found.append("a column named text: TRL then adds no end mark to the completions")
-    if pairs and dates == pairs:
-        found.append("all answers are dates: the JSON reader makes times of them")
     return found
 
 

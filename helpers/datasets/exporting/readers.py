@@ -17,6 +17,7 @@ from typing import Any
 from helpers.base import jsonl
 from helpers.base.chat_format import END
 from helpers.datasets.example import NOWHERE, Provenance, TrainingExample, kind_of
+from helpers.datasets.exporting.rows import RESULTS
 
 Row = Mapping[str, Any]
 _ROLES = {
@@ -62,7 +63,7 @@ def read_row(row: Row, source: Provenance = NOWHERE) -> TrainingExample:
 def _chat(row: Row) -> TrainingExample:
     calls = _CallIds()
     system = row.get("system")
-    messages = [calls.message(message) for message in row["messages"]]
+    messages = calls.messages(row["messages"])
     # Bedrock's Nova gives a list of parts.
     if isinstance(system, list):
         system = "".join(part["text"] for part in system)
@@ -98,7 +99,7 @@ def _swift_pair(row: Row) -> TrainingExample:
 
 def _dpo(row: Row, asked: Sequence[Row], chosen: Row, rejected: Row) -> TrainingExample:
     calls = _CallIds()
-    given: dict[str, Any] = {"messages": [calls.message(message) for message in asked]}
+    given: dict[str, Any] = {"messages": calls.messages(asked)}
     if tools := _tools(row.get("tools")):
         given["tools"] = tools
     outputs = [calls.message(side) for side in (chosen, rejected)]
@@ -112,6 +113,20 @@ class _CallIds:
     def __init__(self) -> None:
         self._made = 0
         self._open: list[str] = []
+
+    def messages(self, given: Sequence[Row]) -> list[dict[str, Any]]:
+        """The messages of a chat; calls and answers of one turn together, as OpenAI has them."""
+        made: list[dict[str, Any]] = []
+        for number, row in enumerate(given):
+            # LLaMA-Factory has one message for all answers, ms-swift one for each call.
+            if row.get("role") == "observation":
+                answers = row["content"].split(RESULTS)
+                made += [self.message({**row, "content": answer}) for answer in answers]
+            elif number and row.get("role") == given[number - 1].get("role") == "tool_call":
+                made[-1]["tool_calls"] += self.message(row)["tool_calls"]
+            else:
+                made.append(self.message(row))
+        return made
 
     def message(self, given: Row) -> dict[str, Any]:
         """One message."""

@@ -335,7 +335,9 @@ def _llamafactory(job: Job) -> dict[str, str]:
     info = {"course": {"file_name": job.train, **entry}}
     values: dict[str, Any] = {
         "model_name_or_path": one.model, "stage": "dpo" if job.kind == "dpo" else "sft",
-        "do_train": True, "dataset_dir": ".", "dataset": "course", "template": "chatml",
+        "do_train": True, "dataset_dir": ".", "dataset": "course",
+        # Its "chatml" writes tools in another form; "qwen" is ChatML with the form used here.
+        "template": "qwen",
         "default_system": DEFAULT_SYSTEM, "mask_history": job.unrolled,
         "cutoff_len": one.max_tokens, "finetuning_type": "lora", "lora_rank": one.rank,
         "lora_alpha": one.alpha, "lora_target": ",".join(MODULES),
@@ -388,19 +390,31 @@ def _swift(job: Job) -> dict[str, str]:
         f"--lora_rank {one.rank} --lora_alpha {one.alpha} --target_modules {' '.join(MODULES)}",
         f"--num_train_epochs {one.n_epochs} --per_device_train_batch_size {one.batch_size}",
         f"--learning_rate {one.learning_rate} --lr_scheduler_type cosine",
-        f"--warmup_ratio {one.warmup} --adam_beta2 {one.beta2} --weight_decay 0",
+        f"--warmup_steps {job.warmup_steps} --adam_beta2 {one.beta2} --weight_decay 0",
         f"--max_length {one.max_tokens} --seed {one.seed} --output_dir out",
     ]  # fmt: skip
     words += [f"--beta {one.beta}"] if job.kind == "dpo" else []
     return {"train.sh": " \\\n    ".join(words) + "\n"}
 
 
+def unlearnt(target: Target, recipe: Recipe, rows: int) -> int:
+    """Rows of a training file that no step takes, where a trainer makes full batches alone."""
+    return rows % recipe.batch_size if target.name == "mlx-lm" else 0
+
+
 def _mlx(job: Job) -> dict[str, str]:
     one = job.recipe
+    steps = job.rows[job.train] // one.batch_size * one.n_epochs
+    schedule: dict[str, Any] = {
+        "name": "cosine_decay", "arguments": [one.learning_rate, max(1, steps - job.warmup_steps)],
+        "warmup": job.warmup_steps,
+    }  # fmt: skip
+    adam = {"betas": [0.9, one.beta2], "weight_decay": 0.0}
     values = {
         "model": one.model, "train": True, "data": ".", "fine_tune_type": "lora",
         "mask_prompt": True, "num_layers": -1, "batch_size": one.batch_size,
-        "iters": job.steps, "learning_rate": one.learning_rate,
+        "iters": steps, "learning_rate": one.learning_rate, "lr_schedule": schedule,
+        "optimizer": "adamw", "optimizer_config": {"adamw": adam},
         # mlx-lm multiplies by `scale`, where others divide alpha by the rank.
         "lora_parameters": {"rank": one.rank, "scale": one.alpha / one.rank, "dropout": 0.0,
                             "keys": [f"self_attn.{m}" for m in MODULES[:4]]
@@ -435,7 +449,7 @@ def _oumi(job: Job) -> dict[str, str]:
                      "use_peft": True, "num_train_epochs": one.n_epochs,
                      "per_device_train_batch_size": one.batch_size,
                      "learning_rate": one.learning_rate, "lr_scheduler_type": "cosine",
-                     "warmup_ratio": one.warmup, "weight_decay": 0.0,
+                     "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
                      "adam_beta2": one.beta2, "output_dir": "out"},
         "peft": {"lora_r": one.rank, "lora_alpha": one.alpha,
                  "lora_target_modules": list(MODULES)},

@@ -9,12 +9,14 @@ settings, see `export`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from helpers.base.chat_format import SYSTEM_ROLES, text_of
+from helpers.base.chat_format import SYSTEM_ROLES, is_result, text_of
+from helpers.base.tool_format import in_order
 from helpers.datasets.example import TrainingExample
 from helpers.datasets.exporting import features
 from helpers.datasets.exporting.targets import Target, target_of
@@ -51,12 +53,21 @@ def _plain(example: TrainingExample) -> TrainingExample:
     )
     return replace(
         example,
-        messages=tuple(map(_plain_message, example.messages)),
+        messages=tuple(map(_plain_message, _ordered(example.messages))),
         preferred=preferred,
         rejected=rejected,
         parallel_tool_calls=None,
         metadata={},
     )
+
+
+def _ordered(messages: Sequence[Message]) -> Iterator[Message]:
+    """Tools' answers in the order of their calls, as here: most forms have no ids to tell them."""
+    calls: Any = None
+    for results, group in itertools.groupby(messages, is_result):
+        listed = list(group)
+        yield from in_order(listed, calls) if results else listed
+        calls = listed[-1].get("tool_calls")
 
 
 def _plain_message(message: Message) -> Row:
@@ -137,12 +148,17 @@ def _google(example: TrainingExample) -> Row:
     row: Row = {}
     # Gemini's answers name the function and not the call.
     names: dict[str, str] = {}
-    contents = []
+    contents: list[Row] = []
     for message in example.messages:
         if message["role"] == "system":
             row["systemInstruction"] = {"role": "system", "parts": [{"text": message["content"]}]}
+            continue
+        made = _content(message, names)
+        # One turn answers all calls of the turn before.
+        if message["role"] == "tool" and "functionResponse" in contents[-1]["parts"][0]:
+            contents[-1]["parts"] += made["parts"]
         else:
-            contents.append(_content(message, names))
+            contents.append(made)
     row["contents"] = contents
     if example.tools:
         functions = [dict(tool["function"]) for tool in example.tools]
@@ -241,9 +257,20 @@ def _axolotl(example: TrainingExample) -> Row:
     return {"messages": weighed, **tools}
 
 
+RESULTS = "\n</tool_response>\n<tool_response>\n"
+"""Between the answers of several tools in one message, as the model reads them."""
+
+
 def _llamafactory(example: TrainingExample) -> Row:
+    messages: list[Row] = []
+    for message in map(_sharegpt, example.messages):
+        # A row with two answers of tools in a row would be left out.
+        if messages and messages[-1]["role"] == message["role"] == "observation":
+            messages[-1]["content"] += RESULTS + message["content"]
+        else:
+            messages.append(message)
     # The column of tools that dataset_info.json names must be there, also where it is empty.
-    row: Row = {"messages": [_sharegpt(message) for message in example.messages], "tools": ""}
+    row: Row = {"messages": messages, "tools": ""}
     if example.tools:
         row["tools"] = json.dumps([t["function"] for t in example.tools], ensure_ascii=False)
     if example.preferred and example.rejected:
@@ -292,7 +319,7 @@ def _swift(example: TrainingExample) -> Row:
         row["tools"] = json.dumps(list(example.tools), ensure_ascii=False)
     if example.preferred and example.rejected:
         answer = {"role": "assistant", "content": example.preferred["content"]}
-        row = {"messages": [*_without(messages, "loss"), answer]}
+        row["messages"] = [*_without(messages, "loss"), answer]
         row["rejected_response"] = example.rejected["content"]
     return row
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from helpers.base.errors import DataError
+from helpers.datasets.example import Kind
 
 Fate = Literal["kept", "rewritten", "unrolled", "left out", "row left out", "trained on"]
 """What becomes of a feature. `unrolled`: one row for each answer that is learnt; `trained on`:
@@ -35,6 +36,8 @@ class Target:
     trainer: bool = False
     """Whether it runs on a machine of one's own, from the files of this export."""
     notes: tuple[str, ...] = ()
+    times: tuple[Kind, ...] = ()
+    """Kinds of which `datasets` 5.2.0 would read a column of dates as times for it."""
     names: Mapping[str, str] = field(default_factory=dict)
     """File names where they are not train.jsonl and validation.jsonl."""
 
@@ -108,9 +111,11 @@ _ALL = (
          "weight_0": "trained on"},
         notes=("Two files: nova-*.jsonl and claude-*.jsonl.", _UNSEEN),
     ),
-    Target("trl", "TRL", "trl 1.16.0", _TEMPLATE, trainer=True),
     Target(
-        "axolotl", "axolotl", "axolotl 0.19.0", _TEMPLATE, trainer=True,
+        "trl", "TRL", "trl 1.16.0", _TEMPLATE, trainer=True, times=("dpo", "completion"),
+    ),
+    Target(
+        "axolotl", "axolotl", "axolotl 0.19.0", _TEMPLATE, trainer=True, times=("dpo",),
         notes=(
             ("The template and the order of the rows were changed after axolotl last read this "
             "form: `bench targets` tells whether it takes the new one."),
@@ -120,7 +125,7 @@ _ALL = (
         "llamafactory", "LLaMA-Factory", "llamafactory 0.9.5",
         {**_TEMPLATE, **_NO_COMPLETION, **_ALTERNATE, **_UNROLLED, "text_and_call": "row left out",
          "preferred_call": "row left out"},
-        trainer=True,
+        trainer=True, times=("dpo",),
     ),
     Target(
         "torchtune",
@@ -134,7 +139,7 @@ _ALL = (
         "ms-swift", "ms-swift", "ms-swift 4.6.0",
         {**_TEMPLATE, **_NO_COMPLETION, **_ALTERNATE, "text_and_call": "row left out",
          "preferred_call": "row left out"},
-        trainer=True,
+        trainer=True, times=("dpo",),
     ),
     Target(
         "mlx-lm", "mlx-lm", "mlx-lm 0.32.2",
@@ -142,7 +147,7 @@ _ALL = (
         trainer=True, names={VALID: "valid.jsonl"},
     ),
     Target(
-        "unsloth", "Unsloth", "", _TEMPLATE, trainer=True,
+        "unsloth", "Unsloth", "", _TEMPLATE, trainer=True, times=("dpo", "completion"),
         notes=(
             ("Unsloth needs a GPU: its script here was not run. The data are those for TRL, which "
             "it trains with."),

@@ -149,6 +149,40 @@ def test_calls_for_mistral_have_ids_of_nine_letters_and_answers_the_same_ones():
     assert row["tools"] == EXAMPLES["tools"]["tools"]
 
 
+TWO_CALLS = EXAMPLES["several_calls"]["messages"]
+
+
+def test_answers_of_tools_stand_in_the_order_of_their_calls_where_no_id_tells_them():
+    before, after = TWO_CALLS[:3], TWO_CALLS[5:]
+    shuffled = [*before, TWO_CALLS[4], TWO_CALLS[3], *after]
+    row = {**EXAMPLES["several_calls"], "messages": shuffled}
+    ordered = TrainingExample.of(EXAMPLES["several_calls"])
+    for name in ("trl", "axolotl", "llamafactory", "ms-swift", "google"):
+        assert rows_of(TrainingExample.of(row), name) == rows_of(ordered, name), name
+    assert rows_of(TrainingExample.of(row), "openai")[0]["messages"] == shuffled
+
+
+def test_both_answers_of_tools_are_one_turn_where_a_trainer_wants_turns():
+    (row,) = rows_of(TrainingExample.of(EXAMPLES["several_calls"]), "google")
+    assert [len(content["parts"]) for content in row["contents"]] == [1, 2, 2, 1]
+    row = rows_of(TrainingExample.of(EXAMPLES["several_calls"]), "llamafactory")[-1]
+    roles = ["system", "user", "function_call", "observation", "assistant"]
+    assert [message["role"] for message in row["messages"]] == roles
+
+
+def test_a_text_and_the_call_after_it_count_as_one_message_where_they_would_be_joined():
+    said = {"role": "assistant", "content": "Let me see."}
+    row = {**EXAMPLES["tool_answers"]}
+    row["messages"] = [*row["messages"][:2], said, *row["messages"][2:]]
+    example = TrainingExample.of(row)
+    for name in ("mistral", "llamafactory", "ms-swift"):
+        account = Account(TARGETS[name])
+        account.add(1, example)
+        assert "text_and_call" in account.losses, name
+        assert rows_of(example, name) == [], name
+    assert len(rows_of(example, "trl")) == 1
+
+
 def test_older_functions_become_tools():
     function = {"name": "hours", "arguments": "{}"}
     row = {
@@ -188,6 +222,26 @@ def test_a_preference_of_another_trainer_is_no_broken_completion(tmp_path):
     }
 
 
+DATED = {
+    **EXAMPLES["preference"],
+    "preferred_output": [{"role": "assistant", "content": "2026-11-29"}],
+    "non_preferred_output": [{"role": "assistant", "content": "I do not know."}],
+}
+
+
+@pytest.mark.parametrize("row", [DATED, {"prompt": "When?", "completion": "2026-11-29"}])
+def test_answers_that_would_become_times_stop_until_it_is_accepted(tmp_path, row):
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, [row] * 3)
+    with pytest.raises(DataError, match=r"train: one column holds dates alone.*--accept"):
+        export(path, tmp_path / "out", target="trl")
+    assert "holds dates alone" in str(export(path, tmp_path / "out", target="trl", accept=True))
+    assert "dates" in (tmp_path / "out" / "LOSSES.md").read_text(encoding="utf-8")
+    assert "dates" not in str(export(path, tmp_path / "own", target="openai"))
+    jsonl.write(path, [row, {**EXAMPLES["preference" if "input" in row else "completion"]}])
+    assert "dates" not in str(export(path, tmp_path / "mixed", target="trl"))
+
+
 def test_what_trips_a_valid_file_elsewhere_is_named(tmp_path):
     def said(rows, target, name="train.jsonl"):
         path = tmp_path / name
@@ -201,13 +255,8 @@ def test_what_trips_a_valid_file_elsewhere_is_named(tmp_path):
     long = {"prompt": "When? " * 200, "completion": " At 9."}
     assert "tokens are dropped unless max_length is set: 1" in said([long], "trl")
     assert "a column named text" in said([{**EXAMPLES["completion"], "text": "x"}], "trl")
-    dated = {
-        **EXAMPLES["preference"],
-        "preferred_output": [{"role": "assistant", "content": "2026-11-29"}],
-        "non_preferred_output": [{"role": "assistant", "content": "2026-11-30"}],
-    }
-    assert "all answers are dates" in said([dated], "trl")
-    assert "all answers are dates" not in said([dated, EXAMPLES["preference"]], "trl")
+    assert "holds dates alone" in said([DATED], "trl")
+    assert "holds dates alone" not in said([DATED, EXAMPLES["preference"]], "trl")
     path = tmp_path / "bom.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + jsonl.dump(EXAMPLES["chat"]))
     assert "byte order mark" in str(check_portability(path, target="together"))
@@ -222,13 +271,14 @@ def chats(draw):
     messages = [{"role": "system", "content": draw(words)}] if draw(st.booleans()) else []
     for turn in range(draw(st.integers(1, 2))):
         messages.append({"role": "user", "content": draw(words)})
-        if draw(st.booleans()):
-            arguments = json.dumps(draw(st.dictionaries(words, words | st.none(), max_size=2)))
-            function = {"name": "hours", "arguments": arguments}
-            call = {"id": f"call_{turn}", "type": "function", "function": function}
-            messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
-            answer = {"role": "tool", "tool_call_id": f"call_{turn}", "content": draw(words)}
-            messages.append(answer)
+        if ids := [f"call_{turn}_{number}" for number in range(draw(st.integers(0, 2)))]:
+            calls = []
+            for call_id in ids:
+                arguments = json.dumps(draw(st.dictionaries(words, words | st.none(), max_size=2)))
+                function = {"name": "hours", "arguments": arguments}
+                calls.append({"id": call_id, "type": "function", "function": function})
+            messages.append({"role": "assistant", "content": None, "tool_calls": calls})
+            messages += [{"role": "tool", "tool_call_id": i, "content": draw(words)} for i in ids]
         messages.append({"role": "assistant", "content": draw(words)})
     if draw(st.booleans()):
         first = next(m for m in messages if m["role"] == "assistant")
@@ -237,8 +287,18 @@ def chats(draw):
     return {"messages": messages, "tools": EXAMPLES["tools"]["tools"]}
 
 
-@settings(max_examples=15, deadline=None)
-@given(chats())
+@st.composite
+def pairs(draw):
+    """Preferences that go on from such chats."""
+    *asked, answer = draw(chats())["messages"]
+    given = {"messages": [{k: v for k, v in m.items() if k != "weight"} for m in asked]}
+    given |= {"tools": EXAMPLES["tools"]["tools"]} if draw(st.booleans()) else {}
+    rejected = {"role": "assistant", "content": draw(words)}
+    return {"input": given, "preferred_output": [answer], "non_preferred_output": [rejected]}
+
+
+@settings(max_examples=25, deadline=None)
+@given(chats() | pairs())
 def test_what_comes_back_is_what_was_sent_but_for_what_the_account_names(row):
     example = TrainingExample.of(row)
     for target in TARGETS.values():

@@ -5,10 +5,20 @@ import os
 # It would else report to its makers, and wait for them where there is no network.
 os.environ |= {"AXOLOTL_DO_NOT_TRACK": "1", "DO_NOT_TRACK": "1"}
 
+import datasets
 import reading
 from axolotl.cli.args import TrainerCliArgs
 from axolotl.cli.config import load_cfg
 from axolotl.common.datasets import load_datasets, load_preference_datasets
+
+
+def in_this_process(method):
+    """Without the processes that it starts for every small file: each loads all of axolotl."""
+    return lambda self, *args, **more: method(self, *args, **more | {"num_proc": None})
+
+
+for name in ("map", "filter"):
+    setattr(datasets.Dataset, name, in_this_process(getattr(datasets.Dataset, name)))
 
 
 def read(model, folder):
