@@ -1,4 +1,5 @@
-"""What each base model of this machine costs: seconds a step, memory, tokens a second.
+"""What each base model of this machine costs: seconds a step, memory, tokens a second; and how
+much faster it trains than with TRL.
 
 For: the benchmark's rows that are measured when they are asked for, `bench models`, or one base
 with `bench NAME:step`. Not for: how good a model is, which its own data must say.
@@ -18,16 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from helpers.backend.bases.registry import find
+from helpers.backend.service.job_memory import needed
+from helpers.backend.training.examples import read_examples
 from helpers.backend.training.spec import TrainSpec
 from helpers.base import jsonl, settings
+from helpers.base.tokens import local_tokenizer
 from helpers.bench.machine import median_seconds, resident
 from helpers.bench.measurements import BenchRow, Measurement
-from helpers.bench.training import prepared, train_once
+from helpers.bench.training import prepared, train_once, train_trl
 
 STEPS, BATCH = 3, 8
 TOKENS = 48
 PROMPT = [{"role": "user", "content": "Write about the sea."}]
-KINDS = ("step", "memory", "answer", "loaded")
+KINDS = ("step", "memory", "answer", "loaded", "trl")
+TRL_TIMES, APART = 1.5, 0.01
+"""How much faster than TRL it must be, and how far their losses may lie apart."""
 
 
 def __getattr__(name: str) -> Any:
@@ -47,6 +53,7 @@ def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
         "memory": bench.memory,
         "answer": bench.answer,
         "loaded": bench.loaded,
+        "trl": bench.trl,
     }
     yield {
         f"{base}:{kind}": partial(measures[kind], base)
@@ -60,17 +67,13 @@ class ModelBench:
 
     def __init__(self, root: Path, work: Path) -> None:
         self._root, self._work = root, work
-        self._trained: dict[str, tuple[float, float]] = {}
+        self._trained: dict[str, tuple[list[dict[str, Any]], float]] = {}
         self._answered: dict[str, tuple[float, float]] = {}
 
-    def _training(self, base: str) -> tuple[float, float]:
-        """Seconds a step, the first one left out, and the peak memory in MB."""
+    def _training(self, base: str) -> tuple[list[dict[str, Any]], float]:
+        """All steps, and the peak memory in MB."""
         if base not in self._trained:
-            rows, memory = train_once(self._spec(base), self._work / base)
-            first, last = rows[0], rows[-1]
-            # The first step also compiles and warms up.
-            seconds = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
-            self._trained[base] = seconds, memory
+            self._trained[base] = train_once(self._spec(base), self._work / base)
         return self._trained[base]
 
     def _spec(self, base: str) -> TrainSpec:
@@ -89,12 +92,48 @@ class ModelBench:
         )
 
     def step(self, base: str) -> BenchRow:
+        """The first step is left out: it also warms up."""
+        steps, _ = self._training(base)
+        first, last = steps[0], steps[-1]
+        seconds = (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
         what = f"{base}: a step of {BATCH} short examples"
-        return BenchRow(f"{base}:step", what, "s", self._training(base)[0])
+        return BenchRow(f"{base}:step", what, "s", seconds)
 
     def memory(self, base: str) -> BenchRow:
-        what = f"{base}: peak memory of the trainer"
-        return BenchRow(f"{base}:memory", what, "MB", self._training(base)[1])
+        """Beside what the server estimates before the job."""
+        _, peak = self._training(base)
+        spec = self._spec(base)
+        tokenizer = local_tokenizer(Path(spec.base_gguf))
+        report = read_examples(
+            Path(spec.training_file), tokenizer, lambda _: None, max_tokens=spec.max_tokens
+        )
+        assert report.tokens
+        expected = needed(spec, report.tokens) / 2**20
+        what = f"{base}: peak memory of the trainer, beside its estimate"
+        aim = "at most the estimate"
+        return BenchRow(f"{base}:memory", what, "MB", peak, expected, aim, peak <= expected)
+
+    def trl(self, base: str) -> BenchRow:
+        """The same steps in float32 with TRL's trainer. Raises `RuntimeError` if its losses differ:
+        then it did something else."""
+        exact = replace(self._spec(base), precision="float32")
+        steps, _ = train_once(exact, self._work / f"{base}-exact")
+        validated = replace(exact, validation_file=str(self._work / "validation.jsonl"))
+        theirs = train_trl(self._root, validated, self._work / f"{base}-trl")
+        pairs = zip((step["train_loss"] for step in steps), theirs.losses, strict=True)
+        apart = max(abs(ours - other) for ours, other in pairs)
+        if apart > APART:
+            raise RuntimeError(f"{base}: TRL's losses differ from ours by {apart:.3f}")
+        ours = float(steps[-1]["seconds"])
+        return BenchRow(
+            f"{base}:trl",
+            f"{base}: the same LoRA training in float32, against TRL's SFTTrainer with peft",
+            "s",
+            ours,
+            theirs.seconds,
+            f"at least {TRL_TIMES} times faster",
+            theirs.seconds >= TRL_TIMES * ours,
+        )
 
     def answer(self, base: str) -> BenchRow:
         """One answer at a time, after the model is loaded."""

@@ -24,7 +24,6 @@ from helpers.backend.training.examples import Example
 from helpers.backend.training.loop import epoch_order, learning_rate
 from helpers.backend.training.prepared import examples_of
 from helpers.backend.training.spec import TrainSpec
-from helpers.base.chat_format import END
 from helpers.base.tokens import local_tokenizer
 
 
@@ -89,7 +88,8 @@ def main(folder: Path) -> None:
         for i in epoch_order(len(train), seed=spec.seed, epoch=epoch)
     ]
     core = Tokenizer.from_str(ours.core.to_str())
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=END, pad_token=END)
+    end = core.id_to_token(ours.end_id)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=end, pad_token=end)
     model = with_adapter(load_base(gguf), rank=spec.rank, alpha=spec.alpha, seed=spec.seed)
     steps = len(rows) // spec.batch_size
     timed = Timed()

@@ -18,17 +18,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.backend.bases.registry import find
 from helpers.base import settings
 from helpers.base.errors import DataError
-from helpers.base.files import atomic, own_copy
+from helpers.base.files import atomic
 from helpers.capstone import baselines
 from helpers.capstone.conclusion import verdict
 from helpers.capstone.lookup import NoteStore, PastAnswers
 from helpers.capstone.methods import WITH_NOTES, WITH_TRAINING, PromptForm
 from helpers.capstone.ranking import explained
 from helpers.costs.monthly import FEW_SHOT, METHODS
-from helpers.finetuning.exporting import BASE as BASE_FILE
-from helpers.finetuning.exporting import LICENCE, export, modelfile
+from helpers.finetuning.exporting import export, export_base
 
 if TYPE_CHECKING:
     from helpers.capstone.result import CapstoneResult
@@ -113,11 +113,13 @@ def _weights(folder: Path, done: CapstoneResult, method: BestMethod) -> None:
     if method.method in WITH_TRAINING:
         export(done.job, folder, name=method.model, step=done.tuned.step, system=system)
         return
-    base = settings.base_gguf()
+    base = find(settings.load()).fit.get(method.weights)
     if base is None:
-        raise DataError("the base model is not installed", fix="run: python3 -m helpers doctor")
-    own_copy(base, folder / BASE_FILE)
-    _write_text(folder / "Modelfile", modelfile(adapter=False, system=system))
+        raise DataError(
+            f"the base model {method.weights} is not on this machine",
+            fix="add it here too: python3 -m helpers models add",
+        )
+    export_base(base.gguf, folder, system=system)
 
 
 def _lookups(folder: Path, method: BestMethod, *, past: PastAnswers, store: NoteStore) -> None:
@@ -185,7 +187,7 @@ def card(done: CapstoneResult, method: BestMethod) -> str:
         "## Run it\n",
         _how(method),
         "## Licence\n",
-        f"Base model: {LICENCE}. What was trained on, and what the index holds, is your own data.",
+        f"{_licence(method)}What was trained on, and what the index holds, is your own data.",
     ]
     return "\n".join(parts) + "\n"
 
@@ -232,6 +234,13 @@ def _how(method: BestMethod) -> str:
             "looked up for each question come from `serve`.\n"
         )
     return text
+
+
+def _licence(method: BestMethod) -> str:
+    """What the base allows, where one of this machine is in the folder."""
+    name = method.weights.removeprefix("ft:").partition(":")[0]
+    base = find(settings.load()).fit.get(name) if name else None
+    return f"Base model: {base.licence or 'see its own page'}. " if base else ""
 
 
 def _list(lines: Iterable[str]) -> str:

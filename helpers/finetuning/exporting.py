@@ -130,12 +130,8 @@ def export(
         )
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(adapter / ADAPTER, folder / ADAPTER)
-    # A second name for the same bytes where the disk allows it: the base model is large.
-    (folder / BASE).unlink(missing_ok=True)
-    own_copy(served_gguf(Path(spec.base_gguf)), folder / BASE)
+    _copy_base(Path(spec.base_gguf), folder, base)
     _copy_peft(adapter, folder / PEFT, base)
-    if base.folder:
-        _copy_tokenizer(base.folder, folder)
     if merged and base.folder:
         _merge(base.folder, adapter, folder)
     # A base that came as GGUF is read with the course's own ChatML; another one has a template.
@@ -156,6 +152,28 @@ def export(
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
     return ExportedModel(folder, name, files, run)
+
+
+def export_base(gguf: Path, folder: Path, *, system: str = "") -> TunedBase:
+    """Copy a base without any adapter into `folder`, which is there, with its Modelfile."""
+    base = _base_of(gguf)
+    _copy_base(gguf, folder, base)
+    text = (
+        modelfile(adapter=False, system=system, licence=base.licence)
+        if base.folder is None
+        else _own_modelfile(base, system, adapter=False)
+    )
+    # A lone surrogate, which a system message out of a broken table can hold, becomes "?".
+    (folder / "Modelfile").write_text(text, encoding="utf-8", errors="replace")
+    return base
+
+
+def _copy_base(gguf: Path, folder: Path, base: TunedBase) -> None:
+    # A second name for the same bytes where the disk allows it: the base model is large.
+    (folder / BASE).unlink(missing_ok=True)
+    own_copy(served_gguf(gguf), folder / BASE)
+    if base.folder:
+        _copy_tokenizer(base.folder, folder)
 
 
 def _base_of(gguf: Path) -> TunedBase:
@@ -247,14 +265,15 @@ def modelfile(
     )
 
 
-def _own_modelfile(base: TunedBase, system: str) -> str:
+def _own_modelfile(base: TunedBase, system: str, *, adapter: bool = True) -> str:
     """The same for a base with a template of its own."""
     assert base.folder
     reader = load(base.folder)
     template = ollama_template(reader.template)
     said = f'TEMPLATE """{template}"""\n' if template else ""
+    adapter_line = f"ADAPTER ./{ADAPTER}\n" if adapter else ""
     return (
-        f"FROM ./{BASE}\nADAPTER ./{ADAPTER}\n{said}{_system_line(system)}"
+        f"FROM ./{BASE}\n{adapter_line}{said}{_system_line(system)}"
         f'PARAMETER stop "{reader.end_mark}"\nPARAMETER temperature 0\n'
         f"PARAMETER num_ctx {base.context}\n{_licence_line(base.licence)}"
     )

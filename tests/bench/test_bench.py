@@ -50,7 +50,7 @@ def test_each_base_has_its_rows(settings, monkeypatch, tmp_path):
     monkeypatch.setattr(settings_module, "load", lambda: config)
     names = models.NAMES
     assert [name for name in names if name.startswith("tiny:")] == [
-        "tiny:step", "tiny:memory", "tiny:answer", "tiny:loaded",
+        "tiny:step", "tiny:memory", "tiny:answer", "tiny:loaded", "tiny:trl",
     ]  # fmt: skip
     with models.measuring(config.root) as measurements:
         assert tuple(measurements) == names

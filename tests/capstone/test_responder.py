@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+from dataclasses import replace
 from types import SimpleNamespace as Bag
 
 import pytest
@@ -13,12 +14,14 @@ from helpers.backend.inference.engine import Engine
 from helpers.backend.inference.models import Said, ServedMethod, ServedModel
 from helpers.backend.protocol.sampling import Sampling
 from helpers.base.errors import DataError
+from helpers.base.gguf_header import read_header
 from helpers.capstone import responder, takeaway
 from helpers.capstone.baselines import FREQUENT, LINEAR, NEAREST, NEIGHBOURS, Linear
 from helpers.capstone.lookup import PastAnswers
 from helpers.capstone.methods import PromptForm, prompt
 from helpers.capstone.samples import turns
 from helpers.costs.monthly import BASE, FEW_SHOT, METHODS, RETRIEVAL, TUNED
+from tests.backend.bases.plain_folder import write_plain
 from tests.capstone.fake import embed
 
 TALKS = [
@@ -119,6 +122,20 @@ def test_the_folder_says_what_it_is_and_others_may_read_it(past, tmp_path, monke
     shutil.rmtree(folder)
     again = tmp_path / "elsewhere"
     assert responder.Responder(again / "", read, embed)(ASKED) == Said("In Berlin.")
+
+
+def test_a_method_without_training_takes_the_base_that_answered(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBOOK_MODELS", str(write_plain(tmp_path / "Tiny")))
+    tiny = replace(method(BASE), weights="tiny")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    takeaway._weights(folder, None, tiny)
+    assert read_header(folder / "base.gguf")["general.architecture"] == "qwen3"
+    assert (folder / "tokenizer" / "tokenizer.json").is_file()
+    assert "ADAPTER" not in (folder / "Modelfile").read_text(encoding="utf-8")
+    assert "apache-2.0" in takeaway._licence(tiny)
+    with pytest.raises(DataError, match=r"base model base is not on this machine .*models add"):
+        takeaway._weights(folder, None, method(BASE))
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -138,11 +138,26 @@ def _pieces(shape: ModelShape, weights: FolderWeights, numbers: Numbers) -> Iter
         )
 
 
+THREE = ("attn_q", "attn_k", "attn_v")
+MORE = {
+    "qwen2": tuple(f"{name}.bias" for name in THREE),
+    "qwen3": ("attn_q_norm.weight", "attn_k_norm.weight"),
+    "gemma3_text": (
+        "attn_q_norm.weight",
+        "attn_k_norm.weight",
+        "post_attention_norm.weight",
+        "post_ffw_norm.weight",
+    ),
+}
+"""What a block of these families has, and one of the others has not."""
+
+
 def _expected(shape: ModelShape) -> set[str]:
-    """What must be there at least."""
-    joined = ("attn_qkv",) if shape.kind == "phi3" else ("attn_q", "attn_k", "attn_v", "ffn_gate")
-    parts = (*joined, "attn_output", "ffn_up", "ffn_down", "attn_norm")
-    inside = {f"blk.{n}.{part}.weight" for n in range(shape.layers) for part in parts}
+    """All that must be there: transformers would draw at random what lacks."""
+    joined = ("attn_qkv",) if shape.kind == "phi3" else (*THREE, "ffn_gate")
+    parts = (*joined, "attn_output", "ffn_up", "ffn_down", "attn_norm", "ffn_norm")
+    each = (*(f"{part}.weight" for part in parts), *MORE.get(shape.kind, ()))
+    inside = {f"blk.{n}.{name}" for n in range(shape.layers) for name in each}
     top = {"token_embd.weight", "output_norm.weight"}
     return inside | top | (set() if shape.tied else {"output.weight"})
 

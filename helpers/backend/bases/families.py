@@ -44,6 +44,8 @@ class Family:
     ropes: tuple[str, ...] = ("default",)
     """Ways of stretching positions that were tested."""
     activation: str = "silu"
+    theta: float = 10_000.0
+    """Base of the rotary frequencies where a config leaves it out, as Llama 2's does."""
 
 
 FAMILIES = {
@@ -54,11 +56,16 @@ FAMILIES = {
         ropes=("default", "linear", "llama3"),
     ),
     "mistral": Family("Mistral", "llama", rotary_pairs=True),
-    "smollm3": Family("SmolLM3", "smollm3", rotary_pairs=True, tied=True),
+    "smollm3": Family("SmolLM3", "smollm3", rotary_pairs=True, tied=True, theta=2_000_000.0),
     "qwen2": Family("Qwen2.5", "qwen2"),
     "qwen3": Family("Qwen3", "qwen3"),
     "gemma3_text": Family(
-        "Gemma 3", "gemma3", norm_plus_one=True, tied=True, activation="gelu_pytorch_tanh"
+        "Gemma 3",
+        "gemma3",
+        norm_plus_one=True,
+        tied=True,
+        activation="gelu_pytorch_tanh",
+        theta=1_000_000.0,
     ),
     "phi3": Family("Phi 3, Phi 4", "phi3", targets=FUSED, ropes=("default", "longrope")),
 }
@@ -151,7 +158,7 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
 def _shape(kind: str, family: Family, config: Mapping[str, Any]) -> ModelShape:
     heads, width = int(config["num_attention_heads"]), int(config["hidden_size"])
     head_width = int(config.get("head_dim") or width // heads)
-    rope = _rope(config)
+    rope = _rope(family, config)
     share = float(rope.options.get("partial_rotary_factor") or 1)
     return ModelShape(
         kind,
@@ -171,7 +178,7 @@ def _shape(kind: str, family: Family, config: Mapping[str, Any]) -> ModelShape:
     )
 
 
-def _rope(config: Mapping[str, Any]) -> Rope:
+def _rope(family: Family, config: Mapping[str, Any]) -> Rope:
     """Positions as transformers 5 writes them, or as its earlier releases did."""
     new = dict(config.get("rope_parameters") or {})
     if "full_attention" in new:
@@ -185,7 +192,7 @@ def _rope(config: Mapping[str, Any]) -> Rope:
     old = dict(config.get("rope_scaling") or {})
     own = ("partial_rotary_factor", "max_position_embeddings", "original_max_position_embeddings")
     options = {name: config[name] for name in own if config.get(name)} | old | new
-    theta = float(new.get("rope_theta") or config["rope_theta"])
+    theta = float(new.get("rope_theta") or config.get("rope_theta") or family.theta)
     kind = str(options.get("rope_type") or options.get("type") or "default")
     # What Phi 3 called it at first.
     kind = {"su": "longrope"}.get(kind, kind)

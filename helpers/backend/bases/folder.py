@@ -109,9 +109,13 @@ def _is_for_chats(folder: Path, config: dict[str, Any]) -> None:
         raise BackendError(f"makes embeddings ({kind}): it cannot chat", fix="give a chat model")
     if config.get("is_encoder_decoder"):
         raise BackendError(f"has an encoder before its decoder ({kind})", fix="give a chat model")
-    # An adapter may lie beside the weights of a whole model: then the folder is a base.
-    if (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors")):
-        raise _adapter(folder)
+    if (folder / "adapter_config.json").is_file():
+        if not any(folder.glob("model*.safetensors")):
+            raise _adapter(folder)
+        # transformers would add it to the weights, and llama.cpp would not.
+        raise BackendError(
+            "holds an adapter beside its own weights", fix="move adapter_config.json out of it"
+        )
     if made_for and "ForCausalLM" not in made_for:
         fix = "give the release that continues texts (…ForCausalLM)"
         raise BackendError(f"is made for something else than chats ({made_for})", fix=fix)

@@ -24,6 +24,8 @@ from helpers.base.errors import BackendError
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.json", "*.safetensors", "*.jinja", "README.md", "LICENSE*")
 """Files of a model's own folder; those of folders in it are other forms of the same weights."""
+OTHER_FORM = "consolidated*"
+"""Mistral's own form of the weights, beside those that transformers reads."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def look_up(name: str, *, revision: str | None = None) -> HubModel:
         for file in info.siblings or ()
         if any(fnmatch.fnmatch(file.rfilename, form) for form in WANTED)
         and "/" not in file.rfilename
+        and not fnmatch.fnmatch(file.rfilename, OTHER_FORM)
     }
     if not any(file.endswith(".safetensors") for file in sizes):
         fix = "take a release with .safetensors"

@@ -47,7 +47,8 @@ class Hub(BaseHTTPRequestHandler):
     def _about(self) -> dict[str, Any]:
         files = sorted(self.folder.iterdir())
         siblings = [{"rfilename": file.name, "size": file.stat().st_size} for file in files]
-        siblings.append({"rfilename": "original/model.safetensors", "size": 10**9})
+        others = ("original/model.safetensors", "consolidated.safetensors")
+        siblings += [{"rfilename": other, "size": 10**9} for other in others]
         card = {"license": "apache-2.0"}
         known = {"id": NAME, "sha": REVISION, "siblings": siblings, "cardData": card}
         return {**known, "private": False, "downloads": 0, "likes": 0, "tags": []}

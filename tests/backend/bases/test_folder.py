@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from helpers.backend.bases import folder as model_folder
+from helpers.backend.bases.families import read_shape
 from helpers.base.errors import BackendError
 from tests.backend.bases.plain_folder import tensors, write_plain
 from tests.backend.bases.tiny_families import CHATML
@@ -75,6 +76,10 @@ def adapter(folder: Path) -> None:
     (folder / "adapter_model.safetensors").write_bytes(b"")
 
 
+def with_adapter(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+
+
 def untemplated(folder: Path) -> None:
     path = folder / "tokenizer_config.json"
     known = json.loads(path.read_text())
@@ -125,6 +130,11 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
         r"something else than chats",
     ),
     "another family": (configured(model_type="mamba"), r"family 'mamba', which is not tested"),
+    "an adapter beside weights": (with_adapter, r"adapter beside its own weights \(move adapter"),
+    "a norm lacks": (
+        weights(lambda w: w.pop("model.layers.1.self_attn.k_norm.weight")),
+        r"lacks 1 of its weights, blk\.1\.attn_k_norm",
+    ),
     "an adapter": (adapter, r"is an adapter and no base \(give Qwen/Qwen3-0\.6B\)"),
 }  # fmt: skip
 
@@ -145,3 +155,12 @@ def test_a_template_that_ends_no_answer_is_refused(tmp_path):
     folder = write_plain(tmp_path / "Tiny", template=NO_END)
     with pytest.raises(BackendError, match="ends an answer with no mark"):
         model_folder.check(folder)
+
+
+def test_positions_whose_base_a_config_leaves_out_are_the_familys(model):
+    """As in Llama 2's own release."""
+    path = model / "config.json"
+    config = json.loads(path.read_text())
+    del config["rope_theta"]
+    for kind, theta in (("qwen3", 10_000.0), ("llama", 10_000.0), ("smollm3", 2_000_000.0)):
+        assert read_shape(config | {"model_type": kind}).rope.theta == theta

@@ -117,6 +117,10 @@ def random_model(case: str, *, seed: int = 0, **options: Any) -> Any:
 def write_tokenizer(folder: Path, *, pieces: bool, template: str) -> None:
     core = _pieces() if pieces else _bytes()
     core.save(str(folder / "tokenizer.json"))
+    write_tokenizer_config(folder, template)
+
+
+def write_tokenizer_config(folder: Path, template: str) -> None:
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": "<s>",
