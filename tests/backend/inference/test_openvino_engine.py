@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from helpers.backend.inference import llama_graph, openvino_engine
@@ -106,6 +107,25 @@ def test_a_place_is_made_even_where_there_is_memory_and_none_of_models_in_use(en
     engine._loaded[models[0]] = SimpleNamespace()
     engine._rows = [SimpleNamespace(model=model) for model in models]
     assert not engine._make_room(ServedModel("e", MODEL.gguf))
+
+
+def test_8_bits_keep_what_has_8_bits_and_round_the_rest_to_the_nearest():
+    numbers = np.random.default_rng(0).integers(-127, 128, (6, 3, 32)).astype(np.float32)
+    numbers[..., 0], numbers[0, 0] = 127, 0
+    # As a GGUF's scales are: of 16 bits.
+    stored = numbers * np.linspace(0.001, 0.4, 18).astype(np.float16).reshape(6, 3, 1)
+    found, scales = llama_graph.in_8_bits(stored.reshape(6, 96).astype(np.float32))
+    assert (found.dtype, found.shape, scales.shape) == (np.int8, (6, 3, 32), (6, 3, 1))
+    assert np.array_equal(found * scales, stored)
+    moved = stored + 0.3 * scales
+    found, scales = llama_graph.in_8_bits(moved.reshape(6, 96))
+    assert (np.abs(found * scales - moved) <= 0.501 * scales).all()
+
+
+@pytest.mark.parametrize(("kind", "size"), [("bf16", 538), ("f32", 430)])
+def test_a_model_takes_less_where_it_has_8_bits(monkeypatch, kind, size):
+    monkeypatch.setattr(llama_graph, "precision", lambda: kind)
+    assert llama_graph.model_bytes(MODEL.gguf) / 1e6 == pytest.approx(size, abs=1)
 
 
 @pytest.mark.parametrize("kind", ["bf16", "f32"])
