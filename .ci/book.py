@@ -26,6 +26,10 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGES = ("README.md", "docs", "notebooks")
 FIRST = ("glossary", "workshop", "your_own_table", "measurements")
 """Pages that a reader wants first; all others of `docs/` follow."""
+STYLE = """/* Tables as JupyterLab shows them; a caption is read on its output's own ground. */
+.cell_output table :is(th, td) { padding: 0.25em 0.7em; text-align: left; vertical-align: top; }
+.cell_output table caption { color: inherit; }
+"""
 CONFIG = """title: Train a ChatGPT-style model on your own data
 author: the course's authors
 only_build_toc_files: true
@@ -101,6 +105,9 @@ def gather(target: Path, *, repository: str = "") -> None:
     # The theme has no Mermaid: the diagram of the packages stays as its text.
     first = f"{title}\n{badges(repository)}{rest}".replace("```mermaid", "```text")
     (target / "README.md").write_text(first, encoding="utf-8")
+    # Jupyter Book takes every style sheet of this folder.
+    (target / "_static").mkdir()
+    (target / "_static" / "book.css").write_text(STYLE, encoding="utf-8")
     (target / "_config.yml").write_text(CONFIG, encoding="utf-8")
     (target / "_toc.yml").write_text(contents(), encoding="utf-8")
 

@@ -246,7 +246,8 @@ class TrainingMonitor(anywidget.AnyWidget):
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/plain"] = repr(self)
-            data["text/html"] = f"<p>{html_text(repr(self))}</p>{self.chart}{self._said_page()}"
+            line = html_text(f"Job {self.job_id}: {self.line or self.status}")
+            data["text/html"] = f"<p>{line}</p>{self.chart}{self._said_page()}"
         return bundle
 
     def _said_page(self) -> str:

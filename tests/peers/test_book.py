@@ -23,4 +23,5 @@ def test_the_book_is_built_from_the_stored_outputs(tmp_path):
     assert all('aria-label="Course map"' in text for text in texts.values())
     assert all("theme-switch-button" in text for text in texts.values())
     assert (out / "searchindex.js").stat().st_size > 100_000
+    assert all("book.css" in text for text in texts.values())
     assert "Loading widget" not in "".join(texts.values())
