@@ -209,11 +209,12 @@ def chat(client: OpenAI, tokens: int, *, prompt: str = PROMPT) -> None:
     )
 
 
-def long_chats() -> list[dict[str, Any]]:
-    """Chats with long prompts that have nothing in common, and answers of at most 40 tokens."""
+def long_chats(seed: int = 0) -> list[dict[str, Any]]:
+    """Chats with long prompts that have nothing in common, and answers of at most 40 tokens;
+    another seed gives others."""
     # This file's own words: any text will do, if no two prompts begin alike.
     words = Path(__file__).read_text(encoding="utf-8").split()
-    draw = random.Random(0)
+    draw = random.Random(seed)
     return [
         chat_body(
             BASE_MODEL, [{"role": "user", "content": " ".join(draw.choices(words, k=WORDS))}], 40
