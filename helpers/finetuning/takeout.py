@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 MANIFEST = "manifest.json"
+NOTE_EVERY = 1.0
+"""Seconds between two notes of what came: what a kill may cost at most."""
 # "file-abc/../x" becomes "file-abc_.._x": what an endpoint names must stay in the folder.
 _NAME = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -55,10 +58,14 @@ def takeout(client: OpenAI, folder: str | Path) -> Takeout:
     Raises `DataError` where the folder's manifest cannot be read.
     """
     run = _Run(client, Path(folder))
-    run.files()
-    run.jobs()
-    run.completions()
-    run.write_manifest(complete=True)
+    complete = False
+    try:
+        run.files()
+        run.jobs()
+        run.completions()
+        complete = True
+    finally:
+        run.write_manifest(complete=complete)
     return run.done
 
 
@@ -69,6 +76,7 @@ class _Run:
         self.client, self.folder = client, folder
         self.done = Takeout(folder)
         self.hashes = _read_manifest(folder)
+        self.noted = 0.0
 
     def files(self) -> None:
         for file in self.listed("the list of files", lambda: self.client.files.list()):
@@ -100,6 +108,9 @@ class _Run:
         for one in self.listed("stored completions", lambda: chats.list()):
             place = f"completions/{_safe(one.id)}"
             self.json(f"{place}.json", one.to_dict())
+            # What was asked never changes: thousands of lists need not be asked for twice.
+            if self.has(f"{place}.messages.jsonl"):
+                continue
             self.lines(
                 f"{place}.messages.jsonl",
                 f"messages of {one.id}",
@@ -121,9 +132,7 @@ class _Run:
 
         place = f"files/{_safe(file_id)}.content"
         # Content never changes under its id, so that what is here is not fetched again.
-        if place in self.hashes and self.is_intact(place):
-            if place not in (*self.done.kept, *self.done.fetched):
-                self.done.kept.append(place)
+        if self.has(place):
             return
         try:
             data = self.client.files.content(file_id).read()
@@ -145,7 +154,7 @@ class _Run:
             self.keep(place, "".join(rows).encode())
 
     def keep(self, place: str, data: bytes) -> None:
-        """Write a file whole, and note it at once: a run that is stopped goes on from here."""
+        """Write a file whole, and note it: a run that is stopped goes on from here."""
         digest = hashlib.sha256(data).hexdigest()
         same = self.hashes.get(place) == digest and self.is_intact(place)
         (self.done.kept if same else self.done.fetched).append(place)
@@ -154,9 +163,17 @@ class _Run:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, data)
             self.hashes[place] = digest
-            # After the file: stopped between the two, the file is there without a hash and fetched
-            # again.
-            self.write_manifest(complete=False)
+            # Not for each file: the manifest of a large account is long. After a kill, what came
+            # since is there without a hash, and fetched again.
+            if time.monotonic() - self.noted > NOTE_EVERY:
+                self.write_manifest(complete=False)
+
+    def has(self, place: str) -> bool:
+        """Whether a file of an earlier run, or of this one, is there as it came."""
+        found = place in self.hashes and self.is_intact(place)
+        if found and place not in (*self.done.kept, *self.done.fetched):
+            self.done.kept.append(place)
+        return found
 
     def is_intact(self, place: str) -> bool:
         path = self.folder / place
@@ -171,6 +188,7 @@ class _Run:
             "sha256": dict(sorted(self.hashes.items())),
             "missing": self.done.missing,
         }
+        self.noted = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
         write_bytes(self.folder / MANIFEST, json.dumps(body, indent=1).encode())
 

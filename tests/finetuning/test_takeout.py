@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from helpers.base.errors import DataError
+from helpers.finetuning import takeout as module
 from helpers.finetuning.takeout import takeout
 
 FILE = {"object": "file", "bytes": 3, "created_at": 1, "status": "processed"}
@@ -28,6 +29,11 @@ EVENTS = [
      "message": f"Step {n}", "type": "message", "data": {}}
     for n in (3, 2, 1)
 ]  # fmt: skip
+SAID = [{"id": "chatcmpl-1-0", "role": "user", "content": "When do you open?"}]
+STORED = {
+    "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-4.1",
+    "choices": [], "metadata": {},
+}  # fmt: skip
 BYTES = {"file-train": b"{}\n", "file-result": b"step,train_loss\n1,0.5\n"}
 
 
@@ -42,6 +48,7 @@ class Account:
         self.asked: list[str] = []
         self.broken = ""
         self.refused = ""
+        self.stored: list[dict] = []
 
     def __call__(self, request):
         path = request.url.path.removeprefix("/v1")
@@ -64,6 +71,9 @@ class Account:
             ),
             "/fine_tuning/jobs/ftjob-1/checkpoints": listed([]),
         }
+        if self.stored:
+            answers["/chat/completions"] = listed(self.stored)
+            answers["/chat/completions/chatcmpl-1/messages"] = listed(SAID)
         if path in answers and path != self.refused:
             return httpx2.Response(200, json=answers[path])
         return httpx2.Response(404, json={"error": {"message": f"no {path}", "type": "x"}})
@@ -116,6 +126,30 @@ def test_a_list_that_is_refused_later_leaves_what_an_earlier_run_brought(account
     done = takeout(client, tmp_path)
     assert "events of ftjob-1" in done.missing
     assert events.read_bytes() == before != b""
+
+
+def test_what_was_asked_for_a_stored_completion_is_fetched_once(account, client, tmp_path):
+    account.stored = [STORED]
+    takeout(client, tmp_path)
+    text = (tmp_path / "completions/chatcmpl-1.messages.jsonl").read_text(encoding="utf-8")
+    assert json.loads(text)["content"] == "When do you open?"
+    account.asked.clear()
+    again = takeout(client, tmp_path)
+    assert "/chat/completions/chatcmpl-1/messages" not in account.asked
+    assert "completions/chatcmpl-1.messages.jsonl" in again.kept
+
+
+def test_a_large_account_does_not_write_its_manifest_for_every_file(
+    account, client, tmp_path, monkeypatch
+):
+    account.stored = [STORED]
+    written = []
+    keep = module.write_bytes
+    monkeypatch.setattr(module, "write_bytes", lambda p, data: (written.append(p), keep(p, data)))
+    monkeypatch.setattr(module, "NOTE_EVERY", 1e9)
+    done = takeout(client, tmp_path)
+    assert [path.name for path in written].count("manifest.json") == 1
+    assert set(json.loads((tmp_path / "manifest.json").read_text())["sha256"]) == set(done.fetched)
 
 
 def test_a_manifest_that_is_no_manifest_is_an_error_with_a_remedy(client, tmp_path):
