@@ -26,7 +26,14 @@ from helpers.datasets.reading.columns import Columns
 from helpers.datasets.reading.exports import chat_messages
 from helpers.datasets.reading.formats import read_source
 from helpers.datasets.reading.source import Reject, Row
-from helpers.datasets.reading.to_examples import MORE_THAN_TEXT, OFFERS, ExampleTable, to_table
+from helpers.datasets.reading.to_examples import (
+    HALF_A_LETTER,
+    MORE_THAN_TEXT,
+    OFFERS,
+    ExampleTable,
+    chat_faults,
+    to_table,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,11 +86,12 @@ def convert_file(
     no system message. `separator` and `stop` are the marks at the end of prompts and
     completions: None finds the usual ones when reading, and adds none when writing. `header`,
     `encoding` and `sheet` are as in `read_source`. A chat that holds more than texts (tools,
-    weights, parts) becomes a chat as it stands. `to="preference"` reads the pairs of OpenAI and
-    of other trainers, from JSONL or Parquet.
+    weights, parts) becomes a chat as it stands, and one in another trainer's form a chat of
+    OpenAI's. `to="preference"` reads the pairs of OpenAI and of other trainers, from JSONL or
+    Parquet; from Parquet come chats and completions too.
     """
-    if to == "preference":
-        done = _preferences(Path(path))
+    if to == "preference" or (to != "table" and Path(path).suffix == ".parquet"):
+        done = _of_trainers(Path(path), to, system)
         jsonl.write(target, done.examples)
         return replace(done, rejects_file=write_rejects(target, done.rejected))
     source = read_source(path, header=header, encoding=encoding, sheet=sheet)
@@ -112,16 +120,12 @@ def _with_whole_chats(done: Conversion, tabled: ExampleTable, system: str | None
     made = dict(zip(tabled.table.index, done.examples, strict=True))
     rejected, changed = [], 0
     for reject in done.rejected:
-        if reject.reason not in MORE_THAN_TEXT:
+        chat, changes = _whole_chat(reject, tabled)
+        if chat is None:
             rejected.append(reject)
             continue
-        chat = {"messages": chat_messages(reject.values[tabled.columns.messages or ""])}
-        chat |= {key: reject.values[key] for key in OFFERS if reject.values.get(key) is not None}
-        first = chat["messages"][0]
-        if system and first.get("role") not in SYSTEM_ROLES:
-            chat["messages"] = [{"role": "system", "content": system}, *chat["messages"]]
-            changed += 1
-        made[reject.row] = chat
+        made[reject.row] = _with_system(chat, system)
+        changed += changes or made[reject.row] != chat
     # In the order of the source, among those that came from the table.
     examples = tuple(made[row] for row in sorted(made))
     changed += done.changed
@@ -129,8 +133,35 @@ def _with_whole_chats(done: Conversion, tabled: ExampleTable, system: str | None
     return replace(done, examples=examples, kept=kept, changed=changed, rejected=tuple(rejected))
 
 
-def _preferences(path: Path) -> Conversion:
-    """Pairs of any trainer in OpenAI's form; other rows are rejects."""
+def _whole_chat(reject: Reject, tabled: ExampleTable) -> tuple[dict[str, Any] | None, bool]:
+    """The chat of a row that fits no table, if it is one, and whether that changes the row."""
+    if reject.reason in MORE_THAN_TEXT:
+        chat = {"messages": chat_messages(reject.values[tabled.columns.messages or ""])}
+        held = {key: reject.values[key] for key in OFFERS if reject.values.get(key) is not None}
+        return chat | held, False
+    if reject.reason == HALF_A_LETTER:
+        return None, False
+    try:
+        example = read_row(reject.values)
+    except UNREADABLE:
+        return None, False
+    chat = example.as_json()
+    # As it stands it was refused already: only what another trainer's form explains is new.
+    known = example.kind == "chat" and chat != reject.values and not chat_faults(chat)
+    return (chat if known else None), True
+
+
+def _with_system(chat: dict[str, Any], system: str | None) -> dict[str, Any]:
+    if not system or chat["messages"][0].get("role") in SYSTEM_ROLES:
+        return chat
+    return {**chat, "messages": [{"role": "system", "content": system}, *chat["messages"]]}
+
+
+_KINDS = {"chat": "chat", "completion": "completion", "preference": "dpo"}
+
+
+def _of_trainers(path: Path, to: Form, system: str | None) -> Conversion:
+    """Rows in the form of any trainer as OpenAI's of one kind; others are rejects."""
     examples, rejected, kept, rows_in = [], [], 0, 0
     for rows_in, row in enumerate(rows_of_file(path), 1):
         try:
@@ -138,10 +169,11 @@ def _preferences(path: Path) -> Conversion:
         except UNREADABLE as error:
             rejected.append(Reject(rows_in, f"no form that is known: {error!r}", dict(row)))
             continue
-        if example.kind != "dpo":
-            rejected.append(Reject(rows_in, f"a {example.kind}, not a preference", dict(row)))
+        if example.kind != _KINDS[to]:
+            rejected.append(Reject(rows_in, f"a {example.kind}, not a {to}", dict(row)))
             continue
-        examples.append(example.as_json())
+        made = example.as_json()
+        examples.append(_with_system(made, system) if to == "chat" else made)
         kept += examples[-1] == row
     changed = len(examples) - kept
     return Conversion(tuple(examples), rows_in, kept, changed, tuple(rejected))

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from helpers.base import jsonl
 from helpers.base.errors import DataError
 from helpers.datasets.conversion import Conversion, Form, convert_file
+from helpers.datasets.exporting.export import export
+from helpers.datasets.exporting.targets import TARGETS
 from helpers.datasets.reading.columns import Columns
 from helpers.datasets.validation.file import validate_file
+from tests.datasets.exporting.rows import EXAMPLES
 
 FORMS: tuple[Form, ...] = ("chat", "completion", "table")
 
@@ -240,6 +243,42 @@ def test_preferences_of_any_trainer_become_openais(tmp_path: Path) -> None:
     assert list(done.examples) == [openai] * 5
     assert (done.kept, done.changed) == (1, 4)
     assert [reject.reason for reject in done.rejected] == ["a chat, not a preference"]
+
+
+ABROAD = [name for name in TARGETS if name not in ("openai", "azure", "safe")]
+
+
+@pytest.mark.parametrize("name", ABROAD)
+def test_chats_in_the_form_of_another_trainer_come_home(name: str, tmp_path: Path) -> None:
+    rows = [EXAMPLES[case] for case in ("chat", "tool_answers", "several_calls", "no_system")]
+    path, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    jsonl.write(path, rows)
+    sent = export(path, tmp_path / "out", target=name, accept=True)
+    for file in sent.rows:
+        done = convert_file(sent.folder / file, target, to="chat", system="You help.")
+        assert done.rejected == ()
+        assert adds_up(done)
+        back = list(jsonl.read(target))
+        said = [row["messages"][-1].get("content") for row in back]
+        assert set(said) <= {"At 9.", None}
+        assert validate_file(target, minimum=1).ok
+        assert all(row["messages"][0]["content"] == "You help." for row in back)
+        tools = [row for row in back if row.get("tools")]
+        assert bool(tools) == (TARGETS[name].fate("tools") != "row left out")
+
+
+def test_a_row_in_no_form_that_is_known_stays_a_reject(tmp_path: Path) -> None:
+    user, answer = {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}
+    rows: list[dict[str, Any]] = [
+        {"messages": [user, answer], "tools": "no JSON"},
+        {"messages": [user, {**answer, "loss": True}, {"role": "robot", "content": "z"}]},
+        {"messages": [user, {**answer, "loss": True}]},
+    ]
+    path = tmp_path / "a.jsonl"
+    jsonl.write(path, rows)
+    done = convert_file(path, tmp_path / "b.jsonl", to="chat")
+    assert list(done.examples) == [{"messages": [user, answer]}]
+    assert (done.kept, done.changed, [reject.row for reject in done.rejected]) == (0, 1, [1, 2])
 
 
 def test_several_turns_do_not_fit_a_pair(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ for: the defects of a file, see `helpers.datasets.validation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from helpers.base import jsonl
 from helpers.base.chat_format import text_of
 from helpers.base.tokens import local_tokenizer
 from helpers.datasets.exporting.export import account, examples_in
-from helpers.datasets.exporting.losses import TIMES, Account
-from helpers.datasets.exporting.targets import target_of
+from helpers.datasets.exporting.losses import SHOWN, TIMES, Account
+from helpers.datasets.exporting.recipes import OURS, unlearnt
+from helpers.datasets.exporting.targets import Target, target_of
 
 TRL_LENGTH = 1024
 """Tokens that TRL keeps unless `max_length` says otherwise."""
@@ -58,11 +59,13 @@ def check_portability(
     to = target_of(target)
     made = account(path, to)
     count = count_tokens or local_tokenizer().count
-    found = [*_bytes(path, to.name), *_names(path, to.name, made.rows_in)]
+    found = [*_bytes(path, to.name), *_names(path, to, made.rows_in)]
     if to.name in ("trl", "unsloth", "safe"):
         found += _for_trl(path, count)
     if to.name in ("trl", "unsloth", "axolotl", "oumi", "safe"):
         found += _mixed(path, made)
+    if to.trainer or to.name == "safe":
+        found += _empty(path)
     found += [TIMES] if made.times else []
     return Portability(made, tuple(found))
 
@@ -77,15 +80,30 @@ def _bytes(path: Path, target: str) -> list[str]:
     return []
 
 
-def _names(path: Path, target: str, rows: int) -> list[str]:
-    if target != "mlx-lm":
+def _names(path: Path, target: Target, rows: int) -> list[str]:
+    if target.name != "mlx-lm":
         return []
     found = []
     if path.name == "validation.jsonl":
         found.append("mlx-lm looks for valid.jsonl and goes on without validation")
-    if rest := rows % 8:
-        found.append(f"the last {rest} rows fill no batch of 8: mlx-lm leaves them out each epoch")
+    if rest := unlearnt(target, OURS, rows):
+        size = OURS.batch_size
+        found.append(f"{rest} rows fill no batch of {size}: mlx-lm leaves them out each epoch")
     return found
+
+
+def _empty(path: Path) -> list[str]:
+    """Calls beside which nothing is said: OpenAI has them so, and readers fall over them."""
+    found = [e.source.line for e in examples_in(path) if any(m.get("content") is None
+                                                             for m in e.said)]  # fmt: skip
+    if not found:
+        return []
+    why = "SmolLM2's template fails, torchtune learns the question as their text"
+    return [f"calls without a content ({why}): {_lines(found)}"]
+
+
+def _lines(found: Sequence[int]) -> str:
+    return ", ".join(map(str, found[:SHOWN])) + (", …" if len(found) > SHOWN else "")
 
 
 def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
@@ -102,10 +120,8 @@ def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
         shadowed |= example.kind == "completion" and "text" in row
     found = []
     if too_long:
-        lines = ", ".join(map(str, too_long[:20]))
-        found.append(
-            f"prompts that fill {TRL_LENGTH} tokens are dropped unless max_length is set: {lines}"
-        )
+        said = f"prompts that fill {TRL_LENGTH} tokens are dropped unless max_length is set"
+        found.append(f"{said}: {_lines(too_long)}")
     if shadowed:
         found.append("a column named text: TRL then adds no end mark to the completions")
     return found

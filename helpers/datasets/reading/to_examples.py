@@ -287,20 +287,27 @@ MORE_THAN_TEXT = (
 """Why a sound chat has no place in a table of texts."""
 
 
-def _chat_fault(example: dict[str, Any], row: Row) -> str:
-    """Why a chat example does not fit a table of texts, or ""."""
+HALF_A_LETTER = "a message holds half a letter (a lone surrogate)"
+
+
+def chat_faults(example: dict[str, Any]) -> list[str]:
+    """What is unsound in a chat example, in words."""
     found = schema.ProblemCollector(1)
     schema.check_chat(example, found)
     # What is text all the same, such as a mark of a chat format, is for the file's report.
-    faults = [said for code, said in found.items if code != "special_token"]
-    if faults:
+    return [said for code, said in found.items if code != "special_token"]
+
+
+def _chat_fault(example: dict[str, Any], row: Row) -> str:
+    """Why a chat example does not fit a table of texts, or ""."""
+    if faults := chat_faults(example):
         return faults[0].removeprefix("Example 1, ").removeprefix("Example 1 ")
     if any(set(message) - {"role", "content"} for message in example["messages"]):
         return MORE_THAN_TEXT[0]
     if any(not isinstance(message["content"], str) for message in example["messages"]):
         return MORE_THAN_TEXT[1]
     if not all(is_unicode(message["content"]) for message in example["messages"]):
-        return "a message holds half a letter (a lone surrogate)"
+        return HALF_A_LETTER
     if row.get("tools") or row.get("functions"):
         return MORE_THAN_TEXT[2]
     # A table has a question in one column and what answers it in the next.

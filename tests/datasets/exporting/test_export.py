@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -251,7 +252,12 @@ def test_what_trips_a_valid_file_elsewhere_is_named(tmp_path):
     assert said([EXAMPLES["chat"]] * 8, "safe") == "nothing stands against any trainer"
     assert "trained on (1 rows: 2)" in said(WEIGHED, "safe")
     assert "valid.jsonl" in said([EXAMPLES["chat"]] * 8, "mlx-lm", "validation.jsonl")
-    assert "the last 1 rows fill no batch" in said([EXAMPLES["chat"]] * 9, "mlx-lm")
+    assert "1 rows fill no batch of 8" in said([EXAMPLES["chat"]] * 9, "mlx-lm")
+    called = [EXAMPLES["chat"], EXAMPLES["tool_calls"]]
+    assert "calls without a content" not in said(called[:1], "trl")
+    for target in ("trl", "torchtune", "safe"):
+        assert re.search(r"calls without a content .*: 2$", said(called, target), re.M), target
+    assert "calls without a content" not in said(called, "mistral")
     long = {"prompt": "When? " * 200, "completion": " At 9."}
     assert "tokens are dropped unless max_length is set: 1" in said([long], "trl")
     assert "a column named text" in said([{**EXAMPLES["completion"], "text": "x"}], "trl")

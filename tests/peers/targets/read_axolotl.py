@@ -17,7 +17,7 @@ def in_this_process(method):
     return lambda self, *args, **more: method(self, *args, **more | {"num_proc": None})
 
 
-for name in ("map", "filter"):
+for name in ("map", "filter", "save_to_disk"):
     setattr(datasets.Dataset, name, in_this_process(getattr(datasets.Dataset, name)))
 
 
