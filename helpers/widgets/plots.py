@@ -245,6 +245,7 @@ SIGNS = {
     "the line break after an answer is learnt too": ("+", "#d9e8b4", "a line break more is learnt"),
     "read": ("r", "#cfdcee", "read; no tokens are made"),
     "row left out": ("–", "#eeeeee", "row left out"),
+    "not tried": ("?", "#ffffff", "not tried"),
     "other": ("≠", "#f3c9a5", "other tokens, or refused"),
 }
 """By outcome of a row elsewhere its sign, its colour and what it says; `other` is all the rest."""
@@ -261,7 +262,7 @@ def outcomes(ax: Axes, found: Mapping[str, Mapping[str, str]]) -> Axes:
     kinds = [kind for kind in next(iter(found.values())) if kind != "package"]
     order = list(SIGNS)
     # What follows a colon says more of the same outcome.
-    grid = [[_place(order, one[kind].partition(":")[0]) for one in found.values()]
+    grid = [[_place(order, one.get(kind, "not tried").partition(":")[0]) for one in found.values()]
             for kind in kinds]  # fmt: skip
     colours = ListedColormap([colour for _, colour, _ in SIGNS.values()])
     ax.imshow(grid, cmap=colours, vmin=-0.5, vmax=len(order) - 0.5, aspect="auto")

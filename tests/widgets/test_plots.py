@@ -20,8 +20,13 @@ def drawn(found):
 def test_each_outcome_elsewhere_has_its_sign():
     kinds = [*plots.SIGNS, "refused: KeyError: content"]
     ax, signs = drawn({"trl": {"package": "trl 1.16.0", **{kind: kind for kind in kinds}}})
-    assert signs == ["=", "+", "r", "–", "≠", "≠"]
+    assert signs == ["=", "+", "r", "–", "?", "≠", "≠"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["trl\n1.16.0"]
+
+
+def test_what_was_not_tried_is_no_outcome():
+    found = {"a": {"package": "a 1", "chat": "read"}, "b": {"package": "b 1"}}
+    assert drawn(found)[1] == ["r", "?"]
 
 
 def test_the_stored_outcomes_are_drawn_whole():
