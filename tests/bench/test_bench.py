@@ -59,6 +59,37 @@ def test_each_base_has_its_rows(settings, monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def beside_trl(settings, monkeypatch, tmp_path):
+    """The row of a tiny base beside TRL, whose losses are given; nothing is trained."""
+    config = replace(settings, extra_models=write_plain(tmp_path / "tiny"), engine="llama.cpp")
+    monkeypatch.setattr(settings_module, "load", lambda: config)
+    steps = [{"step": n, "seconds": float(n), "train_loss": 3.0 - n} for n in (1, 2)]
+    monkeypatch.setattr(models, "train_once", lambda spec, folder: (steps, 500.0))
+
+    def row(kind, losses, seconds):
+        theirs = training.TimedTraining(losses, seconds, 900.0, [])
+        monkeypatch.setattr(models, "train_trl", lambda root, spec, folder: theirs)
+        with models.measuring(config.root) as measurements:
+            return measurements[f"tiny:{kind}"]()
+
+    return row
+
+
+def test_a_base_is_trained_beside_trl_and_its_memory_stands_beside_the_estimate(beside_trl):
+    row = beside_trl("trl", [2.0, 1.001], 3.1)
+    assert (row.ours, row.theirs, row.holds) == (2.0, 3.1, True)
+    assert beside_trl("trl", [2.0, 1.0], 2.9).holds is False
+    memory = beside_trl("memory", [], 1.0)
+    assert memory.ours == 500.0
+    assert memory.holds == (memory.theirs >= 500.0)
+
+
+def test_what_trains_to_other_losses_is_no_comparison(beside_trl):
+    with pytest.raises(RuntimeError, match=r"tiny: TRL's losses differ from ours by 0\.500"):
+        beside_trl("trl", [2.0, 1.5], 3.1)
+
+
+@pytest.fixture
 def measured(settings, monkeypatch):
     """Two groups whose rows cost nothing; which of them were measured is listed."""
     asked = []

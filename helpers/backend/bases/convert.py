@@ -224,7 +224,7 @@ def _describe(writer: GGUFWriter, shape: ModelShape, name: str, numbers: Numbers
         writer.add_rope_scaling_factor(float(shape.rope.options["factor"]))
     if shape.rope.kind == "longrope":
         writer.add_rope_scaling_type(RopeScalingType.LONGROPE)
-        writer.add_rope_scaling_orig_ctx_len(shape.context)
+        writer.add_rope_scaling_orig_ctx_len(_own_length(shape))
         writer.add_rope_scaling_attn_factors(_long_attention(shape))
 
 
@@ -235,5 +235,11 @@ def _long_attention(shape: ModelShape) -> float:
     if given is not None:
         return float(given)
     # What transformers takes for `longrope` where the config names no factor.
-    factor = float(options["max_position_embeddings"]) / shape.context
-    return 1.0 if factor <= 1 else float(np.sqrt(1 + np.log(factor) / np.log(shape.context)))
+    length = _own_length(shape)
+    factor = float(options["max_position_embeddings"]) / length
+    return 1.0 if factor <= 1 else float(np.sqrt(1 + np.log(factor) / np.log(length)))
+
+
+def _own_length(shape: ModelShape) -> int:
+    """Tokens up to which positions are not stretched; a window may end the context before."""
+    return int(shape.rope.options["original_max_position_embeddings"])

@@ -1,10 +1,9 @@
 """How much memory training takes, estimated from a model's shape before anything is loaded.
 
 For: refusing a job that would be killed an hour later, and for saying what would fit. Not for:
-what a server takes that answers. The terms are counted, and were not compared with a measurement
-yet.
+what a server takes that answers. docs/measurements.md has estimates beside measured peaks.
 
-    need = training_bytes(shape_of(gguf), rows=1024, targets=400)
+    need = training_bytes(shape_of(gguf), rows=1024, longest=128, targets=400)
     need / 2**30      # GiB
 """
 
@@ -25,8 +24,15 @@ PRODUCTS = 2
 """Of each frozen matrix: one prepared to multiply, one to multiply back."""
 LOSS_COPIES = 3
 """Logits, their exponentials, and their gradient."""
-TARGETS_AT_ONCE = 128
-"""As in `training.kernels`, which needs PyTorch: logits of more targets are never held."""
+TARGETS_AT_ONCE, KEPT_PROBS = 128, 1_000_000
+"""As in `training.kernels`, which needs PyTorch: logits of more targets are never held, nor a
+layer's attention if there is more of it."""
+FAST_KINDS = ("llama", "mistral")
+"""As in `training.networks`: trained by the course's kernels."""
+SPARE = 1.1
+"""What stays between two uses, and is not counted above."""
+SCORE_COPIES = 4
+"""Of a layer's attention, as those work it out on the way back: itself and its gradient, twice."""
 
 
 def shape_of(gguf: Path) -> ModelShape:
@@ -65,6 +71,7 @@ def training_bytes(
     shape: ModelShape,
     *,
     rows: int,
+    longest: int,
     targets: int,
     rank: int = 16,
     recompute: bool = False,
@@ -72,21 +79,21 @@ def training_bytes(
 ) -> int:
     """Bytes of a training process at its peak.
 
-    `rows` are the tokens of one forward pass, `targets` those of them that are learnt;
-    `width_bytes` is 4 in float32 and 2 in bfloat16.
+    `rows` are the tokens of one forward pass, `longest` those of one example in it, `targets`
+    those of all that are learnt; `width_bytes` is 4 in float32 and 2 in bfloat16.
     """
     embedding = shape.vocabulary * shape.width
-    output = embedding * PRODUCTS
     matrices = shape.parameters - embedding * (1 if shape.tied else 2)
-    held = width_bytes * (matrices * PRODUCTS + embedding + output)
-    # A base is read in 32 bits, and narrowed when it is there.
-    loaded = 4 * shape.parameters
+    # The embedding itself, and the output layer's two products.
+    held = width_bytes * (PRODUCTS * matrices + (1 + PRODUCTS) * embedding)
+    fast = shape.kind in FAST_KINDS and not recompute
+    passing = _fast_values(shape, rows, longest) if fast else _values(shape, rows, recompute)
+    logits = LOSS_COPIES * min(targets, TARGETS_AT_ONCE) * shape.vocabulary
+    # A base is read in 32 bits, and narrowed when it is there. The output layer, prepared first,
+    # is there four times at that moment.
+    loaded = max(4 * shape.parameters, width_bytes * (matrices + 4 * embedding))
     adapter = 4 * ADAPTER_COPIES * rank * shape.layers * _lora_width(shape)
-    kept = _kept_inside(shape)
-    # Recomputing keeps each layer's input, and the inside of the one that is worked out just now.
-    layers = shape.layers * shape.width + kept if recompute else shape.layers * kept
-    logits = 4 * LOSS_COPIES * min(targets, TARGETS_AT_ONCE) * shape.vocabulary
-    return PROCESS + max(held, loaded) + adapter + 4 * rows * layers + logits
+    return int(SPARE * (PROCESS + adapter + max(held + 4 * (passing + logits), loaded)))
 
 
 def _lora_width(shape: ModelShape) -> int:
@@ -96,8 +103,24 @@ def _lora_width(shape: ModelShape) -> int:
     return attention + 3 * (shape.width + shape.inner)
 
 
-def _kept_inside(shape: ModelShape) -> int:
-    """Values that one token leaves in a block for the way back: the inputs of its norms and
-    linear layers, queries and keys before and after they are turned, and what the gate makes."""
+def _fast_values(shape: ModelShape, rows: int, longest: int) -> int:
+    """Numbers that the course's kernels keep for the way back, and work out there."""
     query, key = shape.heads * shape.head_width, shape.groups * shape.head_width
-    return 6 * shape.width + 3 * query + 3 * key + 4 * shape.inner
+    # Inputs of norms and linear layers, queries, keys and values, what the gate makes.
+    inside = 4 * shape.width + 2 * query + 2 * key + 4 * shape.inner
+    scores = shape.heads * rows * longest
+    hidden = shape.heads // shape.groups * longest**2
+    layer = rows * inside + min(scores, KEPT_PROBS) + hidden
+    return shape.layers * layer + SCORE_COPIES * scores
+
+
+def _values(shape: ModelShape, rows: int, recompute: bool) -> int:
+    """The same where transformers computes: attention is never held, masks are made once."""
+    query, key = shape.heads * shape.head_width, shape.groups * shape.head_width
+    # Gemma has two norms more than the others, Qwen3 norms of queries and keys; keys and values
+    # are repeated for all heads that read them.
+    inside = 6 * shape.width + 5 * query + key + 4 * shape.inner
+    masks = (2 if shape.window else 1) * rows**2
+    # Recomputing keeps each layer's input, and the inside of the one that is worked out just now.
+    kept = shape.layers * shape.width + inside if recompute else shape.layers * inside
+    return rows * kept + masks

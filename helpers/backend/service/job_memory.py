@@ -30,7 +30,14 @@ def needed(spec: TrainSpec, lengths: TokenLengths) -> int:
     if spec.method == "dpo":
         rows = 2 * longest  # both answers, one pair at a time
     shape = shape_of(Path(spec.base_gguf))
-    return training_bytes(shape, rows=rows, targets=rows, rank=spec.rank, recompute=spec.recompute)
+    return training_bytes(
+        shape,
+        rows=rows,
+        longest=longest,
+        targets=rows,
+        rank=spec.rank,
+        recompute=spec.recompute,
+    )
 
 
 def fit(spec: TrainSpec, lengths: TokenLengths | None, *, free: int) -> TrainSpec:

@@ -13,7 +13,7 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -106,8 +106,16 @@ def repeatable(device: torch.device) -> None:
 def keep_freed_memory() -> None:
     """Stop glibc from handing memory back after each step and asking for it again: 7% of the
     time. Other systems' allocators keep it anyway."""
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
-            mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    if mallopt := _of_glibc("mallopt"):
+        mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def return_freed_memory() -> None:
+    """Hand back what is free now, once: a model's own matrices, when their products are made."""
+    if trim := _of_glibc("malloc_trim"):
+        trim(0)
+
+
+def _of_glibc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

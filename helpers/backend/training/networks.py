@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from helpers.backend.training.device import return_freed_memory
 from helpers.backend.training.forward import Network
 from helpers.backend.training.peft_network import PeftNetwork
 
@@ -53,6 +54,11 @@ def network(
     recompute: bool = False,
 ) -> AnyNetwork:
     """The fastest exact network. `recompute` spares memory, which the fast one cannot."""
+    made: AnyNetwork
     if is_fast(model.get_base_model().config) and not recompute:
-        return Network(model, precision=precision, release=release)
-    return PeftNetwork(model, precision=precision, release=release, recompute=recompute)
+        made = Network(model, precision=precision, release=release)
+    else:
+        made = PeftNetwork(model, precision=precision, release=release, recompute=recompute)
+    if release:
+        return_freed_memory()
+    return made

@@ -94,20 +94,21 @@ class PeftNetwork:
         states = self._inner(
             inputs_embeds=embedded[None],
             position_ids=batch.positions[None],
-            attention_mask=self._masks(batch),
+            attention_mask=self._masks(batch, embedded.dtype),
             use_cache=False,
         ).last_hidden_state
         return states[0, batch.predict]
 
-    def _masks(self, batch: PackedBatch) -> Any:
-        """Who may look at whom, True where it is allowed; (1, 1, N, N), for each kind of layer."""
+    def _masks(self, batch: PackedBatch, dtype: torch.dtype) -> Any:
+        """Who may look at whom, 0 where it is allowed and -inf elsewhere; (1, 1, N, N), for each
+        kind of layer."""
         whole = visible(batch)
         kinds = set(getattr(self.config, "layer_types", None) or ())
         if LOCAL not in kinds:
-            return whole[None, None]
+            return _bias(whole, dtype)
         apart = batch.positions[:, None] - batch.positions[None, :]
         near = whole & (apart < self.config.sliding_window)
-        return {"full_attention": whole[None, None], LOCAL: near[None, None]}
+        return {"full_attention": _bias(whole, dtype), LOCAL: _bias(near, dtype)}
 
 
 def visible(batch: PackedBatch) -> Tensor:
@@ -121,6 +122,12 @@ def visible(batch: PackedBatch) -> Tensor:
     owner[batch.prefix :] = batch.back // length
     same = (owner[:, None] == owner[None, :]) | (owner[None, :] == -1)
     return same & (batch.positions[:, None] >= batch.positions[None, :])
+
+
+def _bias(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    # Of truth values PyTorch would make such numbers in each layer anew, and keep them all.
+    hidden = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+    return hidden.masked_fill_(~allowed, float("-inf"))[None, None]
 
 
 def _narrow(base: Any, precision: torch.dtype) -> None:

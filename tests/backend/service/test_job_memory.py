@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.backend import service as service_module
+from helpers.backend.bases import memory
 from helpers.backend.bases.memory import shape_of
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.service import Service, training
@@ -43,6 +44,23 @@ def test_longer_examples_and_larger_batches_take_more_and_recomputing_less(spec)
     assert needed(replace(spec, batch_size=64), SHORT) == needed(
         replace(spec, batch_size=640), SHORT
     )
+
+
+def test_one_long_example_takes_more_than_short_ones_of_as_many_tokens(spec):
+    shape = shape_of(settings_module.base_gguf())
+    short, long = (
+        memory.training_bytes(shape, rows=2048, longest=n, targets=9) for n in (64, 2048)
+    )
+    # The attention of nine heads, at least once forward and once back.
+    assert long - short > 2 * 4 * 9 * 2048**2
+
+
+def test_the_estimate_knows_the_trainers_own_numbers():
+    from helpers.backend.training import kernels, networks
+
+    assert memory.FAST_KINDS == networks.FAST_KINDS
+    assert memory.TARGETS_AT_ONCE == kernels.TARGETS_AT_ONCE
+    assert memory.KEPT_PROBS == kernels.KEPT_PROBS
 
 
 def test_what_fits_stays_and_what_is_tight_works_activations_out_twice(spec):
