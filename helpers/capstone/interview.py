@@ -46,6 +46,8 @@ class Material:
     vectors: np.ndarray
     """Of the held-out turns, shape (n, width)."""
     labels: tuple[str, ...]
+    choices: tuple[str, ...]
+    """The only answers that a model may give, where the endpoint can be told."""
     max_tokens: int
     per_text: float
     """Seconds to embed a text."""
@@ -87,7 +89,10 @@ def gather(
     limit = answer_limit([turn.answer for turn in data.train], most=most)
     # A longer list of labels would fill the prompt of a small model.
     form = PromptForm(data.system, labels=labels if len(labels) <= MOST_TOLD else ())
-    return Material(data, embed, past, store, form, vectors, labels, limit, per_text)
+    # A model that words a label otherwise would be wrong for its words alone; other endpoints may
+    # not know the parameter.
+    choices = labels if course.backend == "embedded" else ()
+    return Material(data, embed, past, store, form, vectors, labels, choices, limit, per_text)
 
 
 def _labels(data: TableData) -> tuple[str, ...]:
@@ -137,6 +142,7 @@ class Interview:
             prompt=lambda one: self.prompt(method, one.id),
             max_tokens=self.material.max_tokens,
             timed=timed,
+            choices=self.material.choices,
         )
         held |= {answer.sample: answer for answer in found}
         return [held[turn.id] for turn in turns]

@@ -122,4 +122,5 @@ def _served(service: Service, folder: Path, method: BestMethod, answer: Responde
     # A lookup never loads a model; the base one stands in for the name of a file.
     gguf = folder / BASE_FILE if needed else service.models.trainable(settings.BASE_MODEL)[0]
     adapter = folder / ADAPTER if ADAPTER in needed else None
-    return ServedModel(method.model, gguf, adapter, method=ServedMethod(answer, method.max_tokens))
+    served = ServedMethod(answer, method.max_tokens, method.choices)
+    return ServedModel(method.model, gguf, adapter, method=served)

@@ -54,6 +54,8 @@ class BestMethod:
     """Id of the model that answered in the proof; empty for a lookup."""
     answer: str = ""
     """What is said to everything, where that is the method."""
+    choices: tuple[str, ...] = ()
+    """The only answers that its model may give; empty where it may say anything."""
 
 
 def slug(path: str | Path) -> str:
@@ -70,6 +72,7 @@ def write(
     past: PastAnswers,
     store: NoteStore,
     form: PromptForm,
+    choices: tuple[str, ...] = (),
 ) -> BestMethod:
     """Write the best method into `done.model_folder`, in place of what stood there before."""
     folder, best = done.model_folder, done.ranking.best
@@ -84,6 +87,7 @@ def write(
         answer=baselines.most_frequent([turn.answer for turn in past.turns])
         if best == baselines.FREQUENT
         else "",
+        choices=choices if best in METHODS else (),
     )
     _clear(folder)
     if course.backend == "embedded" and method.weights:
@@ -156,6 +160,7 @@ def read_method(folder: Path) -> BestMethod:
         form = held.pop("form")
         # JSON knows lists alone; the form is frozen and compared by value.
         form["labels"] = tuple(form["labels"])
+        held["choices"] = tuple(held.get("choices", ()))
         method = BestMethod(form=PromptForm(**form), **held)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

@@ -1,7 +1,7 @@
 """Find personal data and secrets in texts, and put placeholders in their place.
 
-For: e-mail addresses, phone numbers, payment cards (by issuer and Luhn's sum), API keys
-and, on request, order numbers. Numbers that a text calls an order's, an invoice's or a
+For: e-mail addresses, phone numbers, payment cards (by issuer and Luhn's sum), bank accounts
+(IBAN, by country and check digits), API keys and, on request, order numbers. Numbers that a text calls an order's, an invoice's or a
 parcel's, and the digits of links, are neither cards nor phones. Not for: names and
 addresses, which no pattern finds reliably; a person must look for those.
 
@@ -15,9 +15,21 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-KINDS = ("key", "email", "card", "phone")
+KINDS = ("key", "email", "iban", "card", "phone")
 """What is looked for unless told otherwise; earlier kinds win where two overlap."""
 
+# Lengths by country, of ISO 13616's register: the length tells where an IBAN ends in a sentence.
+_IBAN_LENGTHS = (
+    "NO15 BE16 DK18 FI18 FO18 GL18 NL18 MK19 SI19 AT20 BA20 EE20 KZ20 LT20 LU20 XK20 CH21 HR21 "
+    "LI21 LV21 BG22 BH22 CR22 DE22 GB22 GE22 IE22 ME22 RS22 VA22 AE23 GI23 IL23 IQ23 TL23 AD24 "
+    "CZ24 ES24 MD24 PK24 RO24 SA24 SE24 SK24 TN24 VG24 LY25 PT25 ST25 IS26 TR26 FR27 GR27 IT27 "
+    "MC27 MR27 SM27 AL28 AZ28 BY28 CY28 DO28 GT28 HU28 LB28 PL28 SV28 BR29 EG29 PS29 QA29 UA29 "
+    "JO30 KW30 MU30 MT31 SC31 LC32"
+)
+# The country and two check digits, then as many signs as are left.
+_IBANS = "|".join(
+    rf"{one[:2]}\d\d(?:[ -]?[A-Z0-9]){{{int(one[2:]) - 4}}}" for one in _IBAN_LENGTHS.split()
+)
 # Keys by how their makers begin them (OpenAI, GitHub, GitLab, Hugging Face, Slack, AWS, Google,
 # JWT); the others by form, which `_holds` and the words before them narrow down.
 _PATTERNS = {
@@ -28,6 +40,7 @@ _PATTERNS = {
         r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*)"
     ),
     "email": re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}\b"),
+    "iban": re.compile(rf"(?<![\w-])(?:{_IBANS})(?!\w)", re.IGNORECASE | re.ASCII),
     "card": re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"),
     "phone": re.compile(
         r"(?<![\w.,:/#€$£-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?"
@@ -114,7 +127,7 @@ def find(
 
 
 def redact(text: str, *, kinds: Collection[str] = KINDS, keep: Collection[str] = ()) -> Redaction:
-    """Replace each finding by its kind in brackets: `[email]`, `[phone]`, `[card]`, `[key]`."""
+    """Replace each finding by its kind in brackets: `[email]`, `[phone]`, `[iban]`, …."""
     found = find(text, kinds=kinds, keep=keep)
     # From the back: earlier places stay right.
     for finding in reversed(found):
@@ -140,6 +153,12 @@ def luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
+def mod97(iban: str) -> int:
+    """The rest that an account's letters and digits leave, 1 where its check digits are right."""
+    # The country and the check digits go to the end, letters count from A = 10 (ISO 7064).
+    return int("".join(str(int(sign, 36)) for sign in iban[4:] + iban[:4])) % 97
+
+
 def _numbers_something(kind: str, match: re.Match[str]) -> bool:
     """Whether the words before call it the number of an order or the like.
 
@@ -159,6 +178,8 @@ def _holds(kind: str, value: str) -> bool:
     """The part of a kind's definition that its pattern cannot express."""
     # Not `isdigit`, which other scripts' figures pass.
     digits = "".join(letter for letter in value if "0" <= letter <= "9")
+    if kind == "iban":
+        return mod97(re.sub("[ -]", "", value)) == 1
     if kind == "card":
         return _ISSUERS.fullmatch(digits) is not None and luhn(digits)
     if kind != "phone":

@@ -31,14 +31,16 @@ LONGEST_WORDS, LONGEST_LETTERS = 6, 60
 
 def find_task(table: pd.DataFrame) -> Task:
     """ "labels" if nearly all answers are one of few short ones, to many questions."""
-    answers = [str(answer).strip() for answer in table[ANSWER]]
+    # What stands there twice says nothing of whether questions come again and again.
+    pairs = dict.fromkeys(zip(table[QUESTION], map(str.strip, map(str, table[ANSWER])), strict=True))
+    answers = [answer for _, answer in pairs]
     talks = TURNS in table and any(isinstance(t, list) and t for t in table[TURNS])
     if len(answers) < FEWEST_ROWS or talks or not all(map(_short, answers)):
         return "answers"
     counts = {answer: n for answer, n in Counter(answers).items() if n >= REPEATED and answer}
     few = 2 <= len(counts) <= min(MOST_CLASSES, len(answers) / ROWS_A_CLASS)
     covered = sum(counts.values()) >= COVERED * len(answers)
-    asked = table[QUESTION].nunique() >= DISTINCT_QUESTIONS * len(answers)
+    asked = len({question for question, _ in pairs}) >= DISTINCT_QUESTIONS * len(answers)
     return "labels" if few and covered and asked else "answers"
 
 

@@ -100,17 +100,19 @@ def ask(
     workers: int = 16,
     timed: int = 0,
     batch: bool = False,
+    choices: Sequence[str] = (),
     on_answer: Tell | None = None,
 ) -> list[Answer]:
     """The model's greedy answer to each sample, in their order; `workers` requests at once.
 
     `prompt` turns a sample into messages; by default the sample's own are sent. `timed` of
     them are asked alone, and say how many seconds that took; with `batch` the others are sent
-    as one batch, see `helpers.evaluation.requests.send_all`.
+    as one batch, see `helpers.evaluation.requests.send_all`. With `choices` the answer is one of
+    these and nothing else, which vLLM and this course's server understand.
     `on_answer(done, total)` is called as answers come, for a progress display.
     """
     build = prompt or (lambda sample: list(sample.messages))
-    bodies = [chat_body(model, build(sample), max_tokens) for sample in samples]
+    bodies = [chat_body(model, build(sample), max_tokens, choices) for sample in samples]
     replies = send_all(
         client, bodies, workers=workers, timed=timed, batch=batch, on_reply=on_answer
     )
@@ -146,9 +148,12 @@ def grade_prompts(
     }
 
 
-def chat_body(model: str, messages: Sequence[Message], max_tokens: int) -> dict[str, Any]:
-    """The request for the likeliest answer."""
-    return {
+def chat_body(
+    model: str, messages: Sequence[Message], max_tokens: int, choices: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The request for the likeliest answer, of `choices` alone if there are any."""
+    form = {"extra_body": {"structured_outputs": {"choice": list(choices)}}} if choices else {}
+    return form | {
         "model": model,
         "messages": list(messages),
         "temperature": 0,

@@ -181,7 +181,7 @@ def run_batch(
     from openai import APIError
 
     rows = [
-        {"custom_id": str(number), "method": "POST", "url": ENDPOINT, "body": body}
+        {"custom_id": str(number), "method": "POST", "url": ENDPOINT, "body": _written(body)}
         for number, body in enumerate(bodies)
     ]
     data = "".join(json.dumps(row) + "\n" for row in rows).encode()
@@ -220,6 +220,13 @@ def run_batch(
     if missing:
         raise BackendError(f"the batch is {batch.status}; request {missing[0]} has no answer")
     return [answers[row["custom_id"]] for row in rows]
+
+
+def _written(body: Body) -> Body:
+    """A chat as its request is written: what OpenAI's own package does not know stands beside."""
+    return {key: value for key, value in body.items() if key != "extra_body"} | body.get(
+        "extra_body", {}
+    )
 
 
 def _lines_of(client: OpenAI, batch: Batch) -> list[dict[str, Any]]:

@@ -42,6 +42,13 @@ def test_other_answers_are_answers(answers: list[str]) -> None:
     assert find_task(table(answers)) == "answers"
 
 
+def test_rows_that_stand_there_twice_say_nothing_of_the_task() -> None:
+    answers = ["billing", "delivery"] * 10
+    asked = [f"question {n}" for n in range(20)]
+    rows = [{"question": q, "answer": a} for q, a in zip(asked, answers, strict=True)]
+    assert find_task(make_table(rows * 3)) == "labels"
+
+
 def test_talks_and_one_question_asked_again_and_again_are_no_labels() -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     assert find_task(table(["a", "b"] * 10, turns=turns)) == "answers"

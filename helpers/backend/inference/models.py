@@ -32,6 +32,8 @@ class ServedMethod:
     """The chat that the model is asked instead, or the answer itself."""
     max_tokens: int
     """Of an answer where the client sets no limit."""
+    choices: tuple[str, ...] = ()
+    """The only answers that there are, where the method names labels."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ For: the engine. Not for: OpenAI's request bodies, see `helpers.backend.protocol
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,6 +83,12 @@ class Sampling:
         if self.schema is not None:
             asked["json_schema"] = self.schema
         return asked
+
+
+def one_of(texts: Sequence[str]) -> str:
+    """The grammar of an answer that is one of these texts, and nothing else."""
+    # JSON's escapes are the grammar's too.
+    return f"%llguidance {{}}\n{START}{' | '.join(map(json.dumps, texts))}"
 
 
 def ending(grammar: str, end: int | None) -> str:

@@ -200,7 +200,7 @@ def redaction(*, keep: Collection[str] = (), own: bool = True, orders: bool = Fa
     """Replace personal data, with `orders` order numbers too, by placeholders.
 
     `keep` names values that may stay. With `own`, the desk's own contacts stay too: the
-    addresses and numbers that answers to many rows give and their questions do not.
+    addresses, numbers and accounts that answers to many rows give and their questions do not.
     """
 
     def function(table: pd.DataFrame) -> StepOutcome:
@@ -221,18 +221,20 @@ def redaction(*, keep: Collection[str] = (), own: bool = True, orders: bool = Fa
     return Step("redaction", why, function, kinds)
 
 
+CONTACTS = ("email", "phone", "iban")
+"""Kinds of personal data that a desk gives of itself."""
 OWN_ROWS, OWN_SHARE = 3, 0.001
 """Rows, and share of all rows, whose answers must give a contact for it to be the desk's."""
 
 
 def own_contacts(table: pd.DataFrame) -> dict[str, int]:
-    """Addresses and phone numbers that answers of many rows give, with the number of rows."""
+    """Addresses, phone numbers and bank accounts that answers of many rows give, and how many."""
     said: Counter[str] = Counter()
     asked: Counter[str] = Counter()
     for *before, answer in texts_of(table):
-        said.update({one.value for one in personal_data.find(answer, kinds=("email", "phone"))})
+        said.update({one.value for one in personal_data.find(answer, kinds=CONTACTS)})
         told = "\n".join(before)
-        asked.update({one.value for one in personal_data.find(told, kinds=("email", "phone"))})
+        asked.update({one.value for one in personal_data.find(told, kinds=CONTACTS)})
     enough = max(OWN_ROWS, OWN_SHARE * len(table))
     # A customer's own number may come back in the answer, but then the question has it as well.
     own = ((n, value) for value, n in said.items() if n >= enough and n > 2 * asked[value])

@@ -342,8 +342,7 @@ class _Finder:
 
     def _pair(self) -> dict[str, Any]:
         answer = self.best("answer")
-        question = self._question(answer)
-        return {"question": question, "answer": answer}
+        return {"question": self._question(answer), "answer": answer}
 
     def _question(self, answer: str | None) -> Part | None:
         without = [answer or ""]
@@ -381,9 +380,8 @@ class _Finder:
         return mapping
 
     def _is_label(self, name: str) -> bool:
-        named, kind = rank("intent", name) is not None, self.kind(name)
-        stated = kind in ("status", "number", "flag", "id") or not self.kinds
-        return kind == "label" or (named and stated)
+        stated = self.kind(name) in ("status", "number", "flag", "id") or not self.kinds
+        return self.kind(name) == "label" or (stated and rank("intent", name) is not None)
 
     def _two_said(self) -> bool:
         said = [self.kind(name) in ("text", "label") for name in self.present]
@@ -420,7 +418,7 @@ class _Finder:
         body = self.best("body", without=[subject or ""])
         if subject and body and self._stands_alone(subject, body):
             return self._titled(subject, body)
-        return []
+        return [] if self.refused else self._labelled(parts if len(parts) > 1 else parts[0])
 
     def _as_good(self, mapping: Columns) -> list[tuple[Columns, str]]:
         """The mapping and those in which a column of as good a name has the place of another."""
@@ -452,12 +450,14 @@ class _Finder:
     def _titled(self, subject: str, body: str) -> list[tuple[Columns, str]]:
         held = self.kinds.get(subject)
         asking = f"{held.asking:.0%} of {subject!r} ask" if held else f"{subject!r} may ask"
-        as_pair = Columns(question=subject, answer=body)
-        ways = [(as_pair, f"{asking}, and {body!r} may answer")]
-        for label in [name for name in self.present if self._is_label(name)][:3]:
-            both = Columns(question=(subject, body), answer=label)
-            ways.append((both, f"{label!r} holds labels"))
-        return ways
+        pair = Columns(question=subject, answer=body), f"{asking}, and {body!r} may answer"
+        return [pair, *self._labelled((subject, body))]
+
+    def _labelled(self, question: Part) -> list[tuple[Columns, str]]:
+        """Readings in which a column of labels is the answer."""
+        # Single letters stand for one of several choices, which other columns hold.
+        labels = [n for n in self.present if self.kind(n) == "label" and self.kinds[n].length > 1]
+        return [(Columns(question=question, answer=n), f"{n!r} holds labels") for n in labels[:3]]
 
     def _swapped(self, question: str, answer: str, mapping: Columns) -> list[tuple[Columns, str]]:
         """Names that say one thing, and values that say the other."""

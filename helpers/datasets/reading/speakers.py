@@ -53,6 +53,8 @@ _SHORT = frozenset(
 _YES, _NO = frozenset(["true", "1", "yes", "y", "t"]), frozenset(["false", "0", "no", "n", "f"])
 _ASKER_FLAG = re.compile(r"inbound|incoming|customer|client|requester|enduser|user|visitor")
 _ANSWERER_FLAG = re.compile(r"outbound|outgoing|agent|staff|admin|support|operator|bot")
+RARELY = 2
+"""So many times as often as it begins one, staff joins a conversation that others began."""
 _MOST_NAMES = 8
 _AUTOMATIC = re.compile(
     r"(?:^|[\W_])(?:system|auto(?:mat\w*)?|workflows?|triggers?|rules?|no.?reply|mailer.daemon|"
@@ -170,7 +172,11 @@ def _by_who_asks(
     # Who begins conversations asks; who joins several that others began is one of the staff.
     begins = Counter(thread[0] for thread in heard if thread)
     joins = Counter(name for thread in heard if thread for name in set(thread) - {thread[0]})
-    staff = {name for name in unknown if joins[name] > begins[name] and joins[name] > 1}
+    staff = {name for name in unknown if joins[name] > RARELY * begins[name] and joins[name] > 1}
+    # A desk's staff speaks in most conversations; among equals those who never began one are some
+    # guests, and whoever begins asks.
+    if sum(not staff.isdisjoint(thread) for thread in heard) < len(heard) / 2:
+        staff = set()
     askers: dict[int, str] = {}
     for place, thread in enumerate(heard):
         told = [name for name in thread if known.get(name) == "user"]

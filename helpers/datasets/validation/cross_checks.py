@@ -155,6 +155,7 @@ def _text_problems(line: int, text: str, keep: Collection[str]) -> Iterator[Prob
 _NAMES = {
     "key": "an API key",
     "email": "an e-mail address",
+    "iban": "a bank account",
     "card": "a payment card",
     "phone": "a phone number",
 }

@@ -264,6 +264,16 @@ def test_a_worse_answer_is_never_learnt(columns: str) -> None:
         to_table(table(columns, *rows))
 
 
+def test_of_several_columns_of_labels_one_is_asked_for() -> None:
+    moods, teams = ("glad", "angry", "calm"), ("billing", "delivery")
+    rows = [(n, f"My parcel {n} came late.", moods[n % 3], teams[n % 2]) for n in range(20)]
+    with pytest.raises(ChoiceNeeded) as raised:
+        decide(table("id,text,mood,team", *rows))
+    ways = [one.value for one in raised.value.candidates]
+    assert ways == [{"question": "text", "answer": name} for name in ("mood", "team")]
+    assert raised.value.candidates[0].sample == "'My parcel 0 came late.' → 'glad'"
+
+
 def test_the_first_of_several_choices_is_no_answer() -> None:
     rows = [(f"What is {n} plus {n}?", n, 2 * n, 3 * n, "B") for n in range(5)]
     with pytest.raises(DataError, match="no column holds answers"):

@@ -194,6 +194,22 @@ def test_a_customer_who_joins_another_s_conversation_is_no_staff(tmp_path: Path)
     assert texts(made) == [["How do I reset?", "Hold it."], second]
 
 
+def test_among_equals_whoever_begins_asks_and_no_message_is_lost(tmp_path: Path) -> None:
+    names = ["ann", "bob", "cid", "dot"]
+    lines = [
+        f"{n},{names[(n + place) % 4]},{word}\n"
+        for n in range(16)
+        for place, word in enumerate(("Where is it?", "Here.", "Or there."))
+    ]
+    guest = "90,ann,Who is it?\n90,eve,Me.\n91,bob,And you?\n91,eve,Me too.\n"
+    made = read(tmp_path, "dialogue,speaker,utterance\n" + "".join(lines) + guest)
+    assert texts(made) == [["Where is it?", "Here.\n\nOr there."]] * 16 + [
+        ["Who is it?", "Me."],
+        ["And you?", "Me too."],
+    ]
+    assert made.rejected == ()
+
+
 def test_days_as_a_spreadsheet_counts_them_put_messages_in_order(tmp_path: Path) -> None:
     made = read(tmp_path, f"{HEAD}9,agent,B.,45413.45\n9,customer,A?,45413.41\n")
     assert texts(made) == [["A?", "B."]]

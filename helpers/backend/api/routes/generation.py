@@ -19,7 +19,7 @@ from helpers.backend.inference.engine import Prompt
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.parameters import unsupported
 from helpers.backend.protocol.response_format import Choice
-from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob
+from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob, one_of
 from helpers.backend.protocol.tool_answers import AnswerReader
 from helpers.backend.protocol.tools import ToolUse
 from helpers.backend.service import Service
@@ -61,11 +61,14 @@ def collected(deltas: Sequence[Delta]) -> Choice:
 
 
 def as_measured(model: ServedModel, how: Sampling, *, temperature: float | None) -> Sampling:
-    """A served method's own limit, and its likeliest words, where the client asks for neither."""
-    if model.method is None:
+    """A served method's own limit and form, and its likeliest words, unless the client asks."""
+    method = model.method
+    if method is None:
         return how
-    limit = model.method.max_tokens if how.max_tokens is None else how.max_tokens
-    return replace(how, max_tokens=limit, temperature=temperature or 0.0)
+    limit = method.max_tokens if how.max_tokens is None else how.max_tokens
+    how = replace(how, max_tokens=limit, temperature=temperature or 0.0)
+    free = how.schema is None and how.grammar is None
+    return replace(how, grammar=one_of(method.choices)) if method.choices and free else how
 
 
 def chat_prompt(
