@@ -15,6 +15,7 @@ from helpers.base.facade import offer
 __all__ = [
     "TableOptions",
     "advice",
+    "prove",
     "read_table",
     "run",
     "verdict",
@@ -26,6 +27,7 @@ __getattr__, __dir__ = offer(
     {
         "TableOptions": "table:TableOptions",
         "advice": "conclusion:advice",
+        "prove": "experiment:prove",
         "read_table": "table:read_table",
         "run": "experiment:run",
         "verdict": "conclusion:verdict",

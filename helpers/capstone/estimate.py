@@ -28,6 +28,14 @@ PILOT_SHARE = 0.1
 """Of a budget, for the questions that measure how long answers take."""
 MARGIN = 0.85
 """Of a budget that is planned; the rest is for what an estimate cannot know."""
+BATCH = 8
+"""Examples of a training step."""
+LEAST_ROWS = 10
+"""A job takes no fewer."""
+LOOKS, LOOK_EVERY = 12, 4
+"""Looks at part of the validation set in a job, and the fewest steps between two."""
+FINISHING = 10.0
+"""Seconds for comparing, the report and the folder, on two cores."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,12 @@ class Pace:
     """A job's own time besides its steps."""
     check: float = 0.0
     """One reading of the validation set, after each epoch."""
+    look: float = 0.0
+    """One look at a part of it, between."""
+    rows: int = 0
+    """Of the training file."""
+    rest: float = 0.0
+    """What comes but once: loading the tuned model, questions with a clock, the report."""
 
     @property
     def question(self) -> float:
@@ -112,54 +126,54 @@ def within(seconds: float | None, pace: Pace, *, questions: int, epochs: int) ->
     whole = ProofPlan(questions, epochs)
     if seconds is None:
         return whole
-    room = MARGIN * seconds
+    room = max(0.0, MARGIN * seconds - pace.rest)
     needed = min(questions, FEWEST)
     # All that asking every question would leave over, or the usual share if that is more.
     for_training = max(TRAINING_SHARE * room, room - questions * pace.question)
     # Few questions decide nothing, but without training there is nothing to decide.
     for_training = min(for_training, max(room - needed * pace.question, room * LEAST_TRAINING))
     plan = _training(whole, pace, for_training)
-    left = room - _training_seconds(pace, plan)
+    left = room - training_seconds(pace, plan)
     able = int(left / pace.question) if pace.question else questions
     # Five at least, even where that exceeds the budget.
     return replace(plan, questions=max(min(questions, 5), min(questions, able)))
 
 
-def fewer(plan: ProofPlan, pace: Pace, *, left: float, trained: float) -> ProofPlan:
-    """The plan after training took `trained` seconds: the questions that the rest of a budget lets.
-
-    A machine that trained more slowly than it promised will answer more slowly too.
-    """
-    promised = _training_seconds(pace, plan)
-    slower = max(1.0, trained / promised) if promised else 1.0
-    able = int(left / (pace.question * slower)) if pace.question else plan.questions
-    return replace(plan, questions=max(min(plan.questions, 5), min(plan.questions, able)))
-
-
 def pilot_size(budget: float, answer: float, *, methods: int) -> int:
     """Questions that each method is asked to measure its pace, within a part of a budget.
 
-    `answer` are the seconds of the first one. At least two, or nothing would be measured.
+    `answer` are the seconds of the first one. At least one, or nothing would be measured.
     """
     able = PILOT_SHARE * budget / (methods * answer) if answer else math.inf
-    return int(min(max(able, 2), 1000))
+    return int(min(max(able, 1), 1000))
 
 
 def _training(plan: ProofPlan, pace: Pace, seconds: float) -> ProofPlan:
     if not pace.epoch:
         return plan
     left = seconds - pace.overhead
+    # The looks between are counted for one epoch, of which they are the largest part.
+    left -= _looks(pace, replace(plan, epochs=1))
     able = left / (pace.epoch + pace.check)
     if able >= 1:
         return replace(plan, epochs=min(plan.epochs, int(able)))
     # Less than one epoch fits: one epoch over a part of the examples, of which some must remain.
-    return replace(plan, epochs=1, share=min(1.0, max((left - pace.check) / pace.epoch, 0.02)))
+    least = min(1.0, LEAST_ROWS / pace.rows) if pace.rows else 0.0
+    share = (left - pace.check) / pace.epoch
+    return replace(plan, epochs=1, share=min(1.0, max(share, least)))
 
 
-def _training_seconds(pace: Pace, plan: ProofPlan) -> float:
+def training_seconds(pace: Pace, plan: ProofPlan) -> float:
+    """How long the job of a plan should take."""
     if not pace.epoch:
         return 0.0
-    return (pace.epoch * plan.share + pace.check) * plan.epochs + pace.overhead
+    read = (pace.epoch * plan.share + pace.check) * plan.epochs
+    return read + _looks(pace, plan) + pace.overhead
+
+
+def _looks(pace: Pace, plan: ProofPlan) -> float:
+    steps = pace.rows * plan.share * plan.epochs / BATCH
+    return pace.look * min(LOOKS, steps / LOOK_EVERY)
 
 
 def estimate(
@@ -169,8 +183,8 @@ def estimate(
     known = sum(pace.asking[name] for name in timed)
     # Answers of the pilot are kept, so they cost nothing again.
     asking = plan.questions * pace.question - min(asked, plan.questions) * known
-    training = None if pace.epoch is None else _training_seconds(pace, plan)
-    return Estimate(plan, max(0.0, asking), training, spent)
+    training = None if pace.epoch is None else training_seconds(pace, plan)
+    return Estimate(plan, max(0.0, asking) + pace.rest, training, spent)
 
 
 def rates(runs: Sequence[tuple[Sequence[Answer], float]]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,28 +22,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helpers.base import jsonl
+from helpers.base.errors import CourseError
 from helpers.base.files import atomic
 from helpers.base.progress_bar import note
-from helpers.base.tokens import local_tokenizer
-from helpers.capstone import baselines, proof_page, scoring, takeaway, training
+from helpers.base.remedies import argument
+from helpers.capstone import baselines, pilot, proof_page, scoring, takeaway, training
 from helpers.capstone.estimate import (
+    BATCH,
+    FINISHING,
+    LEAST_ROWS,
+    MARGIN,
     Pace,
     ProofPlan,
     counted,
     estimate,
-    fewer,
-    pilot_size,
-    rates,
+    training_seconds,
     within,
 )
 from helpers.capstone.interview import Interview, Material, gather
-from helpers.capstone.methods import WITH_TRAINING, Messages
+from helpers.capstone.methods import WITH_TRAINING
 from helpers.capstone.ranking import Ranking, by_talk, rank
 from helpers.capstone.result import CapstoneResult
 from helpers.capstone.samples import AnswerTurn, sample
 from helpers.capstone.table import TableData, TableOptions, read_table
 from helpers.capstone.training import TunedModel
-from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, METHODS, RETRIEVAL, TUNED
+from helpers.costs.monthly import METHODS
 from helpers.datasets.checkable_facts import facts
 from helpers.datasets.cleaning.run import Step
 from helpers.datasets.reading.columns import Columns
@@ -57,13 +60,10 @@ if TYPE_CHECKING:
 
 QUESTIONS = 300
 """Held-out questions that are asked at most, unless more are wanted."""
-TIMED, BURST = 3, 6
-"""Questions of each method asked alone, and at once, to see how long answers take."""
-PILOT = (BASE, FEW_SHOT, RETRIEVAL)
-"""Methods that can be timed before the training."""
-GRADING = "(grading)"
-CHECKING = 1 / 3
-"""Of the time of learning a text, what it takes to read it for the validation loss."""
+TALKS_A_MINUTE = 300
+"""Training talks, for each minute of a budget, that are embedded and searched at most."""
+ROUND = 16
+"""Questions between two looks at the clock of a budget."""
 
 
 def run(
@@ -150,35 +150,44 @@ def prove(
     The time that reading took counts towards the budget of `minutes`.
     """
     started = time.monotonic() - data.seconds
-    brief = minutes is not None
-    material = gather(course, data, articles, folder, brief=brief)
-    interview = Interview(course, material)
+    end = None if minutes is None else started + 60 * minutes
     # One random order for pilot and proof: a smaller plan asks a beginning of it, so whatever the
     # pilot asked is part of any plan.
-    order = random.Random(seed).sample(range(len(data.held_out)), len(data.held_out))
-    pilot = _pilot(course, interview, order, minutes)
-    pace = _measure(course, interview, pilot, folder, epochs=epochs, seed=seed, brief=brief)
-    left = None if minutes is None else minutes * 60 - (time.monotonic() - started)
-    plan = within(left, pace, questions=min(questions, len(order)), epochs=epochs)
-    asked = len(pilot)
+    order = random.Random(seed).sample(range(len(data.held_out)), len(data.held_out))[:questions]
+    drawn = [data.held_out[place] for place in order]
+    if minutes is not None:
+        data = _embeddable(data, minutes, seed)
+    # What is never asked need not be embedded.
+    asked_about = replace(data, held_out=tuple(data.held_out[place] for place in sorted(order)))
+    material = gather(course, asked_about, articles, folder, brief=minutes is not None)
+    interview = Interview(course, material)
+    recipe = _recipe(course, material, epochs=epochs, seed=seed)
+    timed = pilot.questions(course, interview, drawn, minutes)
+    pace = pilot.measure(
+        course, interview, timed, folder, recipe, brief=minutes is not None, judge=judge
+    )
+    asked = len(timed)
+    left = None if end is None else end - time.monotonic()
+    plan = within(left, pace, questions=len(order), epochs=epochs)
     # What the pilot asked is answered already: leaving it out would save nothing.
     plan = replace(plan, questions=max(plan.questions, asked))
-    expected = estimate(pace, plan, asked=asked, timed=PILOT, spent=time.monotonic() - started)
+    expected = estimate(
+        pace, plan, asked=asked, timed=pilot.METHODS, spent=time.monotonic() - started
+    )
     tell(str(expected))
     began = time.monotonic()
-    tuned = _train(course, material, folder, plan, seed=seed)
-    if minutes is not None:
-        trained = time.monotonic() - began
-        left = minutes * 60 - (time.monotonic() - started)
-        plan = fewer(plan, pace, left=left, trained=trained)
-        # What the pilot asked counts in any case, as above.
-        plan = replace(plan, questions=max(plan.questions, asked))
+    tuned, plan = _train(course, material, folder, recipe, pace, plan, end=end, asked=asked)
+    models = tuned.model, course.chat_model
+    if end is None:
+        turns = _ask_all(interview, drawn[: plan.questions], *models)
+    else:
+        turns = _ask_until(interview, drawn, *models, pace, least=asked, until=end - FINISHING)
     # In the table's order again: a report is read beside the table.
-    turns = [data.held_out[place] for place in sorted(order[: plan.questions])]
-    answers = _ask_all(interview, turns, tuned.model, course.chat_model) | _baselines(
-        material, turns, interview
-    )
+    places = {turn.id: place for place, turn in enumerate(asked_about.held_out)}
+    turns = sorted(turns, key=lambda turn: places[turn.id])
+    answers = _answers(interview, turns, *models) | _baselines(material, turns, interview)
     reports = _graded(course, answers, turns, material, judge=judge)
+    plan = replace(plan, questions=len(turns))
     expected = replace(expected, took=time.monotonic() - began)
     for method, report in reports.items():
         save_result(
@@ -201,154 +210,150 @@ def prove(
         store=material.store.what,
         max_tokens=material.max_tokens,
         estimate=expected,
-        notes=(*data.notes, *_left_out(plan, data, epochs=epochs)),
+        notes=(*data.notes, *_left_out(plan, data, epochs=epochs), *_form(material)),
         model_folder=folder / "model",
         report_file=folder / "report.html",
     )
-    takeaway.write(done, course, past=material.past, store=material.store, form=material.form)
+    takeaway.write(done, course, material)
     with atomic(done.report_file) as stream:
         stream.write(proof_page.whole(done).encode("utf-8", "replace"))
     return done
 
 
-def _pilot(
-    course: Connection, interview: Interview, order: Sequence[int], minutes: float | None
-) -> list[AnswerTurn]:
-    """The held-out turns that are asked to see how long answers take.
-
-    Of a budget they take a small part only: the first of them says how many that are.
-    """
-    picked = [interview.material.data.held_out[place] for place in order[: TIMED + BURST]]
-    if minutes is None:
-        return picked
-    # `interview` keeps the answer: the pilot's first question is not asked twice.
-    (first,) = interview.ask(PILOT[0], course.chat_model, picked[:1], timed=1)
-    return picked[: pilot_size(minutes * 60, first.seconds or 0.0, methods=len(PILOT))]
-
-
-def _measure(
-    course: Connection,
-    interview: Interview,
-    picked: Sequence[AnswerTurn],
-    folder: Path,
-    *,
-    epochs: int,
-    seed: int,
-    brief: bool,
-) -> Pace:
-    """Time some questions of the untrained methods and a short job; write the training files."""
-    material = interview.material
-    # Asked alone a question shows its own time; the burst shows what the server gains from many.
-    alone, burst = picked[:TIMED], picked[TIMED:]
-    asking, runs = {}, []
-    for method in PILOT:
-        answers = interview.ask(method, course.chat_model, alone, timed=len(alone))
-        taken = sum(answer.seconds or 0.0 for answer in answers)
-        if burst:
-            start = time.monotonic()
-            answers = interview.ask(method, course.chat_model, burst)
-            taken = time.monotonic() - start
-        asking[method] = taken / len(answers)
-        runs.append((answers, taken))
-    read, write = rates(runs)
-    count = local_tokenizer().count
-    written = float(np.mean([count(turn.answer) for turn in material.data.train[:200]]))
-    # Runs 0 and 2 are those of base and retrieval: the tuned model reads the same prompts, but
-    # writes answers as long as the table's own.
-    for method, (answers, _) in zip((TUNED, BOTH), (runs[0], runs[2]), strict=True):
-        prompts = float(np.mean([answer.prompt_tokens for answer in answers]))
-        # One more for the mark that ends an answer.
-        asking[method] = read * prompts + write * (written + 1)
-    # Each method's answers are embedded to be scored.
-    asking[GRADING] = material.per_text * len(METHODS)
-    probe = training.BRIEF_PROBE if brief else training.PROBE
-    return _training_pace(course, material, folder, asking, epochs=epochs, seed=seed, probe=probe)
-
-
-def _training_pace(
-    course: Connection,
-    material: Material,
-    folder: Path,
-    asking: Mapping[str, float],
-    *,
-    epochs: int,
-    seed: int,
-    probe: int,
-) -> Pace:
-    data = material.data
-    files = _files(folder, data)
-    notes = material.notes_for_training(data.train)
-    # Written before the plan is known, since the probe trains on them; `_train` cuts them again.
-    rows = training.write_training(
-        files.training, data.train_talks, data.train, notes, material.form
-    )
-    checked = []
-    if files.validation:
-        found = material.notes_for_training(data.validation)
-        checked = training.write_training(
-            files.validation, data.validation_talks, data.validation, found, material.form
-        )
-    if course.backend != "embedded":
-        return Pace(asking, None)
-    model = course.chat_model
-    if training.is_trained(course.client, files, model=model, epochs=epochs, seed=seed):
-        return Pace(asking, 0.0)
-    speed = training.measure(course.client, rows, folder, model=model, most=probe)
-    if speed is None:
-        return Pace(asking, None)
-    learning, checking = _tokens(rows), _tokens(checked) * CHECKING
-    rate = speed.tokens_per_second
-    return Pace(asking, learning / rate, speed.overhead, checking / rate)
-
-
-def _files(folder: Path, data: TableData) -> training.JobFiles:
-    valid = folder / "validation_with_notes.jsonl" if data.validation else None
-    return training.JobFiles(folder / "train_with_notes.jsonl", valid)
-
-
-def _tokens(rows: Iterable[Mapping[str, Messages]]) -> int:
-    """Tokens of training rows: texts, and what the chat template adds to each message."""
-    count = local_tokenizer().count
-    return sum(count(str(m["content"])) + 5 for row in rows for m in row["messages"])
+def _recipe(course: Connection, material: Material, *, epochs: int, seed: int) -> training.Recipe:
+    # A label is a word or two: beside it, all the words of the question would be what is learnt.
+    alone = bool(material.labels) and course.backend == "embedded"
+    return training.Recipe(course.chat_model, epochs, seed, 0.0 if alone else None)
 
 
 def _train(
     course: Connection,
     material: Material,
     folder: Path,
+    recipe: training.Recipe,
+    pace: Pace,
     plan: ProofPlan,
     *,
-    seed: int,
+    end: float | None,
+    asked: int,
+) -> tuple[TunedModel, ProofPlan]:
+    """Train as planned; where a budget turns out too small for that, as much as it lets."""
+    until = None
+    # Of a host's jobs nobody knows the pace, and they cost money: they run to their end.
+    if end is not None and pace.epoch is not None:
+        asking = estimate(pace, plan, asked=asked, timed=pilot.METHODS).asking
+        # The questions have to wait where both exceed the budget: they are the clock's matter.
+        planned = time.monotonic() + training_seconds(pace, plan) / MARGIN
+        until = max(end - asking, planned)
+    try:
+        return _job(course, material, folder, recipe, plan, until=until), plan
+    except training.TooSlow as slow:
+        if end is None or not slow.pace or not pace.rows or not pace.epoch:
+            raise CourseError(
+                "the training did not begin within the budget",
+                fix=f"try again when other jobs are over, or give more: {argument('minutes', 30)}",
+            ) from None
+        # A job's own steps say more than those that were measured before.
+        slower = slow.pace * pace.rows / BATCH / pace.epoch
+        pace = replace(
+            pace,
+            epoch=pace.epoch * slower,
+            check=pace.check * slower,
+            look=pace.look * slower,
+            asking={name: seconds * slower for name, seconds in pace.asking.items()},
+        )
+        plan = within(end - time.monotonic(), pace, questions=plan.questions, epochs=1)
+        # To its end: a second one that is broken off would leave nothing at all.
+        return _job(course, material, folder, recipe, plan, until=None), plan
+
+
+def _job(
+    course: Connection,
+    material: Material,
+    folder: Path,
+    recipe: training.Recipe,
+    plan: ProofPlan,
+    *,
+    until: float | None,
 ) -> TunedModel:
-    files = _files(folder, material.data)
+    files = training.files_of(folder, material.data)
     if plan.share < 1:
         rows = list(jsonl.read(files.training))
-        kept = random.Random(seed).sample(range(len(rows)), _kept(plan, len(rows)))
+        # Of the whole file; what is there may have been cut for a job before.
+        number = min(len(rows), _kept(plan, material.data))
+        kept = random.Random(recipe.seed).sample(range(len(rows)), number)
         # In their order: the fingerprint of the job is of the file's bytes.
         jsonl.write(files.training, [rows[place] for place in sorted(kept)])
     return training.train(
         course.client,
         files,
-        model=course.chat_model,
-        epochs=plan.epochs,
+        replace(recipe, epochs=plan.epochs),
         suffix=takeaway.slug(material.data.prepared.version.name),
-        seed=seed,
+        until=until,
     )
 
 
-def _kept(plan: ProofPlan, rows: int) -> int:
-    """Training rows within the budget; a job takes no fewer than 10."""
-    return min(rows, max(10, int(plan.share * rows)))
+def _kept(plan: ProofPlan, data: TableData) -> int:
+    """Training rows within the budget."""
+    return min(_rows(data), max(LEAST_ROWS, int(plan.share * _rows(data))))
+
+
+def _rows(data: TableData) -> int:
+    """Of the training file: each talk, and each answer with its notes."""
+    return len(data.train_talks) + len(data.train)
 
 
 def _ask_all(
+    interview: Interview,
+    turns: Sequence[AnswerTurn],
+    tuned: str,
+    base: str,
+    *,
+    timed: int = pilot.TIMED,
+) -> Sequence[AnswerTurn]:
+    """Ask every method; `interview` keeps the answers."""
+    for method in METHODS:
+        alone = timed if method in WITH_TRAINING else 0
+        interview.ask(method, _model(method, tuned, base), turns, timed=alone)
+    return turns
+
+
+def _ask_until(
+    interview: Interview,
+    drawn: Sequence[AnswerTurn],
+    tuned: str,
+    base: str,
+    pace: Pace,
+    *,
+    least: int,
+    until: float,
+) -> Sequence[AnswerTurn]:
+    """Ask every method the same questions, round after round, as long as another one fits.
+
+    The clock ends it, whatever the answers are: what was asked remains a random draw.
+    """
+    number, timed = least, pilot.TIMED
+    # Of the first questions only the tuned methods' answers are not there yet.
+    promised = least * sum(pace.asking.get(method, 0.0) for method in WITH_TRAINING)
+    each = pace.question
+    while True:
+        start = time.monotonic()
+        _ask_all(interview, drawn[:number], tuned, base, timed=timed)
+        now = time.monotonic()
+        # A question takes as long as those of the round before.
+        each *= (now - start) / promised if promised else 1.0
+        room = int((until - now) / each) if each else ROUND
+        new = min(ROUND, room, len(drawn) - number)
+        if new < 1:
+            return drawn[:number]
+        number, timed, promised = number + new, 0, new * each
+
+
+def _answers(
     interview: Interview, turns: Sequence[AnswerTurn], tuned: str, base: str
 ) -> dict[str, list[Answer]]:
-    found = {}
-    for method in METHODS:
-        timed = TIMED if method in WITH_TRAINING else 0
-        found[method] = interview.ask(method, _model(method, tuned, base), turns, timed=timed)
-    return found
+    """What every method answered, in the order of `turns`."""
+    return {name: interview.ask(name, _model(name, tuned, base), turns) for name in METHODS}
 
 
 def _model(method: str, tuned: str, base: str) -> str:
@@ -421,6 +426,28 @@ def _reach(train: Sequence[AnswerTurn], held_out: Sequence[AnswerTurn]) -> float
     return float(np.mean([len(one & known) / len(one) for one in wanted])) if wanted else None
 
 
+def _embeddable(data: TableData, minutes: float, seed: int) -> TableData:
+    """The part of a large table's training talks that a budget has the time to embed."""
+    most, talks = int(TALKS_A_MINUTE * minutes), len(data.train_talks)
+    if talks <= most:
+        return data
+    kept = sorted(random.Random(seed).sample(range(talks), most))
+    numbers = {place + 1 for place in kept}
+    note = f"The budget allowed {most:,} of {talks:,} training rows to be looked up and learnt."
+    return replace(
+        data,
+        train_talks=tuple(data.train_talks[place] for place in kept),
+        train=tuple(turn for turn in data.train if turn.talk in numbers),
+        notes=(*data.notes, note),
+    )
+
+
+def _form(material: Material) -> list[str]:
+    if not material.choices:
+        return []
+    return [f"A model could answer with nothing but one of the {len(material.choices)} labels."]
+
+
 def _left_out(plan: ProofPlan, data: TableData, *, epochs: int) -> list[str]:
     """What the plan leaves out, said plainly."""
     found = []
@@ -432,8 +459,8 @@ def _left_out(plan: ProofPlan, data: TableData, *, epochs: int) -> list[str]:
     if plan.epochs < epochs:
         found.append(f"The budget allowed {plan.epochs} of {counted(epochs, 'epoch')}.")
     if plan.share < 1:
-        rows = len(data.train_talks) + len(data.train)
         found.append(
-            f"The budget allowed {_kept(plan, rows)} of {rows} training rows, drawn at random."
+            f"The budget allowed {_kept(plan, data)} of {_rows(data)} training rows, "
+            "drawn at random."
         )
     return found

@@ -4,7 +4,7 @@ For: weights, index, prompt form and thresholds in one place, so that `python3 -
 --model FOLDER` answers as the method did in the proof. Not for: answering itself, see
 `helpers.capstone.responder`.
 
-    write(done, course, past=past, store=store, form=form)
+    write(done, course, material)
     read_method(done.model_folder).method       # "tuned + retrieval"
 """
 
@@ -31,6 +31,7 @@ from helpers.costs.monthly import FEW_SHOT, METHODS
 from helpers.finetuning.exporting import export, export_base
 
 if TYPE_CHECKING:
+    from helpers.capstone.interview import Material
     from helpers.capstone.result import CapstoneResult
     from helpers.connection import Connection
 
@@ -65,34 +66,26 @@ def slug(path: str | Path) -> str:
     return name[:NAME].strip("-") or "table"
 
 
-def write(
-    done: CapstoneResult,
-    course: Connection,
-    *,
-    past: PastAnswers,
-    store: NoteStore,
-    form: PromptForm,
-    choices: tuple[str, ...] = (),
-) -> BestMethod:
+def write(done: CapstoneResult, course: Connection, material: Material) -> BestMethod:
     """Write the best method into `done.model_folder`, in place of what stood there before."""
     folder, best = done.model_folder, done.ranking.best
     name = slug(done.prepared.version.name)
     method = BestMethod(
         model=f"{name}-{slug(best.replace(' + ', '-'))}",
         method=best,
-        form=form,
+        form=material.form,
         max_tokens=done.max_tokens,
         embedding_model=course.embedding_model,
         weights="" if best not in METHODS else _weights_of(best, done, course),
-        answer=baselines.most_frequent([turn.answer for turn in past.turns])
+        answer=baselines.most_frequent([turn.answer for turn in material.past.turns])
         if best == baselines.FREQUENT
         else "",
-        choices=choices if best in METHODS else (),
+        choices=material.choices if best in METHODS else (),
     )
     _clear(folder)
     if course.backend == "embedded" and method.weights:
         _weights(folder, done, method)
-    _lookups(folder, method, past=past, store=store)
+    _lookups(folder, method, past=material.past, store=material.store)
     # Late: a folder without it is no model's, and `read_method` says so.
     _write_text(folder / METHOD, json.dumps({"format": FORMAT, **asdict(method)}, indent=1))
     _write_text(folder / CARD, card(done, method))

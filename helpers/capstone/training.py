@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.base import jsonl
 from helpers.base.errors import CourseError
 from helpers.base.remedies import argument
-from helpers.capstone.estimate import counted
+from helpers.capstone.estimate import BATCH, counted
 from helpers.capstone.lookup import Found
 from helpers.capstone.methods import PromptForm
 from helpers.capstone.samples import AnswerTurn, Message
@@ -39,12 +39,16 @@ from helpers.finetuning.jobs import (
 if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types.fine_tuning import FineTuningJob
+    from openai.types.fine_tuning.jobs import FineTuningJobCheckpoint
 
-BATCH = 8
+    from helpers.capstone.table import TableData
+
+SURE_STEPS = 3
+"""Steps behind the first that tell how long the others take."""
+SLACK = 0.15
+"""Of its time, what the first epoch may take longer."""
 PROBE = 3 * BATCH
 """Examples of the short job that measures how fast this machine trains."""
-BRIEF_PROBE = 10
-"""Of it under a budget; a job takes no fewer."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,25 @@ class JobFiles:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How a table is learnt."""
+
+    model: str
+    epochs: int
+    seed: int
+    prompt_loss_weight: float | None = None
+    """What a word of the question counts; None leaves it to the endpoint."""
+
+    def settings(self) -> Hyperparameters:
+        """What the job is told."""
+        return Hyperparameters(
+            n_epochs=self.epochs,
+            batch_size=BATCH,
+            prompt_loss_weight=self.prompt_loss_weight,
+        )
+
+
+@dataclass(frozen=True)
 class TunedModel:
     """What came of the job: the model of its best epoch."""
 
@@ -73,13 +96,18 @@ class TunedModel:
     model: str
     epoch: int
     epochs: int
+    """That were planned."""
     step: int | None = None
     """Of the checkpoint; None for the last one, which is the job's own model."""
     losses: tuple[tuple[int, float], ...] = ()
     """Epoch and validation loss of each checkpoint that the server keeps."""
+    ended: int | None = None
+    """Epochs after which a budget was used up."""
 
     def __str__(self) -> str:
         run = counted(self.epochs, "epoch")
+        if self.ended is not None:
+            run = f"{self.ended} of {run}, ended for the budget"
         if not self.losses:
             return f"trained for {run}, the last one taken (no validation set)"
         known = ", ".join(f"{loss:.2f} after {epoch}" for epoch, loss in self.losses)
@@ -103,6 +131,12 @@ class Speed:
     """Seconds of a job besides its steps: starting, loading, storing."""
 
 
+def files_of(folder: Path, data: TableData) -> JobFiles:
+    """Where the job's files stand below `folder`."""
+    valid = folder / "validation_with_notes.jsonl" if data.validation else None
+    return JobFiles(folder / "train_with_notes.jsonl", valid)
+
+
 def write_training(
     path: Path,
     talks: Sequence[Sequence[Message]],
@@ -124,55 +158,115 @@ def write_training(
 
 
 def train(
-    client: OpenAI, files: JobFiles, *, model: str, epochs: int, suffix: str, seed: int
+    client: OpenAI,
+    files: JobFiles,
+    recipe: Recipe,
+    *,
+    suffix: str,
+    until: float | None = None,
 ) -> TunedModel:
-    """Run the job to its end, or find it again, and take the epoch of the lowest loss."""
+    """Run the job to its end, or find it again, and take the epoch of the lowest loss.
+
+    `until`, a moment of `time.monotonic`, ends it with the epoch that it has reached then. Raises
+    `TooSlow` if no epoch can end by then, as soon as the job's pace tells it.
+    """
     started = fine_tune(
         client,
-        model=model,
+        model=recipe.model,
         training=files.learnt,
         validation=files.measured,
-        hyperparameters=_hyperparameters(epochs),
+        hyperparameters=recipe.settings(),
         suffix=suffix,
-        seed=seed,
+        seed=recipe.seed,
     )
-    return best_epoch(
-        client, wait(client, started.job.id), epochs, validated=bool(files.validation)
-    )
+    job_id, epochs = started.job.id, recipe.epochs
+    if until is None:
+        job = wait(client, job_id)
+    else:
+        watch = Watch(until, epochs)
+        job = wait(client, job_id, stop=watch)
+        if job.status != "succeeded" and not _held(client, job_id):
+            raise TooSlow(watch.pace)
+    return best_epoch(client, job, epochs, validated=bool(files.validation))
 
 
-def is_trained(client: OpenAI, files: JobFiles, *, model: str, epochs: int, seed: int) -> bool:
+class TooSlow(Exception):
+    """A job that ends no epoch in time; `pace` are the seconds of its steps, 0 if it made none."""
+
+    def __init__(self, pace: float) -> None:
+        super().__init__(f"{pace:.1f} seconds a step")
+        self.pace = pace
+
+
+@dataclass
+class Watch:
+    """Says when a job has to end, from the steps that it tells of."""
+
+    until: float
+    """A moment of `time.monotonic`."""
+    epochs: int
+    pace: float = 0.0
+    """Seconds of a step, as far as it is known."""
+    _first: tuple[float, int] | None = None
+    """When the first step was over, and its number."""
+
+    def __call__(self, step: int, steps: int) -> bool:
+        """Whether time is over, or no epoch can end in time at the pace so far."""
+        now, per_epoch = time.monotonic(), steps / self.epochs
+        if step == 0 or step >= per_epoch:
+            return now > self.until
+        # The first step takes longer than others: the pace is that of those behind it.
+        self._first = self._first or (now, step)
+        begun, first = self._first
+        if step - first < SURE_STEPS:
+            return False
+        self.pace = (now - begun) / (step - first)
+        # What is nearly done is not begun anew.
+        latest = self.until + SLACK * max(0.0, self.until - begun)
+        return now + (per_epoch - step) * self.pace > latest
+
+
+def is_trained(client: OpenAI, files: JobFiles, recipe: Recipe) -> bool:
     """Whether the same job was run before, so that it takes no time."""
-    method = _hyperparameters(epochs).method()
+    method = recipe.settings().method()
     held = [file.data if file else b"" for file in (files.learnt, files.measured)]
-    mark = job_fingerprint(held, model=model, method=method, seed=seed)
+    mark = job_fingerprint(held, model=recipe.model, method=method, seed=recipe.seed)
     job = same_job(client, mark)
     return job is not None and job.status == "succeeded"
 
 
+def _held(client: OpenAI, job_id: str) -> list[FineTuningJobCheckpoint]:
+    """The checkpoints that the server keeps, in order of their steps."""
+    held = client.fine_tuning.jobs.checkpoints.list(job_id)
+    return sorted(held, key=lambda one: one.step_number)
+
+
 def best_epoch(client: OpenAI, job: FineTuningJob, epochs: int, *, validated: bool) -> TunedModel:
     """The checkpoint with the lowest loss on the whole validation set; else the last one."""
-    last = TunedModel(job.id, job.fine_tuned_model or "", epochs, epochs)
-    held = list(client.fine_tuning.jobs.checkpoints.list(job.id)) if validated else []
-    measured = sorted(
-        (one.step_number, one.metrics.full_valid_loss, one.fine_tuned_model_checkpoint)
+    whole = job.status == "succeeded"
+    held = _held(client, job.id) if validated or not whole else []
+    if not held:
+        return TunedModel(job.id, job.fine_tuned_model or "", epochs, epochs)
+    steps = [one.step_number for one in held]
+    # Each epoch ends with a checkpoint; of several the last are kept.
+    per_epoch = steps[-1] - steps[-2] if len(steps) > 1 else steps[-1]
+    losses = tuple(
+        (round(one.step_number / per_epoch), loss)
         for one in held
-        if one.metrics.full_valid_loss is not None
+        if validated and (loss := one.metrics.full_valid_loss) is not None
     )
-    if not measured:
-        return last
-    # The job's last checkpoint is the end of its last epoch; earlier ones may be gone.
-    per_epoch = measured[-1][0] / epochs
-    losses = tuple((round(step / per_epoch), loss) for step, loss, _ in measured)
-    step, _, name = min(measured, key=lambda one: one[1])
-    # The last checkpoint is the job's own model, whose id is the one without a step.
-    if step == measured[-1][0]:
-        return TunedModel(job.id, last.model, epochs, epochs, None, losses)
-    return TunedModel(job.id, name, round(step / per_epoch), epochs, step, losses)
+    best = min(losses, key=lambda one: one[1])[0] if losses else round(steps[-1] / per_epoch)
+    taken = next(one for one in held if round(one.step_number / per_epoch) == best)
+    ended = None if whole else round(steps[-1] / per_epoch)
+    # The last checkpoint of a whole job is its own model, whose id is the one without a step.
+    if whole and taken is held[-1]:
+        return TunedModel(job.id, job.fine_tuned_model or "", epochs, epochs, None, losses)
+    name = taken.fine_tuned_model_checkpoint
+    return TunedModel(job.id, name, best, epochs, taken.step_number, losses, ended)
 
 
 def measure(
-    client: OpenAI, rows: Sequence[dict[str, Any]], folder: Path, *, model: str, most: int = PROBE
+    client: OpenAI, rows: Sequence[dict[str, Any]], folder: Path, recipe: Recipe, *, most: int
 ) -> Speed | None:
     """Train a few of the rows once, on the embedded server, with a clock; None if it cannot."""
     # Every n-th: the first rows are plain talks, and the ones with notes come last and are longer.
@@ -183,9 +277,9 @@ def measure(
     try:
         started = fine_tune(
             client,
-            model=model,
+            model=recipe.model,
             training=path,
-            hyperparameters=_hyperparameters(1),
+            hyperparameters=replace(recipe, epochs=1).settings(),
             suffix="speed",
             # A job found again would take no time, and measure nothing.
             fresh=True,
@@ -205,7 +299,3 @@ def measure(
         return None
     # What the clock saw beyond the steps themselves.
     return Speed(rate, max(0.0, wall - job.trained_tokens / rate))
-
-
-def _hyperparameters(epochs: int) -> Hyperparameters:
-    return Hyperparameters(n_epochs=epochs, batch_size=BATCH)

@@ -1,9 +1,10 @@
 """Find personal data and secrets in texts, and put placeholders in their place.
 
 For: e-mail addresses, phone numbers, payment cards (by issuer and Luhn's sum), bank accounts
-(IBAN, by country and check digits), API keys and, on request, order numbers. Numbers that a text calls an order's, an invoice's or a
-parcel's, and the digits of links, are neither cards nor phones. Not for: names and
-addresses, which no pattern finds reliably; a person must look for those.
+(IBAN, by country and check digits), API keys and, on request, order numbers. Numbers
+that a text calls an order's, an invoice's or a parcel's, and the digits of links, are neither
+cards nor phones. Not for: names and addresses, which no pattern finds reliably; a person must
+look for those.
 
     redact("Call 020 7946 0018 or write to ann@post.example").text
     # 'Call [phone] or write to [email]'

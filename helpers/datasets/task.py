@@ -32,7 +32,9 @@ LONGEST_WORDS, LONGEST_LETTERS = 6, 60
 def find_task(table: pd.DataFrame) -> Task:
     """ "labels" if nearly all answers are one of few short ones, to many questions."""
     # What stands there twice says nothing of whether questions come again and again.
-    pairs = dict.fromkeys(zip(table[QUESTION], map(str.strip, map(str, table[ANSWER])), strict=True))
+    pairs = dict.fromkeys(
+        zip(table[QUESTION], map(str.strip, map(str, table[ANSWER])), strict=True)
+    )
     answers = [answer for _, answer in pairs]
     talks = TURNS in table and any(isinstance(t, list) and t for t in table[TURNS])
     if len(answers) < FEWEST_ROWS or talks or not all(map(_short, answers)):

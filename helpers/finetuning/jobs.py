@@ -256,17 +256,26 @@ def follow(
         sleep(every)
 
 
-def wait(client: OpenAI, job_id: str, *, every: float = 0.5) -> FineTuningJob:
+def wait(
+    client: OpenAI,
+    job_id: str,
+    *,
+    every: float = 0.5,
+    stop: Callable[[int, int], bool] = lambda step, steps: False,
+) -> FineTuningJob:
     """Block until the job has ended; raises `BackendError` unless it succeeded.
 
-    Interrupted, it raises one too, which says that the job goes on.
+    `stop` hears the newest step and how many there are, 0 and 0 before the first; where it says
+    so the job is cancelled, and comes back as that. Interrupted, it raises a `BackendError` too,
+    which says that the job goes on.
     """
     try:
         job = client.fine_tuning.jobs.retrieve(job_id)
         with counted("training steps") as tell:
             while job.status not in ENDED:
                 time.sleep(every)
-                _tell_step(client, job_id, tell)
+                if stop(*_newest_step(client, job_id, tell)):
+                    return _cancelled(client, job_id)
                 job = client.fine_tuning.jobs.retrieve(job_id)
     except KeyboardInterrupt:
         # "from None": a reader who pressed stop needs no traceback of the sleep.
@@ -312,14 +321,26 @@ def no_longer_waiting(job_id: str) -> BackendError:
     )
 
 
-def _tell_step(client: OpenAI, job_id: str, tell: Tell) -> None:
+def _newest_step(client: OpenAI, job_id: str, tell: Tell) -> tuple[int, int]:
     """Show the newest step; a job can be waited for where events cannot be had."""
     from openai import APIError
 
     with contextlib.suppress(APIError):
         newest = client.fine_tuning.jobs.list_events(job_id, limit=1).data
         if newest and isinstance(newest[0].data, dict) and "total_steps" in newest[0].data:
-            tell(newest[0].data["step"], newest[0].data["total_steps"])
+            told = newest[0].data["step"], newest[0].data["total_steps"]
+            tell(*told)
+            return told
+    return 0, 0
+
+
+def _cancelled(client: OpenAI, job_id: str) -> FineTuningJob:
+    """The job after an end that was asked for, or as it ended by itself in that moment."""
+    from openai import APIError
+
+    with contextlib.suppress(APIError):
+        client.fine_tuning.jobs.cancel(job_id)
+    return client.fine_tuning.jobs.retrieve(job_id)
 
 
 def result_tables(client: OpenAI, job: FineTuningJob) -> tuple[pd.DataFrame, ...]:

@@ -270,22 +270,12 @@ def test_fewer_questions_are_asked_where_fewer_are_wanted_and_that_is_said(tmp_p
     assert any(note.startswith("10 of ") for note in done.notes)
 
 
-def test_under_a_budget_a_slow_training_leaves_fewer_questions_and_that_is_said(
-    tmp_path, monkeypatch
-):
-    told = {}
-
-    def fewer(plan, pace, *, left, trained):
-        told.update(left=left, trained=trained)
-        return replace(plan, questions=5)
-
-    monkeypatch.setattr(experiment, "fewer", fewer)
+def test_a_hosts_job_is_not_broken_off_for_a_budget(tmp_path):
     table = written(tmp_path / "shop.csv", free_rows())
-    done = experiment.run(connection(), table, tmp_path / "out", minutes=5)
-    asked = experiment.TIMED + experiment.BURST  # answered before: more than the five
-    assert {len(report.rows) for report in done.reports.values()} == {asked}
-    assert any(note.startswith(f"{asked} of 18 held-out answers") for note in done.notes)
-    assert 0 <= told["trained"] < 300 - told["left"]
+    done = experiment.run(connection(), table, tmp_path / "out", minutes=0.001)
+    assert done.model == "ft:shop"
+    assert done.tuned.ended is None
+    assert len(done.reports[BASE].rows) >= 1
 
 
 def test_dates_are_read_as_the_caller_says(tmp_path):

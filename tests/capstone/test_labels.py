@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from helpers.capstone import experiment, takeaway, training
 from helpers.capstone.baselines import Linear, most_frequent, neighbours
 from helpers.capstone.scoring import OTHER, choose, confusion, macro_f1, right_label
 from helpers.evaluation.scorers import Sample
+from tests.capstone.fake import connection
 
 
 def sample(target, kind="with facts"):
@@ -82,6 +87,46 @@ def test_fewer_rows_than_neighbours_vote_all_the_same():
 
 def test_the_most_frequent_answer_is_the_first_of_equal_ones():
     assert most_frequent(["b", "a", "a", "b"]) == "b"
+
+
+@pytest.fixture
+def proved(tmp_path, monkeypatch):
+    """A proof on labels with an endpoint that can be told what an answer may be."""
+    monkeypatch.setattr(takeaway, "_weights", lambda *_: None)
+    monkeypatch.setattr(training, "measure", lambda *_, **__: None)
+    rows = [f"my {thing} number {n} is gone,{what}" for n in range(20) for thing, what in KINDS]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["question,answer", *rows]) + "\n", encoding="utf-8")
+    made: list[dict[str, Any]] = []
+    course = connection()
+    create = course.client.fine_tuning.jobs.create
+    course.client.fine_tuning.jobs.create = lambda **given: made.append(given) or create(**given)  # type: ignore[method-assign]
+
+    def prove(backend):
+        told = replace(course, backend=backend)
+        done = experiment.run(told, path, tmp_path / "out", language="any")
+        return done, made[-1], course.client.asked  # type: ignore[attr-defined]
+
+    return prove
+
+
+KINDS = (("parcel", "delivery"), ("refund", "billing"), ("password", "account"))
+
+
+def test_a_model_may_answer_with_labels_alone_and_learns_nothing_beside_them(proved):
+    done, job, asked = proved("embedded")
+    labels = ["account", "billing", "delivery"]
+    assert done.labels == tuple(labels)
+    told = [request["extra_body"]["structured_outputs"]["choice"] for request in asked]
+    assert told == [labels] * len(told)
+    assert job["method"]["supervised"]["hyperparameters"]["prompt_loss_weight"] == 0.0
+    assert any("nothing but one of the 3 labels" in note for note in done.notes)
+
+
+def test_an_endpoint_that_may_not_know_these_parameters_is_sent_neither(proved):
+    _, job, asked = proved("other")
+    assert not [request for request in asked if "extra_body" in request]
+    assert "prompt_loss_weight" not in job["method"]["supervised"]["hyperparameters"]
 
 
 def test_the_table_decides_what_carries_the_verdict():

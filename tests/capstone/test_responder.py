@@ -12,7 +12,7 @@ import pytest
 from helpers.backend.api.routes.generation import as_measured
 from helpers.backend.inference.engine import Engine
 from helpers.backend.inference.models import Said, ServedMethod, ServedModel
-from helpers.backend.protocol.sampling import Sampling
+from helpers.backend.protocol.sampling import Sampling, one_of
 from helpers.base.errors import DataError
 from helpers.base.gguf_header import read_header
 from helpers.capstone import responder, takeaway
@@ -86,6 +86,11 @@ def test_the_likeliest_words_and_the_methods_length_are_taken_unless_the_client_
     assert as_measured(served, Sampling(), temperature=None) == Sampling(0.0, max_tokens=40)
     asked = Sampling(0.7, max_tokens=5)
     assert as_measured(served, asked, temperature=0.7) == asked
+    labels = ServedMethod(lambda _: Said(""), 40, ("é", 'a "b"'))
+    named = as_measured(replace(served, method=labels), Sampling(), temperature=None)
+    assert named.grammar == one_of(labels.choices)
+    schema = Sampling(json_object=True)
+    assert as_measured(replace(served, method=labels), schema, temperature=0.0).grammar is None
     plain = ServedModel("m", None)  # type: ignore[arg-type]
     assert as_measured(plain, Sampling(), temperature=None) == Sampling()
 
@@ -107,12 +112,13 @@ def test_the_folder_says_what_it_is_and_others_may_read_it(past, tmp_path, monke
     monkeypatch.setattr(takeaway, "verdict", lambda _: "Best is nearest.")
     course = Bag(backend="other", embedding_model=embed.name, chat_model="base")
     folder = tmp_path / "model"
-    takeaway.write(done(folder, NEAREST), course, past=past, store=past, form=FORM)
+    takeaway.write(done(folder, NEAREST), course, Bag(past=past, store=past, form=FORM, choices=()))
     (folder / "index" / "past.jsonl").chmod(0o600)
     takeaway._readable(folder)
     modes = [path.stat().st_mode for path in folder.rglob("*")]
     assert all(mode & stat.S_IROTH for mode in modes)
     read = takeaway.read_method(folder)
+    assert read.choices == ()
     assert (read.model, read.method) == ("my-shop-2-nearest-past-answer", NEAREST)
     assert read.form == FORM
     card = (folder / "README.md").read_text(encoding="utf-8")
@@ -157,8 +163,9 @@ def test_a_server_adopts_a_folder_or_says_what_is_missing(past, tmp_path):
         responder.adopt(service(), tmp_path, minilm)
     (tmp_path / "base.gguf").write_bytes(b"GGUF")
     host = service()
-    responder.adopt(host, tmp_path, minilm)
+    responder.adopt(host, tmp_path, replace(minilm, choices=("a", "b")))
     assert host.adopted[0].gguf == tmp_path / "base.gguf"
+    assert host.adopted[0].method.choices == ("a", "b")
     with pytest.raises(DataError, match="vectors of words"):
         responder.adopt(service(), tmp_path, method(FEW_SHOT))
 

@@ -91,6 +91,14 @@ def test_an_endpoint_without_batches_is_asked_by_threads(settings, monkeypatch):
         assert texts(send_all(client, bodies(20), batch=True)) == WANTED
 
 
+def test_what_the_package_does_not_know_goes_into_the_body_of_a_batch_too(client):
+    odd = bodies(1)[0] | {"extra_body": {"structured_outputs": {"choice": []}}}
+    with pytest.raises(BackendError, match=r"request 0 of the batch: .*choice"):
+        run_batch(client, [odd])
+    with pytest.raises(openai.BadRequestError, match="choice"):
+        send_all(client, [odd])
+
+
 def test_a_refused_chat_is_named(client):
     wrong = [*bodies(2), bodies(1)[0] | {"temperature": 9}]
     with pytest.raises(BackendError, match=r"request 2 of the batch: .*temperature"):

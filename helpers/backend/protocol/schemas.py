@@ -176,7 +176,9 @@ class ResponseFormat(Request):
 class StructuredOutputs(Request):
     """vLLM's parameter of this name, as far as this server has it: one of several texts."""
 
-    choice: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1000)]
+    choice: Annotated[
+        list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1000)
+    ]
 
 
 class StreamOptions(Request):

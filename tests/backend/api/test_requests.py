@@ -67,6 +67,15 @@ def test_a_schema_that_is_announced_must_be_there(http):
         assert refusal(http.post(path, json=body))["code"] == "missing_required_parameter"
 
 
+def test_one_of_several_texts_has_no_other_form(http):
+    body = CHAT | {"structured_outputs": {"choice": ["yes, surely", "never"]}}
+    for more in ({"response_format": {"type": "json_object"}}, {"tools": [WEATHER]}):
+        error = refusal(http.post("/chat/completions", json=body | more))
+        assert (error["param"], error["code"]) == ("structured_outputs", "unsupported_parameter")
+    other = {"structured_outputs": {"regex": "a+"}}
+    assert refusal(http.post("/chat/completions", json=CHAT | other))
+
+
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 REFUSED = {
     "/chat/completions": {

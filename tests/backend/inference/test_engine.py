@@ -23,7 +23,7 @@ from helpers.backend.bases.registry import find
 from helpers.backend.inference.engine import LLAMA_CPP, OPENVINO, ContextTooLong, Engine
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.inference.pool import BATCH, SLOT_TOKENS, SLOTS, GivenUp, Lane
-from helpers.backend.protocol.sampling import Delta, Sampling
+from helpers.backend.protocol.sampling import Delta, Sampling, one_of
 from helpers.backend.storage.gguf_files import written
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
@@ -162,6 +162,16 @@ def test_an_answer_keeps_to_a_json_schema(engine, model) -> None:
     for seed in range(3):
         answer = ask(engine, model, json_schema=schema, temperature=1.5, seed=seed, max_tokens=80)
         jsonschema.validate(json.loads(text(answer)), schema)
+
+
+def test_an_answer_is_one_of_several_texts_however_they_are_written(engine, model) -> None:
+    texts = ["card", "card arrival", 'a "quoted" one', "Café, 5 €"]
+    said = {
+        text(ask(engine, model, grammar=one_of(texts), temperature=2.0, seed=seed, max_tokens=20))
+        for seed in range(4)
+    }
+    assert said <= set(texts)
+    assert text(ask(engine, model, grammar=one_of(texts[3:]), max_tokens=20)) == texts[3]
 
 
 def test_a_json_object_is_one(engine, model) -> None:

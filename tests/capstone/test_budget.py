@@ -1,0 +1,220 @@
+"""A proof with a budget ends in time by its own rules, whatever the machine promised before."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from dataclasses import replace
+from types import SimpleNamespace as Bag
+from typing import Any
+
+import pytest
+
+from helpers.base.errors import CourseError
+from helpers.base.tokens import local_tokenizer
+from helpers.capstone import experiment, interview, pilot, table, takeaway, training
+from helpers.capstone.estimate import FINISHING
+from helpers.capstone.table import TableOptions, read_table
+from helpers.connection import Connection
+from helpers.costs.monthly import BASE
+from helpers.evaluation import requests
+from helpers.finetuning import jobs
+from tests.capstone.fake import FakeClient
+
+MINUTES = 10.0
+START = 10.0
+"""Seconds that a trainer takes before its first step."""
+
+
+class Clock:
+    """Goes on only where somebody works or waits."""
+
+    def __init__(self) -> None:
+        self.now, self._lock = 0.0, threading.Lock()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    perf_counter = monotonic
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.now += seconds
+
+
+class Machine(FakeClient):
+    """Answers and trains at a pace of its own; what comes after the measuring may be slower."""
+
+    def __init__(self, clock: Clock, *, answer: float, step: float, slower: float) -> None:
+        super().__init__()
+        self._clock, self._seconds, self._step, self._slower = clock, answer, step, slower
+        self.jobs: list[Any] = []
+        made = self.fine_tuning.jobs
+        made.retrieve, made.cancel = self._at, self._cancel
+        made.list_events = lambda job_id, limit: Bag(data=[self._event(self._at(job_id))])
+        made.checkpoints.list = lambda job_id: self._kept(self._at(job_id))
+        self.models.retrieve = lambda name: Bag(id=name)
+
+    def _embed(self, model, input):
+        self._clock.sleep(0.005 * len(input))
+        return super()._embed(model, input)
+
+    def _answer(self, model, messages, **given):
+        answer = super()._answer(model, messages, **given)
+        count = local_tokenizer().count
+        written = count(answer.choices[0].message.content)
+        read = sum(count(message["content"]) for message in messages)
+        answer.usage = Bag(prompt_tokens=read, completion_tokens=written)
+        tuned = model.startswith("ft:")
+        tokens = (read / 20 + written) / 20
+        self._clock.sleep(self._seconds * tokens * (self._slower if tuned else 1))
+        return answer
+
+    def _keep(self, file):
+        super()._keep(file)
+        return Bag(id=str(len(self.uploads) - 1))
+
+    def _train(self, **given):
+        learnt = self.uploads[int(given["training_file"])]
+        rows = len(learnt)
+        epochs = given["method"]["supervised"]["hyperparameters"]["n_epochs"]
+        # The first job is the one that measures.
+        slower = self._slower if self.jobs else 1
+        steps = math.ceil(rows / 8)
+        job = Bag(
+            id=f"ftjob-{len(self.jobs)}", rows=rows, epochs=epochs, per_epoch=steps, over=None,
+            step=self._step * slower, begun=self._clock.now + START,
+            trained_tokens=pilot._tokens(learnt),
+        )  # fmt: skip
+        self.jobs.append(job)
+        return self._at(job.id)
+
+    def rate(self):
+        """Tokens a second of the job that ended last."""
+        job = self.jobs[-1]
+        return job.trained_tokens / (job.per_epoch * job.step)
+
+    def _steps(self, job):
+        until = self._clock.now if job.over is None else job.over
+        done = int(max(0.0, until - job.begun) / job.step)
+        return min(done, job.per_epoch * job.epochs)
+
+    def _at(self, job_id):
+        job = self.jobs[int(job_id.split("-")[1])]
+        whole = self._steps(job) == job.per_epoch * job.epochs
+        job.status = "succeeded" if whole else "running" if job.over is None else "cancelled"
+        job.fine_tuned_model = f"ft:{job.id}" if whole else None
+        job.error = None
+        return job
+
+    def _cancel(self, job_id):
+        job = self.jobs[int(job_id.split("-")[1])]
+        job.over = self._clock.now
+
+    def _event(self, job):
+        return Bag(data={"step": self._steps(job), "total_steps": job.per_epoch * job.epochs})
+
+    def _kept(self, job):
+        ends = range(job.per_epoch, self._steps(job) + 1, job.per_epoch)
+        return [
+            Bag(
+                step_number=step,
+                metrics=Bag(full_valid_loss=1.0),
+                fine_tuned_model_checkpoint=f"ft:{job.id}:{step}",
+            )
+            for step in ends
+        ]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("budget")
+    draw, letters = random.Random(1), "bcdfghklmnprstvz"
+    words = ["".join(draw.choice(letters) + draw.choice("aeiou") for _ in "abc") for _ in range(90)]
+
+    def some(n):
+        return " ".join(draw.sample(words, n))
+
+    rows = [f"Where do I find {some(4)} please?,Look for {some(5)} there." for _ in range(500)]
+    path = folder / "shop.csv"
+    path.write_text("\n".join(["question,answer", *rows]) + "\n", encoding="utf-8")
+    options = TableOptions(language="any")
+    read = read_table(path, folder / "data", options, test=0.3, validation=0.0, brief=True)
+    return replace(read, seconds=0.0)
+
+
+@pytest.fixture
+def proved(data, tmp_path, monkeypatch):
+    def prove(*, answer, step, slower, minutes=MINUTES):
+        clock = Clock()
+        for module in (experiment, interview, jobs, pilot, requests, table, training):
+            monkeypatch.setattr(module, "time", clock)
+        client = Machine(clock, answer=answer, step=step, slower=slower)
+        monkeypatch.setattr(takeaway, "_weights", lambda *_: None)
+        monkeypatch.setattr(training, "measured_rate", client.rate)
+        course = Connection(client, "embedded", "http://localhost/v1", "base", "words")  # type: ignore[arg-type]
+        found = experiment.prove(course, data, tmp_path / "out", minutes=minutes)
+        return found, client, clock.now
+
+    return prove
+
+
+@pytest.mark.parametrize(
+    ("answer", "step", "slower"),
+    [(0.3, 3.0, 1), (0.3, 3.0, 10), (2.0, 0.2, 3), (0.02, 30.0, 3), (12.0, 0.2, 1)],
+)
+def test_ten_minutes_end_within_twelve(proved, answer, step, slower):
+    done, _, seconds = proved(answer=answer, step=step, slower=slower)
+    assert seconds < 720, done.estimate
+    assert len(done.reports[BASE].rows) >= 1
+
+
+def test_a_quick_machine_does_everything_and_takes_as_long_as_estimated(proved):
+    done, client, _ = proved(answer=0.02, step=0.1, slower=1)
+    assert len(done.reports[BASE].rows) == 150
+    assert client.jobs[-1].epochs == 5
+    expected = done.estimate.seconds - FINISHING
+    assert done.estimate.took / 1.5 < expected < done.estimate.took * 1.5
+
+
+def test_a_slow_one_asks_as_many_questions_as_the_clock_lets_and_says_so(proved):
+    done, _, seconds = proved(answer=0.5, step=2.0, slower=1)
+    asked = len(done.reports[BASE].rows)
+    assert 16 <= asked < 150
+    assert 400 < seconds < 720
+    assert any(note.startswith(f"{asked} of 150 held-out answers") for note in done.notes)
+
+
+def test_a_job_slower_than_measured_is_begun_anew_with_what_fits(proved):
+    done, client, seconds = proved(answer=0.02, step=1.0, slower=20)
+    _, first, second = client.jobs
+    assert first.status == "cancelled"
+    assert first.over - first.begun < 300
+    assert second.status == "succeeded"
+    assert 10 <= second.rows < first.rows
+    assert done.model == "ft:ftjob-2"
+    assert seconds < 720
+
+
+def test_a_job_that_slows_down_in_a_later_epoch_keeps_the_earlier_ones(proved):
+    done, client, seconds = proved(answer=0.02, step=0.5, slower=2.5)
+    assert client.jobs[-1].status == "cancelled"
+    assert done.tuned.ended is not None
+    assert 1 <= done.tuned.ended < client.jobs[-1].epochs
+    assert "ended for the budget" in str(done.tuned)
+    assert seconds < 720
+
+
+def test_a_job_that_never_begins_is_an_error_that_names_the_remedy(proved, monkeypatch):
+    monkeypatch.setattr(Machine, "_steps", lambda self, job: 0 if job.id != "ftjob-0" else 2)
+    with pytest.raises(CourseError, match=r"did not begin within the budget .*minutes="):
+        proved(answer=0.02, step=0.5, slower=1)
+
+
+def test_of_a_large_table_a_budget_embeds_a_part_and_says_so(proved, monkeypatch):
+    monkeypatch.setattr(experiment, "TALKS_A_MINUTE", 10)
+    done, client, _ = proved(answer=0.02, step=0.1, slower=1)
+    assert done.store == "the 100 training answers"
+    assert {job.rows for job in client.jobs[1:]} == {200}
+    assert any(note.startswith("The budget allowed 100 of ") for note in done.notes)
