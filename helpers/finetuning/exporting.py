@@ -104,8 +104,8 @@ def export(
 ) -> ExportedModel:
     """Copy the adapter of a finished job, its base model, a Modelfile and a card into `folder`.
 
-    `step` takes an earlier checkpoint than the last; `system` is the message that Ollama puts
-    before each chat. `merged` also writes one model that needs no adapter, as Hugging Face folder
+    `step` takes an earlier checkpoint than the last, also of a job that was ended; `system` is the
+    message that Ollama puts before each chat. `merged` also writes one model that needs no adapter, as Hugging Face folder
     and as GGUF: twice the base's size more. `tools`, for a model that was trained to call them,
     writes the templates with them in. `scores` go into the card, by name, say with their
     intervals. Raises `DataError` if no such job was trained on this machine, and for `merged`
@@ -115,8 +115,9 @@ def export(
     rows = read_progress(job)
     checkpoints = [row for row in rows if row["type"] == "checkpoint"]
     made = [row["path"] for row in checkpoints if step is None or row["step"] == step]
-    # A job that was cancelled leaves checkpoints too, but no "done" row.
-    if not made or rows[-1]["type"] != "done":
+    # A job that was cancelled leaves checkpoints too, but no "done" row: of these, only one that
+    # is asked for by its step is meant.
+    if not made or (step is None and rows[-1]["type"] != "done"):
         raise DataError(
             f"no adapter of {job_id} on this machine",
             fix="a job of the embedded server that has succeeded is needed, and a step it kept",

@@ -89,6 +89,16 @@ def test_a_job_that_is_not_finished_here_is_an_error(state, tmp_path):
             exporting.export(job, tmp_path / "none", name="support", state=state)
 
 
+def test_of_a_job_that_was_ended_a_step_that_is_named_can_be_taken(state, tmp_path):
+    rows = [{"type": "checkpoint", "step": n, "path": f"checkpoints/step-{n}"} for n in (5, 10)]
+    text = "".join(json.dumps(row) + "\n" for row in [*rows, {"type": "step", "step": 11}])
+    (state / "jobs" / JOB / PROGRESS).write_text(text, encoding="utf-8")
+    out = exporting.export(JOB, tmp_path / "out", name="support", state=state, step=5)
+    assert (out.folder / "adapter.gguf").read_bytes() == b"GGUF adapter 5"
+    with pytest.raises(DataError, match="no adapter of"):
+        exporting.export(JOB, tmp_path / "none", name="support", state=state)
+
+
 def test_a_model_that_calls_tools_takes_templates_with_tools_along(state, tmp_path):
     out = exporting.export(JOB, tmp_path / "out", name="desk", state=state, tools=True)
     template = (out.folder / "chat_template.jinja").read_text(encoding="utf-8")
