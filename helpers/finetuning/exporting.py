@@ -105,9 +105,9 @@ def export(
     """Copy the adapter of a finished job, its base model, a Modelfile and a card into `folder`.
 
     `step` takes an earlier checkpoint than the last, also of a job that was ended; `system` is the
-    message that Ollama puts before each chat. `merged` also writes one model that needs no adapter, as Hugging Face folder
-    and as GGUF: twice the base's size more. `tools`, for a model that was trained to call them,
-    writes the templates with them in. `scores` go into the card, by name, say with their
+    message that Ollama puts before each chat. `merged` also writes one model that needs no adapter,
+    as Hugging Face folder and as GGUF: twice the base's size more. `tools`, for a model that was
+    trained to call them, writes the templates with them in. `scores` go into the card, by name, say with their
     intervals. Raises `DataError` if no such job was trained on this machine, and for `merged`
     where the base came as GGUF.
     """
