@@ -107,9 +107,9 @@ def export(
     `step` takes an earlier checkpoint than the last, also of a job that was ended; `system` is the
     message that Ollama puts before each chat. `merged` also writes one model that needs no adapter,
     as Hugging Face folder and as GGUF: twice the base's size more. `tools`, for a model that was
-    trained to call them, writes the templates with them in. `scores` go into the card, by name, say with their
-    intervals. Raises `DataError` if no such job was trained on this machine, and for `merged`
-    where the base came as GGUF.
+    trained to call them, writes the templates with them in. `scores` go into the card, by name,
+    say with their intervals. Raises `DataError` if no such job was trained on this machine, and
+    for `merged` where the base came as GGUF.
     """
     job = (state or settings.load().state) / "jobs" / job_id
     rows = read_progress(job)
