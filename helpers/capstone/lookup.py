@@ -10,7 +10,7 @@ knowledge bases with versions, see `helpers.rag.index`; articles are searched th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -29,6 +29,8 @@ TITLE = 160
 """Letters of a past question that stand before its answer in a note."""
 BLOCK = 512
 """Questions compared with all past ones at a time."""
+FEW = 32
+"""Nearest questions among which k different answers mostly are."""
 PAST, VECTORS, ARTICLES = "past.jsonl", "vectors.npy", "articles.lance"
 
 
@@ -102,8 +104,7 @@ class PastAnswers:
 
     def _best(self, nearness: np.ndarray, k: int, own: int | None) -> list[Found]:
         best: dict[str, Found] = {}
-        # Stable, so that of equally near turns the earlier is found, on every machine.
-        for place in np.argsort(-nearness, kind="stable"):
+        for place in _nearest_first(nearness):
             turn = self.turns[place]
             # k different answers: two equal ones in a prompt would waste half of it.
             if turn.talk != own and turn.answer not in best:
@@ -140,6 +141,14 @@ class PastAnswers:
             *before, answer = row["messages"]
             made.append(AnswerTurn(str(place), row["talk"], tuple(before), answer["content"]))
         return cls(tuple(made), vectors)
+
+
+def _nearest_first(nearness: np.ndarray) -> Iterator[int]:
+    """All places, nearest first; of equally near ones the earlier, on every machine."""
+    # The first few are mostly enough, and take no sorting of all.
+    least = np.partition(nearness, -FEW)[-FEW] if len(nearness) > FEW else -np.inf
+    for places in (np.flatnonzero(nearness >= least), np.flatnonzero(nearness < least)):
+        yield from places[np.argsort(-nearness[places], kind="stable")]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from helpers.capstone.lookup import Found, OwnArticles, PastAnswers, load_store
 from helpers.capstone.methods import PromptForm, example, prompt
 from helpers.capstone.samples import MESSAGE, newest, readable, search_text, turns
@@ -49,6 +51,15 @@ def test_a_long_talk_is_searched_by_its_end():
     assert len(asked) < 2000
     digits = search_text([message("user", "7" * 5000)])
     assert len(digits) <= 512
+
+
+def test_of_many_past_answers_the_nearest_come_first_and_of_equal_ones_the_earlier():
+    n = 200
+    near = np.round(np.random.default_rng(2).random(n), 1).astype(np.float32)
+    talks = [[message("user", str(i)), message("assistant", f"{i} or {i % 3}")] for i in range(n)]
+    past = PastAnswers(tuple(turns(talks)), near[:, None])
+    found = past.find(["x"], np.ones((1, 1), dtype=np.float32), k=n)[0]
+    assert [one.place for one in found] == sorted(range(n), key=lambda i: (-near[i], i))
 
 
 def test_examples_stand_before_the_customers_talk():
