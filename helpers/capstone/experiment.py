@@ -174,8 +174,12 @@ def prove(
     expected = estimate(
         pace, plan, asked=asked, timed=pilot.METHODS, spent=time.monotonic() - started
     )
+    told = time.monotonic()
     tell(str(expected))
     began = time.monotonic()
+    if end is not None:
+        # It may ask the reader, whose time is none of the budget's.
+        end += began - told
     tuned, plan = _train(course, material, folder, recipe, pace, plan, end=end, asked=asked)
     models = tuned.model, course.chat_model
     if end is None:

@@ -208,7 +208,8 @@ class Watch:
     pace: float = 0.0
     """Seconds of a step, as far as it is known."""
     _first: tuple[float, int] | None = None
-    """When the first step was over, and its number."""
+    """When the first step was seen, and its number."""
+    _newest: tuple[float, int] = (0.0, 0)
 
     def __call__(self, step: int, steps: int) -> bool:
         """Whether time is over, or no epoch can end in time at the pace so far."""
@@ -218,12 +219,16 @@ class Watch:
         # The first step takes longer than others: the pace is that of those behind it.
         self._first = self._first or (now, step)
         begun, first = self._first
-        if step - first < SURE_STEPS:
+        if step > self._newest[1]:
+            self._newest = now, step
+            self.pace = (now - begun) / (step - first) if step - first >= SURE_STEPS else 0.0
+        if not self.pace:
             return False
-        self.pace = (now - begun) / (step - first)
+        left = (per_epoch - step) * self.pace
+        # The next step is under way; one that hangs lets the end move on.
+        over = max(self._newest[0] + left, now + left - self.pace)
         # What is nearly done is not begun anew.
-        latest = self.until + SLACK * max(0.0, self.until - begun)
-        return now + (per_epoch - step) * self.pace > latest
+        return over > self.until + SLACK * max(0.0, self.until - begun)
 
 
 def is_trained(client: OpenAI, files: JobFiles, recipe: Recipe) -> bool:

@@ -146,7 +146,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def proved(data, tmp_path, monkeypatch):
-    def prove(*, answer, step, slower, minutes=MINUTES):
+    def prove(*, answer, step, slower, thinking=0.0, minutes=MINUTES):
         clock = Clock()
         for module in (experiment, interview, jobs, pilot, requests, table, training):
             monkeypatch.setattr(module, "time", clock)
@@ -154,8 +154,10 @@ def proved(data, tmp_path, monkeypatch):
         monkeypatch.setattr(takeaway, "_weights", lambda *_: None)
         monkeypatch.setattr(training, "measured_rate", client.rate)
         course = Connection(client, "embedded", "http://localhost/v1", "base", "words")  # type: ignore[arg-type]
-        found = experiment.prove(course, data, tmp_path / "out", minutes=minutes)
-        return found, client, clock.now
+        found = experiment.prove(
+            course, data, tmp_path / "out", minutes=minutes, tell=lambda _: clock.sleep(thinking)
+        )
+        return found, client, clock.now - thinking
 
     return prove
 
@@ -176,6 +178,13 @@ def test_a_quick_machine_does_everything_and_takes_as_long_as_estimated(proved):
     assert client.jobs[-1].epochs == 5
     expected = done.estimate.seconds - FINISHING
     assert done.estimate.took / 1.5 < expected < done.estimate.took * 1.5
+
+
+def test_the_readers_time_is_none_of_the_budgets(proved):
+    done, client, seconds = proved(answer=0.3, step=3.0, slower=1, thinking=5000.0)
+    assert client.jobs[-1].status == "succeeded"
+    assert len(done.reports[BASE].rows) > 16
+    assert seconds < 720
 
 
 def test_a_slow_one_asks_as_many_questions_as_the_clock_lets_and_says_so(proved):

@@ -179,6 +179,14 @@ def test_the_desks_own_contacts_stay_and_are_named() -> None:
     assert without.table.loc[0, "answer"] == "Write to [email] or call 0800 123 4567."
 
 
+def test_the_desks_own_account_stays_and_a_customers_goes() -> None:
+    own = "Please pay to DE89 3704 0044 0532 0130 00."
+    rows = [(f"{QUESTION} {n} Mine is GB29NWBK60161331926819.", own) for n in range(3)]
+    result = run([steps.redaction()], table(*rows))
+    assert result.table["answer"].tolist() == [own] * 3
+    assert result.table.loc[0, "question"].endswith("Mine is [iban].")
+
+
 def test_what_customers_write_again_and_again_is_not_the_desks() -> None:
     rows = [(f"{n} I am ann@post.example", "I see, ann@post.example.") for n in range(5)]
     result = run([steps.redaction()], table(*rows))
