@@ -344,8 +344,10 @@ def _ask_until(
         start = time.monotonic()
         _ask_all(interview, drawn[:number], tuned, base, timed=timed)
         now = time.monotonic()
-        # A question takes as long as those of the round before.
-        each *= (now - start) / promised if promised else 1.0
+        ratio = (now - start) / promised if promised else 1.0
+        # A question takes as long as those of the round before; the first one asked some methods
+        # alone, whose haste says nothing of the others.
+        each *= max(1.0, ratio) if number == least else ratio
         room = int((until - now) / each) if each else ROUND
         new = min(ROUND, room, len(drawn) - number)
         if new < 1:
