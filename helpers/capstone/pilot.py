@@ -70,7 +70,9 @@ def measure(
     material = interview.material
     # Asked alone a question shows its own time; the burst shows what the server gains from many.
     alone, burst = picked[:TIMED], picked[TIMED:]
-    asking, runs, waited = {}, [], {}
+    asking: dict[str, float] = {}
+    waited: dict[str, list[float]] = {}
+    runs = []
     for method in METHODS:
         answers = interview.ask(method, course.chat_model, alone, timed=len(alone))
         seconds = [answer.seconds or 0.0 for answer in answers]
