@@ -5,7 +5,7 @@ that a search finds for it, so that one model serves both. Not for: jobs in gene
 `helpers.finetuning.jobs`.
 
     write_training(folder / "train.jsonl", talks, turns, notes, form)
-    tuned = train(client, files, model=base, epochs=5, suffix="pool", seed=42)
+    tuned = train(client, files, Recipe(base, epochs=5, seed=42), suffix="pool")
     tuned.model, tuned.epoch
 """
 
