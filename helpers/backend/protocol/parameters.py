@@ -11,7 +11,9 @@ of values, see `schemas`.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from helpers.backend.protocol.errors import ApiError
 
@@ -77,6 +79,16 @@ def check(fields: Collection[str], limited: Collection[str], body: Mapping[str, 
             raise ApiError(
                 400, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter"
             )
+
+
+Choices = Annotated[
+    dict[
+        Literal["choice"],
+        Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1000)],
+    ],
+    Field(min_length=1),
+]
+"""vLLM's parameter `structured_outputs`, as far as this server has it: one of several texts."""
 
 
 def unsupported(name: str, why: str, fix: str = LEAVE_OUT) -> ApiError:

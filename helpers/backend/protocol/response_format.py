@@ -16,6 +16,7 @@ from typing import Any
 
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.json_schema import enforceable
+from helpers.backend.protocol.parameters import unsupported
 from helpers.backend.protocol.sampling import Sampling, TokenLogprob, one_of
 from helpers.backend.protocol.schemas import ChatRequest, SamplingRequest, new_id
 from helpers.backend.protocol.tool_answers import AnswerReader, Call, chat_calls
@@ -56,8 +57,11 @@ def chat_sampling(body: ChatRequest) -> Sampling:
         json_schema=enforceable(wanted.json_schema.schema_, param="response_format")
         if wanted and wanted.type == "json_schema" and wanted.json_schema
         else None,
-        grammar=one_of(body.structured_outputs.choice) if body.structured_outputs else None,
+        grammar=one_of(body.structured_outputs["choice"]) if body.structured_outputs else None,
     )
+    if how.grammar and (how.schema or body.tool_use):
+        why = "An answer that is one of several texts has no other form, and calls no tool"
+        raise unsupported("structured_outputs", why)
     return with_tools(how, body.tool_use)
 
 

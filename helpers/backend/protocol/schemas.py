@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from helpers.backend.protocol.errors import ApiError
-from helpers.backend.protocol.parameters import check, unsupported
+from helpers.backend.protocol.parameters import Choices, check, unsupported
 from helpers.backend.protocol.tool_schemas import (
     ChatToolChoice,
     ChatTools,
@@ -173,14 +173,6 @@ class ResponseFormat(Request):
     json_schema: JsonSchema | None = None
 
 
-class StructuredOutputs(Request):
-    """vLLM's parameter of this name, as far as this server has it: one of several texts."""
-
-    choice: Annotated[
-        list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1000)
-    ]
-
-
 class StreamOptions(Request):
     include_usage: StrictBool = False
     include_obfuscation: Literal[False] | None = None
@@ -242,7 +234,7 @@ class ChatRequest(SamplingRequest):
     logprobs: StrictBool | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
-    structured_outputs: StructuredOutputs | None = None
+    structured_outputs: Choices | None = None
     tools: ChatTools | None = None
     tool_choice: ChatToolChoice | None = None
     parallel_tool_calls: StrictBool | None = None
@@ -268,10 +260,6 @@ class ChatRequest(SamplingRequest):
                 param="max_tokens",
                 code="invalid_value",
             )
-        formed = self.response_format and self.response_format.type != "text"
-        if self.structured_outputs and (formed or self.tools or self.functions):
-            why = "An answer that is one of several texts has no other form, and calls no tool"
-            raise unsupported("structured_outputs", why)
         return self
 
     @property
