@@ -224,17 +224,19 @@ def prove(
     return done
 
 
-def _recipe(course: Connection, material: Material, *, epochs: int, seed: int) -> training.Recipe:
+def _recipe(
+    course: Connection, material: Material, *, epochs: int, seed: int
+) -> training.TrainingRecipe:
     # A label is a word or two: beside it, all the words of the question would be what is learnt.
     alone = bool(material.labels) and course.backend == "embedded"
-    return training.Recipe(course.chat_model, epochs, seed, 0.0 if alone else None)
+    return training.TrainingRecipe(course.chat_model, epochs, seed, 0.0 if alone else None)
 
 
 def _train(
     course: Connection,
     material: Material,
     folder: Path,
-    recipe: training.Recipe,
+    recipe: training.TrainingRecipe,
     pace: Pace,
     plan: ProofPlan,
     *,
@@ -275,7 +277,7 @@ def _job(
     course: Connection,
     material: Material,
     folder: Path,
-    recipe: training.Recipe,
+    recipe: training.TrainingRecipe,
     plan: ProofPlan,
     *,
     until: float | None,

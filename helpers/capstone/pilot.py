@@ -61,7 +61,7 @@ def measure(
     interview: Interview,
     picked: Sequence[AnswerTurn],
     folder: Path,
-    recipe: training.Recipe,
+    recipe: training.TrainingRecipe,
     *,
     brief: bool,
     judge: str | None,
@@ -118,7 +118,12 @@ def _grading(
 
 
 def _training_pace(
-    course: Connection, material: Material, folder: Path, recipe: training.Recipe, *, brief: bool
+    course: Connection,
+    material: Material,
+    folder: Path,
+    recipe: training.TrainingRecipe,
+    *,
+    brief: bool,
 ) -> Pace:
     data = material.data
     files = training.files_of(folder, data)

@@ -5,7 +5,7 @@ that a search finds for it, so that one model serves both. Not for: jobs in gene
 `helpers.finetuning.jobs`.
 
     write_training(folder / "train.jsonl", talks, turns, notes, form)
-    tuned = train(client, files, Recipe(base, epochs=5, seed=42), suffix="pool")
+    tuned = train(client, files, TrainingRecipe(base, epochs=5, seed=42), suffix="pool")
     tuned.model, tuned.epoch
 """
 
@@ -70,7 +70,7 @@ class JobFiles:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How a table is learnt."""
 
     model: str
@@ -160,7 +160,7 @@ def write_training(
 def train(
     client: OpenAI,
     files: JobFiles,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     suffix: str,
     until: float | None = None,
@@ -231,7 +231,7 @@ class Watch:
         return over > self.until + SLACK * max(0.0, self.until - begun)
 
 
-def is_trained(client: OpenAI, files: JobFiles, recipe: Recipe) -> bool:
+def is_trained(client: OpenAI, files: JobFiles, recipe: TrainingRecipe) -> bool:
     """Whether the same job was run before, so that it takes no time."""
     method = recipe.settings().method()
     held = [file.data if file else b"" for file in (files.learnt, files.measured)]
@@ -271,7 +271,12 @@ def best_epoch(client: OpenAI, job: FineTuningJob, epochs: int, *, validated: bo
 
 
 def measure(
-    client: OpenAI, rows: Sequence[dict[str, Any]], folder: Path, recipe: Recipe, *, most: int
+    client: OpenAI,
+    rows: Sequence[dict[str, Any]],
+    folder: Path,
+    recipe: TrainingRecipe,
+    *,
+    most: int,
 ) -> Speed | None:
     """Train a few of the rows once, on the embedded server, with a clock; None if it cannot."""
     # Every n-th: the first rows are plain talks, and the ones with notes come last and are longer.

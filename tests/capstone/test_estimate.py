@@ -8,7 +8,7 @@ import pytest
 
 from helpers.capstone import training
 from helpers.capstone.estimate import Pace, ProofPlan, estimate, pilot_size, rates, within
-from helpers.capstone.training import Recipe, Speed, TunedModel, Watch, best_epoch
+from helpers.capstone.training import Speed, TrainingRecipe, TunedModel, Watch, best_epoch
 from helpers.evaluation.grading import Answer
 from tests.capstone.fake import Bag, FakeClient
 
@@ -119,7 +119,7 @@ def test_what_a_job_waited_behind_others_is_no_part_of_the_pace(tmp_path, monkey
     monkeypatch.setattr(training, "wait", passing(7, job))
     monkeypatch.setattr(training, "measured_rate", lambda: 50.0)
     rows = [{"messages": []}] * 12
-    found = training.measure(FakeClient(), rows, tmp_path, Recipe("m", 5, 1), most=24)  # type: ignore[arg-type]
+    found = training.measure(FakeClient(), rows, tmp_path, TrainingRecipe("m", 5, 1), most=24)  # type: ignore[arg-type]
     assert found == Speed(50.0, 6.0)
 
 
