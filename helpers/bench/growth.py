@@ -97,7 +97,8 @@ class Growth:
 
     @cached_property
     def _client(self) -> OpenAI:
-        client = self._stack.enter_context(fresh_server())[1]
+        # A full server refuses with 429, and the client asks again: that waiting counts too.
+        client = self._stack.enter_context(fresh_server())[1].with_options(max_retries=100)
         chat(client, 1)
         return client
 
