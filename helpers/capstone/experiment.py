@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 QUESTIONS = 300
 """Held-out questions that are asked at most, unless more are wanted."""
-TALKS_A_MINUTE = 300
+LEAST_TALKS, TALKS_A_MINUTE = 20, 300
 """Training talks, for each minute of a budget, that are embedded and searched at most."""
 ROUND = 16
 """Questions between two looks at the clock of a budget."""
@@ -436,7 +436,8 @@ def _reach(train: Sequence[AnswerTurn], held_out: Sequence[AnswerTurn]) -> float
 
 def _embeddable(data: TableData, minutes: float, seed: int) -> TableData:
     """The part of a large table's training talks that a budget has the time to embed."""
-    most, talks = int(TALKS_A_MINUTE * minutes), len(data.train_talks)
+    # However short the time, some are needed to know how long an answer is.
+    most, talks = max(LEAST_TALKS, int(TALKS_A_MINUTE * minutes)), len(data.train_talks)
     if talks <= most:
         return data
     kept = sorted(random.Random(seed).sample(range(talks), most))
