@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,6 +41,10 @@ RRF_K = 60
 """The constant of Cormack, Clarke and Büttcher (2009)."""
 DEPTH = 30
 """Chunks that each search hands to the fusion."""
+REFINED_ABOVE, CANDIDATES = 200_000, 200
+"""Chunks above which the best of so many candidates are ordered anew by their true vectors, since
+the graph holds 8 bits of each number: of a million chunks it found 0.82 to 0.87 of the ten nearest,
+and so all. Of 100,000 it finds 0.96 to 0.98 without, 4 ms sooner."""
 EXACT_BELOW = 20_000
 """Chunks up to which every vector is compared; above, a graph index finds near ones."""
 FRESH = timedelta(seconds=1)
@@ -129,6 +134,10 @@ class Index:
         rows = request.select([*COLUMNS, "_score"]).to_arrow().to_pylist()
         return best_first(Hit(row["id"], row["_score"], *shown(row)) for row in rows)
 
+    @cached_property
+    def _large(self) -> bool:
+        return len(self) > REFINED_ABOVE
+
     def exact(self, vector: np.ndarray, *, k: int = 3) -> list[Hit]:
         """The k nearest chunks with every vector compared: what `dense` comes close to."""
         return self._by_meaning(vector, k, exact=True)
@@ -142,8 +151,12 @@ class Index:
         exact: bool = False,
     ) -> list[Hit]:
         request = self._table.search(vector).distance_type("cosine").limit(depth)
-        request = request.bypass_vector_index() if exact else request
-        request = request.where(where, prefilter=True) if where else request
+        if exact:
+            request = request.bypass_vector_index()
+        elif where:
+            request = request.where(where, prefilter=True)
+        elif self._large:
+            request = request.ef(CANDIDATES).refine_factor(1)
         rows = request.select([*COLUMNS, "_distance"]).to_arrow().to_pylist()
         near = [(row, 1 - row["_distance"]) for row in rows]
         return best_first(Hit(row["id"], cosine, *shown(row), cosine) for row, cosine in near)
