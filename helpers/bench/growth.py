@@ -52,6 +52,8 @@ AXES = {
 }
 NAMES = tuple(f"{kind}-{size}" for kind, sizes in SIZES.items() for size in sizes)
 BATCH, TOKENS = 8, 48
+PANELS = 4
+"""Side by side in the figure."""
 
 
 @contextmanager
@@ -169,19 +171,36 @@ def _seconds(work: Callable[[], object]) -> float:
 def figure(rows: Sequence[BenchRow]) -> Figure:
     """A panel for each kind that was measured, both axes logarithmic."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, NullLocator
 
     by_kind: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         kind, _, size = row.name.rpartition("-")
         if kind in AXES and size.isdecimal():
             by_kind.setdefault(kind, []).append((int(size), row.ours))
-    drawn = Figure(figsize=(3.2 * max(len(by_kind), 1), 3), layout="constrained")
-    panels = drawn.subplots(1, max(len(by_kind), 1), squeeze=False)[0]
-    for ax, (kind, points) in zip(panels, by_kind.items(), strict=False):
+    across = min(len(by_kind), PANELS) or 1
+    down = -(-len(by_kind) // across) or 1
+    drawn = Figure(figsize=(3 * across, 2.6 * down), layout="constrained")
+    panels = drawn.subplots(down, across, squeeze=False).flat
+    for (kind, points), ax in zip(by_kind.items(), panels, strict=False):
         sizes, values = zip(*sorted(points), strict=True)
         ax.plot(sizes, values, marker="o")
         # A share lies between 0 and 1, where powers of ten show nothing.
         ax.set(xscale="log", yscale="linear" if kind == "recall" else "log")
         ax.set(xlabel=AXES[kind][0], ylabel=AXES[kind][1], title=kind)
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(sizes, labels=[_short(size) for size in sizes])
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter() if max(values) > 5 * min(values) else "{x:g}")
         ax.spines[["top", "right"]].set_visible(False)
+    for ax in panels:
+        ax.set_visible(False)
     return drawn
+
+
+def _short(size: int) -> str:
+    """10 k for 10,000, 1 M for 1,000,000."""
+    for one, sign in ((1_000_000, " M"), (1_000, " k")):
+        if size >= one:
+            return f"{size / one:g}{sign}"
+    return str(size)
