@@ -1,12 +1,14 @@
 """Pytest plugin: mends what nbval 0.11 lets pass and where it hangs.
 
-It patches `nbval.kernel.RunningKernel` and watches the cells, in five points:
+It patches `nbval.kernel.RunningKernel` and watches the cells, in six points:
 
 - cells run with `store_history=True`, so `Out`, `_` and a trailing `;` mean what they mean in Lab;
 - a cell whose reply says "error" fails, also when no error output was published
   (an unknown magic before a `raise`, for one);
 - a `%pip`, `!command` or `%%script` that ends with a failure fails its cell;
 - a kernel that died fails the cell within about two seconds; nbval waits for its timeout;
+- what a long cell shows is kept, however much: nbval reads it only after the reply, and ZeroMQ
+  drops what comes after the first thousands of messages, the one that says "idle" among them;
 - pytest-timeout keeps off the cells: nbval's own limit interrupts the kernel.
 """
 
@@ -17,6 +19,7 @@ from queue import Empty
 from typing import Any
 
 import pytest
+import zmq
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell
 
@@ -25,6 +28,15 @@ POLL_SECONDS = 1.0
 # Runs in the kernel after a cell: `!cmd` and `%pip` leave their exit status in `_exit_code`.
 READ_EXIT_CODE = "get_ipython().user_ns.get('_exit_code', 0)"
 RESET_EXIT_CODE = "get_ipython().user_ns.pop('_exit_code', None)"
+
+
+_init = RunningKernel.__init__
+
+
+def init(self: RunningKernel, *args: Any, **options: Any) -> None:
+    """Start a kernel whose messages wait without a limit: a monitor sends some each second."""
+    _init(self, *args, **options)
+    self.kc.iopub_channel.socket.setsockopt(zmq.RCVHWM, 0)
 
 
 class KernelDiedError(Exception):
@@ -91,5 +103,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_configure() -> None:
     """Put the mended methods in place."""
+    RunningKernel.__init__ = init
     RunningKernel.execute_cell_input = execute_cell_input
     RunningKernel.await_reply = await_reply

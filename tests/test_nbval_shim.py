@@ -38,6 +38,12 @@ AFTER = code("print('still here')", prints="still here\n")
 IGNORE = "nbval-ignore-output"
 PLOT = "import matplotlib.pyplot as plt; plt.subplots(figsize=(2, 1)); plt.show()"
 STATE = "import os; print(os.environ['WORKBOOK_STATE'].endswith('notebooks'))"
+SHOW_MANY = """
+from IPython.display import display
+
+for number in range(20_000):
+    display({"text/plain": "x" * 300}, raw=True)
+"""
 
 # name: (cells, what becomes of each: "." passed, "F" failed)
 CASES: dict[str, tuple[list[Any], str]] = {
@@ -64,6 +70,8 @@ CASES: dict[str, tuple[list[Any], str]] = {
     "state": ([code(STATE, prints="True\n")], "."),
     # Longer than the limit that pytest-timeout gets below.
     "slow": ([code("import time; time.sleep(4)"), AFTER], ".."),
+    # More messages than ZeroMQ keeps for a reader that comes late.
+    "talkative": ([code(SHOW_MANY, IGNORE), AFTER], ".."),
     "dead": ([code("import os; os._exit(1)"), AFTER], "FF"),
 }
 
