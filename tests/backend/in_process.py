@@ -14,6 +14,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -28,6 +29,7 @@ from helpers.backend.service.limits import Limits
 from helpers.base.settings import Settings
 
 TOKEN = "t"
+JOB_BYTES = 64 * 10**9
 COUNTS = {"prompt_tokens": 1, "completion_tokens": 2}
 
 
@@ -56,6 +58,7 @@ class InstantEngine:
 
     def share_cores(self, sharing: bool) -> None: ...
     def unload(self, name: str) -> None: ...
+    def rest(self, seconds: float) -> None: ...
     def warm(self, model: Any) -> None: ...
     def close(self) -> None: ...
 
@@ -65,6 +68,8 @@ def served(
     settings: Settings, engine: Any, limits: Limits | None = None
 ) -> Iterator[tuple[FastAPI, str]]:
     """The application and its address, until the end of the block."""
+    # What other tests leave free must not decide whether a job is taken on.
+    settings = replace(settings, job_memory=settings.job_memory or JOB_BYTES)
     app = create_app(settings, token=TOKEN, engine=engine, limits=limits)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
 

@@ -34,6 +34,7 @@ from helpers.backend.inference.models import ServedModel
 from helpers.backend.inference.rows import AnswerRow, Row, ScoredRow
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob
 from helpers.base.errors import BackendError
+from helpers.base.heap import return_freed_memory
 
 if TYPE_CHECKING:
     import openvino
@@ -304,6 +305,8 @@ class OpenVinoEngine:
         )
         if shape not in self._caches:
             self._caches[shape] = BlockCache(shape)
+        # Reading and compiling leave much behind, in the heaps of many threads.
+        return_freed_memory()
         request = compiled.create_infer_request()
         for name, tensor in self._caches[shape].tensors.items():
             request.set_tensor(name, tensor)
@@ -315,6 +318,8 @@ class OpenVinoEngine:
         # The cache goes with the last model of its shape.
         if not any(other.shape == loaded.shape for other in self._loaded.values()):
             del self._caches[loaded.shape]
+        del loaded
+        return_freed_memory()
 
     def _rest(self, seconds: float) -> None:
         busy = {row.model for row in self._rows}

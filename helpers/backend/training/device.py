@@ -1,4 +1,4 @@
-"""What this machine can do, and how to use it: device, precision, memory.
+"""What this machine can do, and how to use it: device and precision.
 
 For: the trainer, once at its start.
 
@@ -7,13 +7,11 @@ For: the trainer, once at its start.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -30,10 +28,6 @@ LAYER = (640, 576, 1536)
 """Rows, inputs and outputs of a product as training makes them."""
 GAIN = 1.25
 """How much faster bfloat16 must be, so that noise does not decide."""
-# Numbers of glibc's parameters, from malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-MMAP_BYTES, KEPT_BYTES = 32 << 20, 1 << 30
-"""glibc takes no larger threshold for mapped blocks than 32 MB."""
 
 
 def choose_device() -> torch.device:
@@ -101,21 +95,3 @@ def repeatable(device: torch.device) -> None:
         # NVIDIA names for it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-
-
-def keep_freed_memory() -> None:
-    """Stop glibc from handing memory back after each step and asking for it again: 7% of the
-    time. Other systems' allocators keep it anyway."""
-    if mallopt := _of_glibc("mallopt"):
-        mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
-        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-
-
-def return_freed_memory() -> None:
-    """Hand back what is free now, once: a model's own matrices, when their products are made."""
-    if trim := _of_glibc("malloc_trim"):
-        trim(0)
-
-
-def _of_glibc(name: str) -> Any:
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -24,7 +24,6 @@ from helpers.backend.training.base import load_base, save_adapter, with_adapter
 from helpers.backend.training.device import (
     choose_device,
     job_precision,
-    keep_freed_memory,
     repeatable,
 )
 from helpers.backend.training.examples import Item, Pair
@@ -34,6 +33,7 @@ from helpers.backend.training.objectives import Stats, dpo, supervised
 from helpers.backend.training.prepared import examples_of
 from helpers.backend.training.spec import LOSSES, RESUME, TrainSpec
 from helpers.base.files import write_text
+from helpers.base.heap import keep_freed_memory
 
 Emit = Callable[[dict[str, Any]], None]
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from helpers.backend.training.device import return_freed_memory
 from helpers.backend.training.forward import Network
 from helpers.backend.training.peft_network import PeftNetwork
+from helpers.base.heap import return_freed_memory
 
 if TYPE_CHECKING:
     from peft import PeftModel
