@@ -28,10 +28,11 @@ GROUPS = {
     "targets": "our exports in the packages of other hosts and trainers",
     "models": "what each base model of this machine costs",
     "growth": "how cost grows with work",
+    "cluster": "jobs on a Ray cluster, and what is killed there",
 }
-ON_REQUEST = ("targets", "models", "growth")
-"""Groups that run only when they are named: they install what others wrote, train each base, or
-take an hour."""
+ON_REQUEST = ("targets", "models", "growth", "cluster")
+"""Groups that run only when they are named: they install what others wrote, train each base,
+take an hour, or need root."""
 
 
 def run(root: Path, options: argparse.Namespace) -> int:

@@ -27,11 +27,15 @@ from typing import Any
 from helpers.backend.executors.exchange import Exchange
 from helpers.backend.training.spec import SPEC
 from helpers.base.files import write_text
+from helpers.base.template_tokenizer import BASE_FILE, folder_of
 
 STATE = "resume.json"
 FILES = ("training_file", "validation_file")
 PARENT = "parent_adapter"
 BASE = "base_gguf"
+BASE_FOLDER = "base"
+MODEL_FILES = (".json", ".safetensors", ".jinja")
+"""What of a Hugging Face folder says what its model computes."""
 
 
 def prefix(job: str) -> str:
@@ -91,14 +95,52 @@ def give(exchange: Exchange, job: str, folder: Path) -> None:
     if spec.get(PARENT):
         exchange.put_folder(f"{place}/parent", Path(spec[PARENT]))
         spec[PARENT] = "parent"
-    base = Path(spec[BASE])
-    sha256 = sha256_of(base)
-    # For a node that has it not: once for all jobs.
-    if not exchange.names(f"bases/{sha256}"):
-        exchange.put_file(f"bases/{sha256}/{base.name}", base)
-    spec[BASE] = {"name": base.name, "sha256": sha256}
+    spec[BASE] = give_base(exchange, Path(spec[BASE]))
     # Last: a spec says that what it names is there.
     exchange.put(f"{place}/{SPEC}", json.dumps(spec, indent=1).encode())
+
+
+def give_base(exchange: Exchange, gguf: Path) -> dict[str, Any]:
+    """Put a base where nodes find it, once for all jobs; returns what names it in a spec."""
+    folder = folder_of(gguf)
+    paths = _model_files(folder) if folder else [gguf]
+    files = {path.name: sha256_of(path) for path in paths}
+    # Of a folder, that of the list of its files.
+    sha256 = _sha256_of_list(files) if folder else files[gguf.name]
+    there = exchange.names(f"bases/{sha256}")
+    for path in paths:
+        if path.name not in there:
+            exchange.put_file(f"bases/{sha256}/{path.name}", path)
+    return {"name": gguf.name, "sha256": sha256, "files": files, "folder": folder is not None}
+
+
+def take_base(
+    exchange: Exchange, known: Mapping[str, Any], folder: Path, *, bases: Mapping[str, Path]
+) -> Path:
+    """Where this machine has a base, after bringing it into `folder` if it is not in `bases`.
+
+    Raises `ValueError` where the exchange holds something else under its name.
+    """
+    if known["sha256"] in bases:
+        return bases[known["sha256"]]
+    place = folder / BASE_FOLDER
+    for name, sha256 in known["files"].items():
+        exchange.get_file(f"bases/{known['sha256']}/{name}", place / name)
+        if sha256_of(place / name) != sha256:
+            raise ValueError(f"{name} in the exchange is not what the job names")
+    if not known["folder"]:
+        return place / str(known["name"])
+    # As on the server: the name of a GGUF that nobody has made yet, beside it what it is made of.
+    write_text(folder / BASE_FILE, json.dumps({"folder": BASE_FOLDER}))
+    return folder / str(known["name"])
+
+
+def _model_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES)
+
+
+def _sha256_of_list(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def is_given(exchange: Exchange, job: str) -> bool:
@@ -117,14 +159,7 @@ def take(exchange: Exchange, job: str, folder: Path, *, bases: Mapping[str, Path
         if name != SPEC:
             exchange.get_file(f"{place}/{name}", folder / name)
     spec: dict[str, Any] = json.loads(exchange.get(f"{place}/{SPEC}") or b"{}")
-    base = spec[BASE]
-    here = bases.get(base["sha256"])
-    if here is None:
-        here = folder / base["name"]
-        exchange.get_file(f"bases/{base['sha256']}/{base['name']}", here)
-        if sha256_of(here) != base["sha256"]:
-            raise ValueError(f"{base['name']} in the exchange is not what the job names")
-    spec[BASE] = str(here)
+    spec[BASE] = str(take_base(exchange, spec[BASE], folder, bases=bases))
     for key in (*FILES, PARENT):
         if spec.get(key):
             spec[key] = str(folder / spec[key])

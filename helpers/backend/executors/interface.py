@@ -54,8 +54,11 @@ class Executor(Protocol):
     def sync(self, folder: Path) -> None:
         """Carry what is new between the folder and where the run is, both ways."""
 
-    def forget(self, folder: Path) -> None:
-        """End what an earlier server may have left running for a folder."""
+    def forget(self, folder: Path, *, discard: bool) -> None:
+        """End what an earlier server may have left running for a folder; `discard` it, too."""
+
+    def discard(self, folder: Path) -> None:
+        """Remove what lies elsewhere for a folder whose work is over for good."""
 
     def close(self) -> None:
         """The server ends: end the runs that cannot outlive it."""

@@ -74,8 +74,11 @@ class LocalExecutor:
     def sync(self, folder: Path) -> None:
         """A process works in the folder itself."""
 
-    def forget(self, folder: Path) -> None:
+    def forget(self, folder: Path, *, discard: bool) -> None:
         """A process ends with its server, see `watch_parent`."""
+
+    def discard(self, folder: Path) -> None:
+        """All of it lies in the folder."""
 
     def close(self) -> None:
         """It would end by itself soon; but the next server may begin before."""

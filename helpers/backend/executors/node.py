@@ -25,6 +25,7 @@ from helpers.backend.executors.exchange import Exchange
 from helpers.backend.executors.interface import LOG
 from helpers.backend.executors.local import start_process
 from helpers.backend.training.spec import LOSSES, PRECISION, PROGRESS, RESUME, STOP
+from helpers.base.errors import DataError
 from helpers.base.settings import BASE_SHA256, base_gguf, load
 
 EVERY = 1.0
@@ -153,7 +154,7 @@ def _try(carrier: Carrier, folder: Path) -> bool:
         if carrier.asks_to_stop():
             (folder / STOP).touch()
         carrier.carry()
-    except OSError as error:
+    except (OSError, DataError) as error:
         log.warning("the exchange does not answer: %s", error)
         return False
     return True

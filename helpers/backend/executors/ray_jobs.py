@@ -35,6 +35,7 @@ from helpers.backend.executors.exchange import Exchange
 from helpers.backend.executors.interface import LOG, LOST, NotNow
 from helpers.backend.executors.ray_client import RayClient, RayJob, Unreachable
 from helpers.backend.training.spec import PRECISION, PROGRESS, RESUME, SPEC, STOP
+from helpers.base.errors import DataError
 from helpers.base.files import write_bytes, write_text
 
 ATTEMPT = "attempt.json"
@@ -50,6 +51,9 @@ NODE_GONE = (
     "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE",
 )
 """Ray's errors for which the program can do nothing."""
+NOT_NOW = (OSError, DataError)
+"""What the exchange and this machine's disk raise; a stream that breaks off inside `atomic` becomes
+a `DataError`."""
 # The earliest that a zip can hold; with real times the same code would have other bytes.
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -102,7 +106,7 @@ class RayRun:
             if job is not None and not job.over:
                 return None
             return self._end(job)
-        except (Unreachable, OSError) as error:
+        except (Unreachable, *NOT_NOW) as error:
             # A run on a node goes on without us, and its results wait for us.
             if not self._unheard:
                 log.warning("%s: %s", self._attempt.key, error)
@@ -130,9 +134,6 @@ class RayRun:
                 stream.write(f"{job.message}\n")
         # Now nothing of this attempt is still to come.
         replace(self._attempt, ended=True).write(self._folder)
-        # Any other end may get a further attempt, which goes on from what lies there.
-        if code == 0 or self._killed.is_set():
-            self._exchange.remove_all(attempts.prefix(self._folder.name))
         return code
 
     def _code(self, job: RayJob | None) -> int:
@@ -162,7 +163,7 @@ class RayExecutor:
         self._ray, self._exchange, self._root = ray, exchange, root
         self._python, self._threads, self._at_once = python, threads, at_once
         self._synced: dict[Path, float] = {}
-        self._guarded = False
+        self._guarded, self._unheard = False, False
 
     def room(self) -> contextlib.AbstractContextManager[bool]:
         """Nothing: it computes elsewhere."""
@@ -172,8 +173,12 @@ class RayExecutor:
         """Places on the nodes, less what is taken: by ours, which Ray may not count yet, or all."""
         try:
             nodes = self._ray.nodes()
+            self._unheard = False
         except Unreachable as error:
-            log.warning("%s", error)
+            # Asked each second: a cluster that is away for an hour is one line in the log.
+            if not self._unheard:
+                log.warning("%s", error)
+            self._unheard = True
             return 0
         places = sum(int(node.total // self._threads) for node in nodes)
         # Rounded up: a node that is used in part has no room for a whole job in that part.
@@ -192,7 +197,7 @@ class RayExecutor:
         except FileNotFoundError:
             # A file of the job itself: no waiting brings it back.
             raise
-        except (Unreachable, OSError) as error:
+        except (Unreachable, *NOT_NOW) as error:
             raise NotNow(str(error)) from error
         self._synced.pop(folder, None)
         return RayRun(self._ray, self._exchange, folder, attempt)
@@ -208,10 +213,10 @@ class RayExecutor:
             if (folder / STOP).exists():
                 self._exchange.put(f"{place}/{STOP}", b"")
             bring(self._exchange, folder, attempt.number)
-        except OSError as error:
+        except NOT_NOW as error:
             log.warning("the exchange does not answer: %s", error)
 
-    def forget(self, folder: Path) -> None:
+    def forget(self, folder: Path, *, discard: bool) -> None:
         attempt = RunAttempt.read(folder)
         if attempt is None or attempt.ended:
             return
@@ -221,8 +226,16 @@ class RayExecutor:
             run.kill()
             while run.poll() is None:
                 time.sleep(EVERY)
+            if discard:
+                self.discard(folder)
 
         threading.Thread(target=end, name=f"end {attempt.key}", daemon=True).start()
+
+    def discard(self, folder: Path) -> None:
+        try:
+            self._exchange.remove_all(attempts.prefix(folder.name))
+        except OSError as error:
+            log.warning("%s stays in the exchange: %s", folder.name, error)
 
     def close(self) -> None:
         """Runs go on; the next server finds them."""

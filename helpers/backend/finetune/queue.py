@@ -125,6 +125,9 @@ class Jobs:
             done = self._set(job_id, status="cancelled", finished_at=int(time.time()))
             if run := self._runs.get(job_id):
                 run.kill()
+        # One that is worked on is discarded when its run has ended.
+        if job_id not in self._queue.current:
+            self._executor.discard(self._store.job_dir(job_id))
         return done
 
     def pause(self, job_id: str) -> Document:
@@ -178,7 +181,9 @@ class Jobs:
     def _requeue_interrupted(self) -> None:
         """A job that ran, or was just created, when the server died waits again."""
         for job in self._store.list("job", keep=lambda job: job["status"] in SETTLED)[0]:
-            self._executor.forget(self._store.job_dir(job["id"]))
+            # A paused one goes on from what lies there.
+            over = job["status"] != "paused"
+            self._executor.forget(self._store.job_dir(job["id"]), discard=over)
         cut_off = ("running", "validating_files")
         found, _ = self._store.list("job", keep=lambda job: job["status"] in cut_off)
         for job in found:
@@ -198,6 +203,12 @@ class Jobs:
             # Left by an earlier pause, it would stop the trainer in its first step.
             (folder / STOP).unlink(missing_ok=True)
             self._set(job_id, status="running")
+        # The last server was killed before it could say so: nothing is left to be trained.
+        if (read_progress(folder) or [{"type": "none"}])[-1]["type"] == "done":
+            self._executor.forget(folder, discard=False)
+            self._take(job_id, ProgressPlace())
+            self._ended(job_id, 0)
+            return
         # Not under the lock: its files may have to travel first.
         try:
             run = self._executor.start(folder)
@@ -231,9 +242,12 @@ class Jobs:
     def _wait(self, job_id: str, why: str) -> None:
         """Put a job that could not be started back into the queue."""
         with self._queue.lock:
-            if self.get(job_id)["status"] == "running":
-                self._set(job_id, status="queued")
-        self.event(job_id, f"The job could not be started and waits: {why}", level="warn")
+            job = self.get(job_id)
+            if job["status"] == "running":
+                self._set(job_id, status="queued", _waits=why)
+        # Once: it is tried again and again while a cluster is away.
+        if job.get("_waits") != why:
+            self.event(job_id, f"The job could not be started and waits: {why}", level="warn")
         self._queue.closing.wait(RETRY_SECONDS)
 
     def _take(self, job_id: str, place: ProgressPlace) -> ProgressPlace:
@@ -300,11 +314,12 @@ class Jobs:
 
     def _ended(self, job_id: str, code: int) -> None:
         """Decide what the end of the process means."""
-        job = self.get(job_id)
+        job, folder = self.get(job_id), self._store.job_dir(job_id)
         if job["status"] == "cancelled":
+            self._executor.discard(folder)
             return
         # A trainer that was killed before its first line leaves none.
-        rows = read_progress(self._store.job_dir(job_id)) or [{"type": "none"}]
+        rows = read_progress(folder) or [{"type": "none"}]
         last = rows[-1]
         # It may be resumed already: then it waits for its turn.
         if code == PAUSED and job["status"] in ("paused", "queued"):
@@ -314,6 +329,7 @@ class Jobs:
             seconds = max(row.get("seconds", 0.0) for row in rows)
             write_rate(self._store.root, tokens=last["trained_tokens"], seconds=seconds)
             self._succeed(job, last["trained_tokens"])
+            self._executor.discard(folder)
         elif last["type"] == "error":
             self._fail(job_id, last["code"], last["message"])
         else:
@@ -378,6 +394,7 @@ class Jobs:
         error = {"code": code, "message": message, "param": None}
         self.event(job_id, f"The job failed: {message}", level="error")
         self._set(job_id, status="failed", error=error, finished_at=int(time.time()))
+        self._executor.discard(self._store.job_dir(job_id))
 
     def _keep(self, job_id: str, name: str, data: bytes) -> str:
         return keep(self._store, name, data, purpose="fine-tune-results", parent=job_id)

@@ -119,14 +119,6 @@ class Training:
         self._limits.room_for("jobs", self._jobs.waiting)
         self._limits.own_room_for("jobs", self._jobs.under_way, self._jobs.owner)
         gguf, parent = self._models.trainable(body.model)
-        if self._settings.executor and folder_of(gguf):
-            raise ApiError(
-                400,
-                f"{body.model!r} came as a folder, which does not travel to a cluster's nodes. "
-                "Remedy: start the server without WORKBOOK_EXECUTOR.",
-                param="model",
-                code="unsupported_value",
-            )
         data = self._data(body, kind, gguf)
         settings = JobSettings.of(body, kind, data.training.report.examples)
         spec = self._spec(settings, data, gguf, parent)

@@ -30,6 +30,8 @@ from helpers.backend.training.spec import (
     read_progress,
 )
 from helpers.base.errors import BackendError
+from helpers.base.files import write_text
+from helpers.base.template_tokenizer import BASE_FILE, folder_of
 from tests.backend.executors.pretended_ray import TOKEN, PretendedRay, pretended_ray
 from tests.places import ROOT
 
@@ -230,13 +232,88 @@ def test_pausing_reaches_the_node_and_a_cancel_stops_and_clears(
     assert len(ray.stopped) > 1
     ray.end(f"{JOB}-1", "STOPPED")
     assert run.poll() == KILLED
+    executor.discard(job)
     assert exchange.names(f"jobs/{JOB}") == {}
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_paused_job_keeps_its_state_when_what_a_dead_server_left_is_ended(
+    executor, ray, exchange, job, paused
+):
+    executor.start(job)
+    ray.end(f"{JOB}-1", "STOPPED")
+    executor.forget(job, discard=not paused)
+    deadline = time.monotonic() + 10
+    while not json.loads((job / "attempt.json").read_text(encoding="utf-8"))["ended"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    while not paused and exchange.names(f"jobs/{JOB}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert bool(exchange.names(f"jobs/{JOB}")) == paused
+
+
+def test_a_base_that_came_as_a_folder_travels_once_and_is_a_folder_there(
+    ray, executor, exchange, job, tmp_path
+):
+    folder = tmp_path / "Tiny"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "chat_template.jinja", "weights.bin"):
+        (folder / name).write_text(f"this is {name}", encoding="utf-8")
+    # As the registry keeps it: a GGUF that nobody has made yet, and where the folder is.
+    write_text(tmp_path / "bases" / BASE_FILE, json.dumps({"folder": str(folder)}))
+    spec = replace(TrainSpec.read(job), base_gguf=str(tmp_path / "bases" / "model.gguf"))
+    spec.write(job)
+    executor.start(job)
+    on_node(exchange, 1, tmp_path / "node")
+    found = folder_of(Path(TrainSpec.read(tmp_path / "node").base_gguf))
+    assert found
+    assert found.is_relative_to(tmp_path / "node")
+    names = sorted(path.name for path in found.iterdir())
+    assert names == ["chat_template.jinja", "config.json", "model.safetensors"]
+    assert (found / "config.json").read_text(encoding="utf-8") == "this is config.json"
+    [place] = (tmp_path / "exchange" / "bases").iterdir()
+    (place / "config.json").write_text("another", encoding="utf-8")
+    with pytest.raises(ValueError, match="is not what the job names"):
+        on_node(exchange, 2, tmp_path / "second")
+
+
+def test_a_store_that_breaks_off_in_the_middle_of_a_file_ends_no_run(
+    executor, ray, exchange, job, tmp_path, monkeypatch
+):
+    run = executor.start(job)
+    carrier = on_node(exchange, 1, tmp_path / "node")
+    (tmp_path / "node" / PRECISION).write_text("float32", encoding="utf-8")
+    carrier.carry()
+    ray.end(f"{JOB}-1", "SUCCEEDED", driver_exit_code=0)
+
+    class Broken:
+        def read(self, *_: object) -> bytes:
+            raise OSError("connection reset")
+
+        def __enter__(self) -> Broken:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+    class Store:
+        def __getattr__(self, name: str) -> object:
+            return getattr(exchange.fs, name)
+
+        def open_input_stream(self, path: str) -> object:
+            whole = path.endswith(PRECISION)
+            return Broken() if whole else exchange.fs.open_input_stream(path)
+
+    monkeypatch.setattr(run, "_exchange", replace(exchange, fs=Store()))
+    assert run.poll() is None
+    monkeypatch.setattr(run, "_exchange", exchange)
+    assert run.poll() == 0
 
 
 def test_what_an_earlier_server_left_running_is_ended(executor, ray, exchange, job, root):
     executor.start(job)
     again = executor_of(ray, exchange, root)
-    again.forget(job)
+    again.forget(job, discard=True)
     deadline = time.monotonic() + 10
     while not ray.stopped:
         assert time.monotonic() < deadline

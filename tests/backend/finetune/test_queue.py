@@ -63,10 +63,14 @@ class Waiting(LocalExecutor):
     def __init__(self, *args, **more) -> None:
         super().__init__(*args, **more)
         self.started: list[Process] = []
+        self.discarded: list[str] = []
 
     def start(self, folder: Path) -> Process:
         self.started.append(Process(folder))
         return self.started[-1]
+
+    def discard(self, folder: Path) -> None:
+        self.discarded.append(folder.name)
 
     def close(self) -> None:
         for one in self.started:
@@ -172,7 +176,7 @@ def test_a_job_whose_node_is_lost_goes_on_and_is_not_said_to_have_died(queue):
 def test_a_job_that_cannot_be_started_waits_and_says_why(settings, monkeypatch):
     queue = Queue(settings, monkeypatch, lambda *_: None)
     monkeypatch.setattr(jobs_module, "RETRY_SECONDS", 0.01)
-    start, refusals = queue.executor.start, ["the cluster does not answer"]
+    start, refusals = queue.executor.start, ["the cluster does not answer"] * 3
 
     def refuse_once(folder: Path) -> Process:
         if refusals:
@@ -182,7 +186,8 @@ def test_a_job_that_cannot_be_started_waits_and_says_why(settings, monkeypatch):
     monkeypatch.setattr(queue.executor, "start", refuse_once)
     name = queue.submit("a")
     until(lambda: queue.started)
-    assert any("waits: the cluster does not answer" in text for text in queue.told(name))
+    said = [text for text in queue.told(name) if "waits: the cluster does not answer" in text]
+    assert len(said) == 1, "once, however long it is away"
     queue.started[0].end(0, DONE)
     until(lambda: queue.status(name) == "succeeded")
     queue.jobs.close()
@@ -250,21 +255,24 @@ def test_a_job_that_is_cancelled_while_its_model_is_loaded_leaves_no_model(setti
     queue.store.close()
 
 
-def test_a_server_that_dies_at_the_end_of_a_job_leaves_each_result_file_once(queue, monkeypatch):
+def test_a_server_that_dies_at_the_end_of_a_job_trains_nothing_again_and_keeps_each_file_once(
+    queue, monkeypatch
+):
     name = queue.submit("a")
     until(lambda: queue.started)
-    kept = queue.jobs._set
+    kept, deaths = queue.jobs._set, []
 
     def die_once(key: str, **changes: object) -> dict:
-        if changes.get("status") == "succeeded" and len(queue.started) == 1:
+        if changes.get("status") == "succeeded" and not deaths:
+            deaths.append(key)
             changes = {"status": "queued"}
         return kept(key, **changes)
 
     monkeypatch.setattr(queue.jobs, "_set", die_once)
     queue.started[0].end(0, DONE)
-    until(lambda: len(queue.started) == 2)
-    queue.started[1].end(0, DONE)
     until(lambda: queue.status(name) == "succeeded")
+    assert deaths == [name]
+    assert len(queue.started) == 1
     files, _ = queue.store.list("file", newest_first=False)
     assert [file["id"] for file in files] == queue.jobs.get(name)["result_files"]
 
@@ -346,6 +354,29 @@ def test_a_jobs_files_are_its_own(queue, tmp_path):
     upload.unlink()
     assert Path(spec.training_file).read_text(encoding="utf-8") == "{}\n"
     assert spec.validation_file is None
+
+
+def test_what_lies_elsewhere_is_removed_when_a_job_is_over_and_not_before(queue):
+    gone = queue.executor.discarded
+    good = queue.submit("good")
+    until(lambda: queue.started)
+    queue.started[0].end(LOST)
+    until(lambda: len(queue.started) == 2)
+    assert gone == []
+    queue.started[1].end(0, DONE)
+    until(lambda: gone == [good])
+    bad = queue.submit("bad")
+    until(lambda: len(queue.started) == 3)
+    queue.started[2].end(1, {"type": "error", "code": "training_failed", "message": "no"})
+    until(lambda: gone == [good, bad])
+    kept = queue.submit("kept")
+    until(lambda: len(queue.started) == 4)
+    queue.jobs.pause(kept)
+    queue.started[3].end(PAUSED)
+    until(lambda: not queue.jobs._queue.current)
+    assert gone == [good, bad]
+    queue.jobs.cancel(kept)
+    assert gone == [good, bad, kept]
 
 
 def test_a_queued_job_that_is_paused_or_cancelled_never_starts(queue):

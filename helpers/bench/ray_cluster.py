@@ -1,28 +1,38 @@
 """A Ray cluster on one machine: a head and nodes, each in a network namespace with its own /tmp.
 
-For: tests and `bench cluster`. It needs root on Linux, `ip` and `unshare`. A node can be killed
-with all that runs on it, or be cut off from the others and go on computing.
+For: `bench cluster`, and the tests of real clusters. It needs root on Linux, `ip` and `unshare`,
+and Ray in an environment of its own. A node can be killed with all that runs on it, or be cut off
+from the others and go on computing. Not for: clusters that somebody works with.
 
     with RayCluster(ray, folder, nodes=4) as cluster: cluster.kill("n1")
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
-import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from helpers.bench.cluster_server import until
 
 NET, HERE, HEAD = "10.77.0", "10.77.0.1", "10.77.0.2"
 ADDRESS = f"{HEAD}:8265"
 BRIDGE = "wbray0"
 GCS = f"{HEAD}:6379"
 STORE_BYTES = "78643200"
+SECONDS = 240
+"""For a head or a node to come up."""
+CGROUP = Path("/sys/fs/cgroup")
+PERIOD = 100_000
+"""Microseconds over which a node's share of the processors is counted."""
 
 
 def possible() -> bool:
@@ -36,7 +46,12 @@ def possible() -> bool:
 
 
 class RayCluster:
-    """A head without processors, and nodes with `cpus` each."""
+    """A head without processors, and nodes of one each.
+
+    `share`: how much of a processor a node really has, where the machine has fewer than there are
+    nodes. `seen`: folders below /tmp that all nodes see as they are here. `words`: variables of
+    the nodes' environment.
+    """
 
     def __init__(
         self,
@@ -44,10 +59,12 @@ class RayCluster:
         folder: Path,
         *,
         nodes: int,
-        cpus: int = 1,
-        env: dict[str, str] | None = None,
+        share: float | None = None,
+        seen: Sequence[Path] = (),
+        words: Mapping[str, str] | None = None,
     ) -> None:
-        self.ray, self.folder, self.cpus = ray, folder, cpus
+        self.ray, self.folder, self._share = ray, folder, share
+        self._seen = [ray.parents[1], *seen]
         self.token = secrets.token_hex(16)
         self.names = [f"n{number}" for number in range(1, nodes + 1)]
         self.env = os.environ | {
@@ -58,6 +75,7 @@ class RayCluster:
         }  # fmt: skip
         for name in [name for name in self.env if name.startswith(("WORKBOOK_", "PYTHON"))]:
             del self.env[name]
+        self.env |= words or {}
         self._blocks: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> RayCluster:
@@ -68,11 +86,11 @@ class RayCluster:
             head = ["--head", f"--node-ip-address={HEAD}", "--port=6379", "--num-cpus=0"]
             head += ["--dashboard-host=0.0.0.0", "--dashboard-port=8265"]
             self._start("head", 2, head)
-            self.until(lambda: self.ask("/api/version") or self._again("head", 2, head))
-            for count, name in enumerate(self.names, 1):
+            until(lambda: self.ask("/api/version") or self._again("head", 2, head), SECONDS)
+            for name in self.names:
                 # One after the other: Ray gives a node 30 s to come up, whatever else runs here.
                 self.add(name)
-                self.until(lambda count=count, name=name: self._came(count, name))
+                self.wait_for(name)
         except BaseException:
             self.__exit__()
             raise
@@ -87,7 +105,12 @@ class RayCluster:
         """Start a node, also again one that was killed."""
         number = 10 + int(name[1:])
         place = [f"--address={GCS}", f"--node-ip-address={NET}.{number}"]
-        self._start(name, number, [*place, f"--num-cpus={self.cpus}"])
+        self._start(name, number, [*place, "--num-cpus=1"])
+
+    def wait_for(self, name: str) -> None:
+        """Until a node that was added takes jobs."""
+        place = f"{NET}.{10 + int(name[1:])}"
+        until(lambda: place in self.alive() or self._again(name), SECONDS)
 
     def kill(self, name: str) -> None:
         """SIGKILL to everything on a node, and its network away."""
@@ -101,6 +124,9 @@ class RayCluster:
             block.wait(20)
         _ip("netns", "del", space, check=False)
         _ip("link", "del", f"wb-{name}", check=False)
+        if self._share:
+            with contextlib.suppress(OSError):
+                _cgroup(space).rmdir()
 
     def cut_off(self, name: str) -> None:
         """Take the network from a node; what runs there goes on, and a shared folder is seen."""
@@ -110,17 +136,26 @@ class RayCluster:
         """What the head answers; None while it does not."""
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            answer = httpx2.get(f"http://{ADDRESS}{path}", headers=headers, timeout=5)
+            answer = httpx2.get(
+                f"http://{ADDRESS}{path}", headers=headers, timeout=10, trust_env=False
+            )
         except httpx2.HTTPError:
             return None
         return answer.json() if answer.status_code == 200 else None
 
-    def alive(self) -> dict[str, list[float]]:
-        """Used and total processors of each node that takes jobs, by Ray's id."""
-        found = self.ask("/api/cluster_status")
-        report = ((found or {}).get("data") or {}).get("clusterStatus") or {}
-        nodes = (report.get("loadMetricsReport") or {}).get("usageByNode") or {}
-        return {key: node["CPU"] for key, node in nodes.items() if "CPU" in node}
+    def alive(self) -> list[str]:
+        """Addresses of the nodes that the head counts as alive, and that take jobs."""
+        found = self.ask("/nodes?view=summary")
+        nodes = ((found or {}).get("data") or {}).get("summary") or []
+        return [
+            node["ip"]
+            for node in nodes
+            if node.get("raylet", {}).get("state") == "ALIVE" and node["ip"] != HEAD
+        ]
+
+    def submissions(self) -> list[str]:
+        """Names of all runs that were ever handed in."""
+        return [job["submission_id"] for job in self.ask("/api/jobs/") or ()]
 
     def busy(self) -> list[str]:
         """Names of the nodes on which one of our programs runs."""
@@ -138,23 +173,12 @@ class RayCluster:
                 return True
         return False
 
-    def _came(self, count: int, name: str) -> bool:
-        return len(self.alive()) >= count or self._again(name)
-
     def _again(self, name: str, *words: Any) -> bool:
         """Start a node again that gave up while the machine was busy."""
         if self._blocks[name].poll() is not None:
             self.kill(name)
             self._start(name, *words) if words else self.add(name)
         return False
-
-    def until(self, seen: Any, seconds: float = 240) -> Any:
-        """Wait for something to be so."""
-        deadline = time.monotonic() + seconds
-        while not (found := seen()):
-            assert time.monotonic() < deadline, "the cluster did not come up"
-            time.sleep(0.3)
-        return found
 
     def _start(self, name: str, number: int, words: list[str]) -> None:
         space, own = f"wb-{name}", self.folder / name
@@ -168,13 +192,46 @@ class RayCluster:
         _ip("-n", space, "link", "set", "lo", "up")
         ray = [str(self.ray), "start", "--block", "--disable-usage-stats", *words]
         ray += [f"--object-store-memory={STORE_BYTES}"]
-        # A /tmp of its own: nodes of a real cluster share no disk.
-        script = f'mount --bind "{own}/tmp" /tmp && exec "$@"'
+        script = " && ".join([*self._inside(space, own / "tmp"), 'exec "$@"'])
         command = ["ip", "netns", "exec", space, "unshare", "-m", "sh", "-c", script, "sh", *ray]
         with (own / "ray.log").open("ab") as log:
             self._blocks[name] = subprocess.Popen(
                 command, env=self.env, stdout=log, stderr=log, cwd=own, start_new_session=True
             )
+
+    def _inside(self, space: str, tmp: Path) -> list[str]:
+        """What the shell of a node does before Ray starts."""
+        lines = []
+        if self._share and space != "wb-head":
+            place = _limited(space, self._share)
+            lines.append(f"echo $$ > {shlex.quote(str(place / 'cgroup.procs'))}")
+        for path in self._seen:
+            if path.is_relative_to("/tmp"):
+                target = shlex.quote(str(tmp / path.relative_to("/tmp")))
+                lines += [f"mkdir -p {target}", f"mount --bind {shlex.quote(str(path))} {target}"]
+        # A /tmp of its own: nodes of a real cluster share no disk.
+        return [*lines, f"mount --rbind {shlex.quote(str(tmp))} /tmp"]
+
+
+def _limited(name: str, share: float) -> Path:
+    """A group of processes that gets so much of a processor and no more."""
+    place = _cgroup(name)
+    place.mkdir(exist_ok=True)
+    if (place / "cpu.max").exists():
+        (place / "cpu.max").write_text(f"{int(share * PERIOD)} {PERIOD}")
+    else:
+        (place / "cpu.cfs_period_us").write_text(str(PERIOD))
+        (place / "cpu.cfs_quota_us").write_text(str(int(share * PERIOD)))
+    return place
+
+
+def _cgroup(name: str) -> Path:
+    """Where such a group stands: below that of this process, or of all in the newer form."""
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, kinds, place = line.split(":", 2)
+        if "cpu" in kinds.split(","):
+            return CGROUP / "cpu" / place.lstrip("/") / name
+    return CGROUP / name
 
 
 def _ip(*words: str, check: bool = True) -> None:
