@@ -147,11 +147,9 @@ class RayCluster:
         """Addresses of the nodes that the head counts as alive, and that take jobs."""
         found = self.ask("/nodes?view=summary")
         nodes = ((found or {}).get("data") or {}).get("summary") or []
-        return [
-            node["ip"]
-            for node in nodes
-            if node.get("raylet", {}).get("state") == "ALIVE" and node["ip"] != HEAD
-        ]
+        rays = [node.get("raylet") or {} for node in nodes]
+        found = [one["nodeManagerAddress"] for one in rays if one.get("state") == "ALIVE"]
+        return [place for place in found if place != HEAD]
 
     def submissions(self) -> list[str]:
         """Names of all runs that were ever handed in."""

@@ -3,6 +3,7 @@
 For: `queue`. Not for: answering them.
 
     lines, problems = read(path, endpoint="/v1/chat/completions")
+    lines.total, [line.id for line in lines]
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from helpers.backend.protocol.schemas import new_id
 MOST_LINES = 50_000
 WINDOW_SECONDS = 24 * 3600
 MOST_PROBLEMS = 100
+BLOCK = 1 << 16
 NEEDED = {"custom_id": str, "method": str, "url": str, "body": dict}
 
 
@@ -83,24 +86,51 @@ def new_batch(
     }
 
 
-def read(path: Path, *, endpoint: str) -> tuple[list[BatchLine], list[BatchProblem]]:
+@dataclass(frozen=True)
+class BatchInput:
+    """The requests of a file, of which one at a time is held in memory."""
+
+    path: Path
+    endpoint: str
+    total: int
+    model: str
+
+    def __iter__(self) -> Iterator[BatchLine]:
+        """In the order of the file, each time from its start."""
+        return (one for one in _each(self.path, self.endpoint) if isinstance(one, BatchLine))
+
+
+def read(path: Path, *, endpoint: str) -> tuple[BatchInput, list[BatchProblem]]:
     """The requests of a file, and what is wrong with it: then nothing of it is answered."""
-    lines: list[BatchLine] = []
     problems: list[BatchProblem] = []
+    twice: BatchProblem | None = None
+    seen: set[str] = set()
+    models: dict[str, None] = {}
+    total = 0
+    for found in _each(path, endpoint):
+        if isinstance(found, BatchProblem):
+            if len(problems) < MOST_PROBLEMS:
+                problems.append(found)
+            continue
+        total += 1
+        if total > MOST_LINES:
+            message = f"The file has more than {MOST_LINES:,} requests. Send them in parts."
+            problems, twice = [BatchProblem("too_many_tasks", message)], None
+            break
+        if found.id in seen:
+            twice = twice or _twice(found)
+        seen.add(found.id)
+        models[found.body["model"]] = None
+    lines = BatchInput(path, endpoint, total, next(iter(models), ""))
+    return lines, problems or ([twice] if twice else _together(total, models))
+
+
+def _each(path: Path, endpoint: str) -> Iterator[BatchLine | BatchProblem]:
     # `replace`: a byte that is no UTF-8 spoils its own line, which is then named.
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, text in enumerate(stream, start=1):
-            if not text.strip():
-                continue
-            found = _line(text, number, endpoint)
-            if isinstance(found, BatchLine):
-                lines.append(found)
-            elif len(problems) < MOST_PROBLEMS:
-                problems.append(found)
-            if len(lines) > MOST_LINES:
-                message = f"The file has more than {MOST_LINES:,} requests. Send them in parts."
-                return lines, [BatchProblem("too_many_tasks", message)]
-    return lines, problems or _together(lines)
+            if text.strip():
+                yield _line(text, number, endpoint)
 
 
 def _line(text: str, number: int, endpoint: str) -> BatchLine | BatchProblem:
@@ -130,19 +160,18 @@ def _line(text: str, number: int, endpoint: str) -> BatchLine | BatchProblem:
     return BatchLine(row["custom_id"], row["body"], number)
 
 
-def _together(lines: list[BatchLine]) -> list[BatchProblem]:
+def _twice(line: BatchLine) -> BatchProblem:
+    message = f"The custom_id {line.id!r} stands on an earlier line too. Give each its own."
+    return BatchProblem("duplicate_custom_id", message, line.number, "custom_id")
+
+
+def _together(total: int, models: Iterable[str]) -> list[BatchProblem]:
     """What no line shows by itself."""
-    if not lines:
+    if not total:
         return [BatchProblem("empty_file", "The file has no requests. Write one per line.")]
-    seen: set[str] = set()
-    for line in lines:
-        if line.id in seen:
-            message = f"The custom_id {line.id!r} stands on an earlier line too. Give each its own."
-            return [BatchProblem("duplicate_custom_id", message, line.number, "custom_id")]
-        seen.add(line.id)
-    models = {line.body["model"] for line in lines}
-    if len(models) > 1:
-        message = f"A batch is for one model; this has {', '.join(sorted(models)[:3])}. Split it."
+    names = sorted(models)
+    if len(names) > 1:
+        message = f"A batch is for one model; this has {', '.join(names[:3])}. Split it."
         return [BatchProblem("model_mismatch", message, param="body.model")]
     return []
 
@@ -172,19 +201,24 @@ NAME = "answers.jsonl"
 
 
 class Answers:
-    """The file in a batch's folder; the line that a crash left unfinished is cut off."""
+    """The file in a batch's folder; the line that a crash left unfinished is cut off.
+
+    Of what is answered, the ids alone are held in memory.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
         self._path.touch()
-        # Behind the last whole line; without any, `rfind` is -1 and the file is emptied.
-        os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
+        os.truncate(self._path, _end_of_last_line(self._path))
         self._done = {row["custom_id"] for row in self.rows()}
 
-    def rows(self) -> list[dict[str, Any]]:
-        """All output lines so far."""
-        # Safe to split: JSON is written in ASCII, so that no text brings line breaks of its own.
-        return list(map(json.loads, self._path.read_text(encoding="utf-8").splitlines()))
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All output lines so far, one at a time."""
+        with self._path.open(encoding="utf-8") as stream:
+            yield from map(json.loads, stream)
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep more of them."""
@@ -192,34 +226,51 @@ class Answers:
             stream.writelines(json.dumps(row) + "\n" for row in rows)
         self._done |= {row["custom_id"] for row in rows}
 
-    def left(self, lines: Sequence[BatchLine]) -> list[BatchLine]:
+    def left(self, lines: Iterable[BatchLine]) -> Iterator[BatchLine]:
         """The requests that have no answer yet."""
-        return [line for line in lines if line.id not in self._done]
+        return (line for line in lines if line.id not in self._done)
 
-    def parted(
-        self, lines: Sequence[BatchLine], *, code: str, message: str
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """The output lines of answers, and those of refusals and of what was never sent."""
-        rows = self.rows()
-        bad = [row for row in rows if not succeeded(row)]
-        bad += [unanswered(line, code, message) for line in self.left(lines)]
-        return [row for row in rows if succeeded(row)], bad
+    def good(self) -> Iterator[dict[str, Any]]:
+        """The output lines of answers."""
+        return filter(succeeded, self.rows())
+
+    def bad(
+        self, lines: Iterable[BatchLine], *, code: str, message: str
+    ) -> Iterator[dict[str, Any]]:
+        """The output lines of refusals, then those of what was never sent."""
+        yield from (row for row in self.rows() if not succeeded(row))
+        yield from (unanswered(line, code, message) for line in self.left(lines))
+
+
+def _end_of_last_line(path: Path) -> int:
+    """Bytes up to and with the last line break; 0 without one."""
+    with path.open("rb") as stream:
+        place = stream.seek(0, os.SEEK_END)
+        while place:
+            start = max(0, place - BLOCK)
+            stream.seek(start)
+            found = stream.read(place - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            place = start
+    return 0
 
 
 def tally(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """How many requests were answered, and how many refused."""
-    good = [succeeded(row) for row in rows]
-    return {"completed": sum(good), "failed": len(good) - sum(good)}
+    counted = Counter(map(succeeded, rows))
+    return {"completed": counted[True], "failed": counted[False]}
 
 
 def total_usage(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The tokens of all answers together."""
-    used = [row["response"]["body"].get("usage") or {} for row in rows]
-    # The two endpoints name the same numbers differently.
-    read = sum(one.get("prompt_tokens", one.get("input_tokens", 0)) for one in used)
-    made = sum(one.get("completion_tokens", one.get("output_tokens", 0)) for one in used)
-    details = [one.get("prompt_tokens_details") or {} for one in used]
-    cached = sum(one.get("cached_tokens", 0) for one in details)
+    read = made = cached = 0
+    for row in rows:
+        used = row["response"]["body"].get("usage") or {}
+        # The two endpoints name the same numbers differently.
+        read += used.get("prompt_tokens", used.get("input_tokens", 0))
+        made += used.get("completion_tokens", used.get("output_tokens", 0))
+        cached += (used.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
     return {
         "input_tokens": read,
         "input_tokens_details": {"cached_tokens": cached},

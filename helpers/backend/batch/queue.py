@@ -12,6 +12,7 @@ are answered together (`inference.engine`).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sqlite3
 import threading
@@ -23,7 +24,7 @@ import anyio
 import anyio.to_thread
 
 from helpers.backend.batch import line_format
-from helpers.backend.batch.line_format import Answers, BatchLine, tally, total_usage
+from helpers.backend.batch.line_format import Answers, BatchInput, BatchLine, tally, total_usage
 from helpers.backend.protocol.errors import ApiError, not_found
 from helpers.backend.protocol.schemas import new_id
 from helpers.backend.storage.store import OWNER, Document, Store
@@ -155,7 +156,7 @@ class Batches:
                 message = f"{type(error).__name__}: {error}. What was answered is in {kept}."
                 self._fail(key, [line_format.BatchProblem("server_error", message)])
 
-    def _read(self, key: str) -> tuple[list[BatchLine], list[line_format.BatchProblem]]:
+    def _read(self, key: str) -> tuple[BatchInput, list[line_format.BatchProblem]]:
         source = self._store.job_dir(key) / INPUT
         return line_format.read(source, endpoint=self.get(key)["endpoint"])
 
@@ -166,13 +167,14 @@ class Batches:
             self._store.remove_job_dir(key)
             return
         answers = Answers(self._store.job_dir(key))
-        counts = tally(answers.rows()) | {"total": len(lines)}
-        self._set(key, model=lines[0].body["model"], request_counts=counts)
+        counts = tally(answers.rows()) | {"total": lines.total}
+        self._set(key, model=lines.model, request_counts=counts)
         if self._begin(key):
-            while (left := answers.left(lines)) and not self._stopped(key):
+            left = answers.left(lines)
+            while not self._stopped(key) and (part := list(itertools.islice(left, SLICE))):
                 with self._alone(key) as free:
                     if free:
-                        anyio.run(self._ask_all, key, answers, left[:SLICE])
+                        anyio.run(self._ask_all, key, answers, part)
                 # Whoever waits for the cores takes them now.
                 time.sleep(0.01)
         if not self._queue.closing.is_set():
@@ -236,8 +238,11 @@ class Batches:
             for line in lines:
                 group.start_soon(one, line)
 
-    def _finish(self, key: str, answers: Answers, lines: Sequence[BatchLine]) -> None:
-        """Write the files of a batch that ran to its end, was cancelled or ran out of time."""
+    def _finish(self, key: str, answers: Answers, lines: BatchInput) -> None:
+        """Write the files of a batch that ran to its end, was cancelled or ran out of time.
+
+        One line after the other, so that the longest batch takes no more memory than a short one.
+        """
         # From here on it can no longer be cancelled. After a crash it is found "finalizing", and
         # its files are written again.
         with self._queue.lock:
@@ -245,29 +250,34 @@ class Batches:
             cancelled = batch["status"] == "cancelling"
             if not cancelled:
                 self._set(key, status="finalizing", finalizing_at=int(time.time()))
-        left = answers.left(lines)
-        status = "cancelled" if cancelled else "expired" if left else "completed"
+        whole = len(answers) == lines.total
+        status = "cancelled" if cancelled else "completed" if whole else "expired"
         message = f"The batch is {status}; this request was not sent."
-        good, bad = answers.parted(lines, code=f"batch_{status}", message=message)
+        counts = tally(answers.rows())
+        counts["failed"] = lines.total - counts["completed"]
+        bad = answers.bad(lines, code=f"batch_{status}", message=message)
         files = {
             f"{kind}_file_id": keep(
                 self._store,
                 f"{key}_{kind}.jsonl",
-                "".join(json.dumps(row) + "\n" for row in rows).encode(),
+                (json.dumps(row).encode() + b"\n" for row in rows),
                 purpose="batch_output",
                 parent=key,
                 seconds=batch["_output_seconds"],
             )
-            for kind, rows in (("output", good), ("error", bad))
-            if rows
+            for kind, number, rows in (
+                ("output", counts["completed"], answers.good()),
+                ("error", counts["failed"], bad),
+            )
+            if number
         }
         with self._queue.lock:
             self._set(
                 key,
                 **{"status": status, f"{status}_at": int(time.time())},
                 **files,
-                usage=total_usage(good),
-                request_counts={"total": len(lines), "completed": len(good), "failed": len(bad)},
+                usage=total_usage(answers.good()),
+                request_counts={"total": lines.total, **counts},
             )
         # Last: until the status is written, the answers are here alone.
         self._store.remove_job_dir(key)

@@ -16,13 +16,13 @@ import builtins
 import copy
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from helpers.backend.protocol.errors import unknown_place
 from helpers.backend.storage.database import FIRST_OWNER, Sqlite
-from helpers.base.files import atomic, write_bytes
+from helpers.base.files import atomic
 
 Kind = Literal[
     "file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch", "upload",
@@ -178,9 +178,11 @@ class Store:
             shutil.copyfileobj(source, target, CHUNK)
             return target.tell()
 
-    def write_file(self, key: str, data: bytes) -> None:
-        """Store bytes that the server made itself."""
-        write_bytes(self.files / key, data)
+    def write_file(self, key: str, data: bytes | Iterable[bytes]) -> int:
+        """Store what the server made itself, whole or in parts; returns its bytes."""
+        with atomic(self.files / key) as target:
+            target.writelines([data] if isinstance(data, bytes) else data)
+            return target.tell()
 
     def job_dir(self, job_id: str) -> Path:
         """The folder of a job's process."""

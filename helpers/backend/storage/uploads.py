@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from helpers.backend.storage.store import Document, Store
@@ -41,13 +42,22 @@ def document(
     return body | ({} if seconds is None else {"expires_at": now + seconds}) | own
 
 
-def keep(store: Store, name: str, data: bytes, *, purpose: str, parent: str, **more: Any) -> str:
+def keep(
+    store: Store,
+    name: str,
+    data: bytes | Iterable[bytes],
+    *,
+    purpose: str,
+    parent: str,
+    **more: Any,
+) -> str:
     """Store what the server made itself for the owner of `parent`, a job or a batch.
 
     Returns the file's id, which is the same when it is made again: after a crash in between
-    the parent has each file once. `more` as for `document`.
+    the parent has each file once. `more` as for `document`; of `data` in parts, one at a time is
+    held in memory.
     """
     key = "file-" + hashlib.sha256(f"{parent}/{name}".encode()).hexdigest()[:24]
-    store.write_file(key, data)
-    store.put("file", key, document(key, name, purpose, len(data), **more), parent=parent)
+    size = store.write_file(key, data)
+    store.put("file", key, document(key, name, purpose, size, **more), parent=parent)
     return key

@@ -1,8 +1,10 @@
 """Batches from upload to output file, with an engine that answers at once."""
 
+import itertools
 import json
 import threading
 import time
+import tracemalloc
 from dataclasses import replace
 
 import openai
@@ -10,8 +12,11 @@ import pytest
 from openai.types import Batch
 
 from helpers.backend.batch import queue as batches_module
-from helpers.backend.batch.line_format import NAME
+from helpers.backend.batch.line_format import NAME, Answers, BatchLine, output, read
+from helpers.backend.batch.queue import INPUT
 from helpers.backend.service.limits import Limits
+from helpers.backend.storage.store import Store
+from helpers.backend.storage.uploads import keep
 from helpers.base import settings as settings_module
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from tests.backend.batch.batching import (
@@ -261,3 +266,31 @@ def test_a_job_gets_its_turn_between_the_parts_of_a_long_batch(client, monkeypat
     thread.join(20)
     assert over(client, batch).request_counts.completed == 150
     assert any(0 < done < 150 for done in turns)
+
+
+def test_a_long_batch_is_read_and_written_one_line_at_a_time(settings):
+    long = "word " * 4_000
+    store, folder = Store(settings.state), settings.state / "jobs" / "batch_long"
+    folder.mkdir(parents=True)
+    with (folder / INPUT).open("w") as stream:
+        for number in range(1_000):
+            asked = {"messages": [{"role": "user", "content": long}]}
+            stream.write(json.dumps(line(number, BODY | asked)) + "\n")
+    answers = Answers(folder)
+    for number in range(900):
+        answers.add([output(BatchLine(f"q{number}", {}), 200, "req_a", {"said": long})])
+    tracemalloc.start()
+    lines, problems = read(folder / INPUT, endpoint=CHAT)
+    answers = Answers(folder)
+    rows = itertools.chain(answers.good(), answers.bad(lines, code="batch_expired", message="-"))
+    data = (json.dumps(row).encode() + b"\n" for row in rows)
+    keep(store, "output.jsonl", data, purpose="batch_output", parent="batch_long")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    [file] = store.list("file")[0]
+    store.close()
+    assert problems == []
+    assert (len(answers), lines.total) == (900, 1_000)
+    # Both files have some 20 MB.
+    assert file["bytes"] > 15e6
+    assert peak < 3e6

@@ -243,7 +243,7 @@ def test_a_paused_job_keeps_its_state_when_what_a_dead_server_left_is_ended(
     executor.start(job)
     ray.end(f"{JOB}-1", "STOPPED")
     executor.forget(job, discard=not paused)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not json.loads((job / "attempt.json").read_text(encoding="utf-8"))["ended"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
