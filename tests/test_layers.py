@@ -33,7 +33,7 @@ EXCEPTIONS = {("legacy", "cli")}
 # Inside the server: routes translate, the service decides, what is below knows neither.
 BACKEND = (
     "protocol", "storage", "bases", "training", "executors", "inference", "batch", "finetune",
-    "service", "api", "daemon",
+    "service", "api", "answerer", "daemon",
 )  # fmt: skip
 
 

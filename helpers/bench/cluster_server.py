@@ -114,18 +114,15 @@ class ServerApart:
 
     def steps(self, key: str) -> list[int]:
         """Numbers of the steps that a job's events tell of, in their order."""
-        return [
-            event.data["step"]
-            for event in list(self.client.fine_tuning.jobs.list_events(key, limit=100))[::-1]
-            if event.type == "metrics"
-        ]
+        found = self.client.fine_tuning.jobs.list_events(key, limit=100)
+        return [_step(event) for event in found if event.type == "metrics"][::-1]
 
     def until_step(self, key: str, step: int, seconds: float = PATIENCE) -> None:
         """Wait until a job has told of so many steps, or is over."""
 
         def reached() -> bool:
-            newest = self.client.fine_tuning.jobs.list_events(key, limit=5)
-            told = [event.data["step"] for event in newest.data if event.type == "metrics"]
+            newest = self.client.fine_tuning.jobs.list_events(key, limit=5).data
+            told = [_step(event) for event in newest if event.type == "metrics"]
             return max(told, default=0) >= step or self.job(key).status in OVER
 
         until(reached, seconds)
@@ -136,6 +133,10 @@ class ServerApart:
         place = self.settings.state / "jobs" / key / "checkpoints"
         path = place / f"step-{checkpoint.step_number}" / ADAPTER
         return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _step(event: Any) -> int:
+    return int(event.data["step"])
 
 
 def training_text(rows: int) -> bytes:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.backend.batch.spread import PART
 from helpers.backend.executors.choice import offers
 from helpers.backend.executors.exchange import Exchange
-from helpers.bench.cluster_server import ServerApart, until
+from helpers.bench.cluster_server import BASE, ServerApart, until
 from helpers.bench.ray_cluster import ADDRESS, HEAD, RayCluster, possible
 from tests.places import ROOT
 
@@ -29,6 +30,8 @@ pytestmark = [
 EPOCHS, PER_EPOCH = 8, 16
 KEYS = {"AWS_ACCESS_KEY_ID": "course", "AWS_SECRET_ACCESS_KEY": "for-this-test-alone"}
 CANCEL_SECONDS = 5
+CHAT = "/v1/chat/completions"
+OVER = ("completed", "failed", "cancelled", "expired")
 GOES_ON = "Its node was lost; the job goes on elsewhere"
 
 
@@ -110,7 +113,7 @@ def test_two_jobs_run_at_once_and_the_third_waits_in_the_server(server, cluster)
 
 
 def test_a_cancel_ends_the_trainer_on_its_node_within_five_seconds(server, cluster, exchange):
-    job = server.submit(epochs=200)
+    job = server.submit(epochs=50)
     server.until_step(job.id, 1)
     assert cluster.busy()
     begun = time.monotonic()
@@ -194,6 +197,45 @@ def test_a_node_that_is_cut_off_and_computes_on_changes_nothing(server, cluster,
         cluster.add(node)
         cluster.wait_for(node)
     assert server.adapter_sha256(job.id) == server.adapter_sha256(twin.id)
+
+
+def test_a_batch_is_answered_by_both_nodes_and_a_killed_one_loses_nothing(server, cluster):
+    asked = {"model": BASE, "max_tokens": 2, "temperature": 0}
+    rows = [
+        {"custom_id": f"q{n}", "method": "POST", "url": CHAT, "body": asked | {"messages": said(n)}}
+        for n in range(3 * PART)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    file = server.client.files.create(file=("asked.jsonl", text), purpose="batch")
+    batch = server.client.batches.create(
+        input_file_id=file.id, endpoint=CHAT, completion_window="24h"
+    )
+    until(lambda: len(cluster.busy()) == 2, 300)
+    until(lambda: server.client.batches.retrieve(batch.id).request_counts.completed, 300)
+    node = cluster.busy()[0]
+    cluster.kill(node)
+    cluster.add(node)
+    until(lambda: server.client.batches.retrieve(batch.id).status in OVER, 900)
+    ended = server.client.batches.retrieve(batch.id)
+    cluster.wait_for(node)
+    assert ended.request_counts.to_dict() == {
+        "total": len(rows),
+        "completed": len(rows),
+        "failed": 0,
+    }
+    found = server.client.files.content(ended.output_file_id).text.splitlines()
+    bodies = {row["custom_id"]: row["response"]["body"] for row in map(json.loads, found)}
+    answers = {key: body["choices"][0]["message"]["content"] for key, body in bodies.items()}
+    assert len(found) == len(answers) == len(rows)
+    for n in (0, len(rows) - 1):
+        alone = server.client.chat.completions.create(messages=said(n), **asked)
+        assert (
+            answers[f"q{n}"]["choices"][0]["message"]["content"] == alone.choices[0].message.content
+        )
+
+
+def said(number: int) -> list[dict[str, str]]:
+    return [{"role": "user", "content": f"{number}. The capital of Kenya?"}]
 
 
 def test_doctor_says_what_the_cluster_offers(server):

@@ -13,10 +13,12 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers.backend.executors.interface import ANSWERS
 from helpers.backend.protocol.schemas import new_id
 
 MOST_LINES = 50_000
@@ -34,6 +36,8 @@ class BatchLine:
     body: dict[str, Any]
     number: int = 0
     """Where it stands in the file, from 1."""
+    text: str = ""
+    """As it came."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def _each(path: Path, endpoint: str) -> Iterator[BatchLine | BatchProblem]:
 
 def _line(text: str, number: int, endpoint: str) -> BatchLine | BatchProblem:
     try:
-        row = json.loads(text)
+        row = _parsed(text)
     except (ValueError, RecursionError):
         row = None
     if not isinstance(row, dict):
@@ -157,7 +161,17 @@ def _line(text: str, number: int, endpoint: str) -> BatchLine | BatchProblem:
     if not isinstance(row["body"].get("model"), str):
         message = "Missing required parameter: 'body.model'."
         return BatchProblem("missing_required_parameter", message, number, "body.model")
-    return BatchLine(row["custom_id"], row["body"], number)
+    return BatchLine(row["custom_id"], row["body"], number, text)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        # How deeply it may be nested depends on how deep we are, and a line must not be one request
+        # now and none later. In a thread of its own it is the same each time.
+        with ThreadPoolExecutor(1) as fresh:
+            return fresh.submit(json.loads, text).result()
 
 
 def _twice(line: BatchLine) -> BatchProblem:
@@ -197,7 +211,7 @@ def succeeded(row: Mapping[str, Any]) -> bool:
     return bool(row["response"]) and row["response"]["status_code"] < 400
 
 
-NAME = "answers.jsonl"
+NAME = ANSWERS
 
 
 class Answers:
@@ -214,6 +228,9 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self._done)
+
+    def __contains__(self, custom_id: str) -> bool:
+        return custom_id in self._done
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """All output lines so far, one at a time."""

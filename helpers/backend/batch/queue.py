@@ -1,9 +1,9 @@
 """The life of a batch: checked, answered when the machine is free, written to a file.
 
-For: many requests that can wait. They are answered one batch after the other, and never while
-a job trains; a job that waits gets its turn after some hundred of them. What was answered
-survives the death of the server. Not for: the forms of the lines (`line_format`), nor how many
-are answered together (`inference.engine`).
+For: many requests that can wait. They are answered one batch after the other: on the nodes of a
+cluster if there is one (`spread`), else here and never while a job trains; a job that waits gets
+its turn after some hundred of them. What was answered survives the death of the server. Not for:
+the forms of the lines (`line_format`), nor how many are answered together (`inference.engine`).
 
     batches.submit("/v1/chat/completions", "file-abc", owner="key:anna")
     batches.cancel("batch_abc")
@@ -21,10 +21,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from helpers.backend.batch import line_format
+from helpers.backend.batch.asking import ask_all
 from helpers.backend.batch.line_format import Answers, BatchInput, BatchLine, tally, total_usage
+from helpers.backend.batch.spread import Spread
+from helpers.backend.executors.interface import Executor
+from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.errors import ApiError, not_found
 from helpers.backend.protocol.schemas import new_id
 from helpers.backend.storage.store import OWNER, Document, Store
@@ -53,13 +56,23 @@ class Batches:
     """Answers batches one after the other in a background thread."""
 
     def __init__(
-        self, store: Store, *, cores: threading.Lock, at_once: Callable[[str, str], int]
+        self,
+        store: Store,
+        *,
+        cores: threading.Lock,
+        at_once: Callable[[str, str], int],
+        nodes: Executor | None = None,
+        threads: int = 1,
+        model: Callable[[str, str], ServedModel | None] = lambda owner, name: None,
     ) -> None:
+        """`nodes`: where parts of a batch are answered, if elsewhere, each with so many `threads`;
+        `model` says of an owner's model what a node needs, or None if only this machine has it."""
         # It works for all owners. Who may ask for what is settled before, see `service.owned`.
         self._store, self._cores = store.everyones(), cores
         self._queue = WorkQueue(self._store, "batch", UNDER_WAY, work=self._run, broke=self._broke)
         self._set = self._queue.set
         self._engine_takes = at_once
+        self._nodes, self._threads, self._model = nodes, threads, model
         self._ask: Ask | None = None
 
     def start(self, ask: Ask) -> None:
@@ -170,15 +183,37 @@ class Batches:
         counts = tally(answers.rows()) | {"total": lines.total}
         self._set(key, model=lines.model, request_counts=counts)
         if self._begin(key):
-            left = answers.left(lines)
-            while not self._stopped(key) and (part := list(itertools.islice(left, SLICE))):
-                with self._alone(key) as free:
-                    if free:
-                        anyio.run(self._ask_all, key, answers, part)
-                # Whoever waits for the cores takes them now.
-                time.sleep(0.01)
+            spread = self._spread(key, answers, lines)
+            spread.run() if spread else self._answer_here(key, answers, lines)
         if not self._queue.closing.is_set():
             self._finish(key, answers, lines)
+
+    def _answer_here(self, key: str, answers: Answers, lines: BatchInput) -> None:
+        left = answers.left(lines)
+        while not self._stopped(key) and (part := list(itertools.islice(left, SLICE))):
+            with self._alone(key) as free:
+                if free:
+                    anyio.run(self._ask_all, key, answers, part)
+            # Whoever waits for the cores takes them now.
+            time.sleep(0.01)
+
+    def _spread(self, key: str, answers: Answers, lines: BatchInput) -> Spread | None:
+        """Nodes that answer it, part by part; None if this machine is to answer."""
+        batch = self.get(key)
+        model = self._model(batch[OWNER], lines.model) if self._nodes else None
+        if self._nodes is None or model is None:
+            return None
+        return Spread(
+            self._nodes,
+            self._store.job_dir(key),
+            lines,
+            model,
+            answers,
+            threads=self._threads,
+            stopped=lambda: self._stopped(key),
+            leaving=self._queue.closing.is_set,
+            answered=lambda rows: self._answered(key, answers, rows),
+        )
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[bool]:
@@ -212,31 +247,19 @@ class Batches:
         ask, batch = self._ask, self.get(key)
         owner, endpoint = batch[OWNER], batch["endpoint"]
         most = max(1, int(SHARE * self._engine_takes(owner, lines[0].body["model"])))
-        at_once = anyio.CapacityLimiter(most)
-        # This loop is not the server's: its threads have a limit of their own, of forty.
-        anyio.to_thread.current_default_thread_limiter().total_tokens = max(40, most + 8)
 
-        async def one(line: BatchLine) -> None:
-            async with at_once:
-                while not self._stopped(key):
-                    try:
-                        status, request_id, body = await ask(owner, endpoint, line.body)
-                    except Exception as error:  # noqa: BLE001 - the other lines have to go on
-                        refusal = ApiError(500, str(error), type="server_error")
-                        status, request_id, body = 500, new_id("req_"), refusal.body
-                    if self._queue.closing.is_set():
-                        return  # its answer may be that the server ends
-                    # 429: too many requests are under way. It is no answer, so the line is sent
-                    # again.
-                    if status != 429:
-                        row = line_format.output(line, status, request_id, body)
-                        self._answered(key, answers, [row])
-                        return
-                    await anyio.sleep(1)
+        def answered(row: dict[str, Any]) -> None:
+            # Of a server that ends, it may be the answer that it ends.
+            if not self._queue.closing.is_set():
+                self._answered(key, answers, [row])
 
-        async with anyio.create_task_group() as group:
-            for line in lines:
-                group.start_soon(one, line)
+        await ask_all(
+            lambda body: ask(owner, endpoint, body),
+            lines,
+            most,
+            lambda: self._stopped(key),
+            answered,
+        )
 
     def _finish(self, key: str, answers: Answers, lines: BatchInput) -> None:
         """Write the files of a batch that ran to its end, was cancelled or ran out of time.

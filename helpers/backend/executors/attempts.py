@@ -30,7 +30,7 @@ from helpers.base.files import write_text
 from helpers.base.template_tokenizer import BASE_FILE, folder_of
 
 STATE = "resume.json"
-FILES = ("training_file", "validation_file")
+FILES = ("training_file", "validation_file", "requests")
 PARENT = "parent_adapter"
 BASE = "base_gguf"
 BASE_FOLDER = "base"

@@ -16,6 +16,10 @@ from typing import Protocol
 
 TRAINER = "helpers.backend.training.worker"
 """The program; it takes the folder, and works in it."""
+ANSWERER = "helpers.backend.answerer"
+"""The same for a part of a batch."""
+ANSWERS = "answers.jsonl"
+"""What that answers, in the folder."""
 LOG = "trainer.log"
 """What the program says, in the folder."""
 LOST = 1000
@@ -45,7 +49,7 @@ class Executor(Protocol):
     def free(self, busy: int) -> int:
         """How many more runs may begin beside the `busy` ones of the caller."""
 
-    def start(self, folder: Path) -> Run:
+    def start(self, folder: Path, program: str = TRAINER) -> Run:
         """Begin a run in a folder, or find the one that an earlier server began there.
 
         Raises `NotNow` where trying again later may help.

@@ -66,8 +66,8 @@ class LocalExecutor:
     def free(self, busy: int) -> int:
         return self._at_once - busy
 
-    def start(self, folder: Path) -> subprocess.Popen[bytes]:
-        process = start_process(folder, self._root)
+    def start(self, folder: Path, program: str = TRAINER) -> subprocess.Popen[bytes]:
+        process = start_process(folder, self._root, program)
         self._processes = [*(one for one in self._processes if one.poll() is None), process]
         return process
 
@@ -89,7 +89,9 @@ class LocalExecutor:
         return f"processes on this machine, {self._at_once} at a time"
 
 
-def start_process(folder: Path, root: Path, *, lower: bool = True) -> subprocess.Popen[bytes]:
+def start_process(
+    folder: Path, root: Path, program: str = TRAINER, *, lower: bool = True
+) -> subprocess.Popen[bytes]:
     """A process that works in `folder`; what it says goes into its log there.
 
     `lower`: below the priority of whatever else runs here.
@@ -100,7 +102,7 @@ def start_process(folder: Path, root: Path, *, lower: bool = True) -> subprocess
         options = {"creationflags": subprocess.CREATE_NO_WINDOW}
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", TRAINER, str(folder)],
+            [sys.executable, "-m", program, str(folder)],
             cwd=root,
             # `watch_parent` reads it: the trainer ends with this server.
             env=os.environ | {"WORKBOOK_PARENT": str(os.getpid())},

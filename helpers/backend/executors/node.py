@@ -1,4 +1,5 @@
-"""The program on a node of a cluster: bring a job's files, train, carry back what comes of it.
+"""The program on a node of a cluster: bring a run's files, train or answer, carry back what
+comes of it.
 
 For: `ray_jobs`, which names it as a job's entry point. It may be killed at any moment, and so
 may the machine: what it had carried into the exchange by then, another node goes on from.
@@ -22,7 +23,7 @@ from typing import Any
 
 from helpers.backend.executors import attempts
 from helpers.backend.executors.exchange import Exchange
-from helpers.backend.executors.interface import LOG
+from helpers.backend.executors.interface import ANSWERS, LOG, TRAINER
 from helpers.backend.executors.local import start_process
 from helpers.backend.training.spec import LOSSES, PRECISION, PROGRESS, RESUME, STOP
 from helpers.base.errors import DataError
@@ -78,7 +79,7 @@ class Carrier:
         progress = self._folder / PROGRESS
         told = progress.read_bytes() if progress.is_file() else b""
         stamps = {}
-        for name in (PRECISION, LOSSES, LOG):
+        for name in (PRECISION, LOSSES, ANSWERS, LOG):
             path = self._folder / name
             if self._is_new(path):
                 stamps[name] = _stamp(path)
@@ -130,10 +131,10 @@ def _stamp(path: Path) -> Any:
     return known.st_mtime_ns, known.st_size
 
 
-def run(carrier: Carrier, folder: Path) -> int:
-    """Train in a folder that is filled; returns the trainer's exit code."""
+def run(carrier: Carrier, folder: Path, program: str = TRAINER) -> int:
+    """Work in a folder that is filled; returns the program's exit code."""
     carrier.bring()
-    process = start_process(folder, load().root, lower=False)
+    process = start_process(folder, load().root, program, lower=False)
     # Ray asks so, and kills 3 s later: the trainer would save its state first.
     signal.signal(signal.SIGTERM, lambda *_: _end(process))
     while process.poll() is None:
@@ -171,11 +172,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--exchange", required=True)
     parser.add_argument("--job", required=True)
     parser.add_argument("--attempt", type=int, required=True)
+    parser.add_argument("--program", default=TRAINER)
     given = parser.parse_args(arguments)
     exchange = Exchange.at(given.exchange)
     with tempfile.TemporaryDirectory(prefix="workbook-") as scratch:
         folder = Path(scratch)
-        return run(Carrier(exchange, given.job, given.attempt, folder), folder)
+        carrier = Carrier(exchange, given.job, given.attempt, folder)
+        return run(carrier, folder, given.program)
 
 
 if __name__ == "__main__":

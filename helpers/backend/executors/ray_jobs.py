@@ -32,7 +32,7 @@ from pathlib import Path
 
 from helpers.backend.executors import attempts
 from helpers.backend.executors.exchange import Exchange
-from helpers.backend.executors.interface import LOG, LOST, NotNow
+from helpers.backend.executors.interface import LOG, LOST, TRAINER, NotNow
 from helpers.backend.executors.ray_client import RayClient, RayJob, Unreachable
 from helpers.backend.training.spec import PRECISION, PROGRESS, RESUME, SPEC, STOP
 from helpers.base.errors import DataError
@@ -186,14 +186,14 @@ class RayExecutor:
         free = places - max(busy, taken)
         return min(free, self._at_once - busy) if self._at_once else free
 
-    def start(self, folder: Path) -> RayRun:
+    def start(self, folder: Path, program: str = TRAINER) -> RayRun:
         try:
             self._see_guard()
             attempt = RunAttempt.read(folder)
             if attempt is None or attempt.ended:
                 attempt = self._prepare(folder, attempt.number + 1 if attempt else 1)
             if self._ray.job(attempt.key) is None:
-                self._submit(folder.name, attempt)
+                self._submit(folder.name, attempt, program)
         except FileNotFoundError:
             # A file of the job itself: no waiting brings it back.
             raise
@@ -276,13 +276,13 @@ class RayExecutor:
             self._exchange.put_file(f"{attempts.attempt_prefix(job, 0)}/{name}", folder / name)
         attempts.save_state(self._exchange, job, 0, folder / RESUME, 0)
 
-    def _submit(self, job: str, attempt: RunAttempt) -> None:
+    def _submit(self, job: str, attempt: RunAttempt, program: str) -> None:
         package = package_of(self._root)
         name = f"_ray_pkg_{hashlib.sha256(package).hexdigest()[:16]}.zip"
         self._ray.keep_package(name, lambda: package)
         words = [*shlex.split(self._python), "-m", "helpers.backend.executors.node"]
         words += ["--exchange", self._exchange.uri, "--job", job]
-        words += ["--attempt", str(attempt.number)]
+        words += ["--attempt", str(attempt.number), "--program", program]
         self._ray.submit(attempt.key, shlex.join(words), cpus=self._threads, package=name)
 
 

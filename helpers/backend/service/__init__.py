@@ -14,7 +14,7 @@ import copy
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psutil
 
@@ -22,6 +22,7 @@ from helpers.backend.batch.queue import Batches
 from helpers.backend.executors.choice import choose_executor
 from helpers.backend.finetune.queue import Jobs
 from helpers.backend.inference.engine import Engine
+from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.errors import ApiError
 from helpers.backend.protocol.schemas import BatchRequest
 from helpers.backend.service.answers import StoredAnswers
@@ -72,7 +73,14 @@ class Service:
             executor=self.executor,
             warm=lambda owner, model: self.of(owner).models.warm(model),
         )
-        self.batch_queue = Batches(self.store, cores=cores, at_once=self._at_once)
+        self.batch_queue = Batches(
+            self.store,
+            cores=cores,
+            at_once=self._at_once,
+            nodes=self.executor if self.settings.executor else None,
+            threads=self.settings.job_threads,
+            model=self._for_nodes,
+        )
         self.rates, self.presence = Rates(self.limits), Presence()
         self._used = Moment()
         self._waiting = threading.BoundedSemaphore(self.limits.waiting)
@@ -91,6 +99,15 @@ class Service:
             taken = self.engine.engine_of(self.of(owner).models.resolve(name)).at_once
         # So that a batch can never turn the chats of a class away.
         return min(taken, max(1, self.limits.waiting // 2))
+
+    def _for_nodes(self, owner: str, name: str) -> ServedModel | None:
+        """A model that a node can answer with, by the name that requests give it."""
+        try:
+            model = self.of(owner).models.resolve(name)
+        except ApiError:
+            return None  # one that makes embeddings, or none: this machine says so
+        # What is done with a chat before is known here alone.
+        return None if model.method else replace(model, id=name)
 
     def _show(self) -> None:
         """Make what follows from the store's owner."""
