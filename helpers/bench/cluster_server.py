@@ -3,7 +3,7 @@
 For: `bench cluster` and the tests of real clusters, which kill it in the middle of jobs. Not
 for: learners' servers, see `helpers.backend.daemon`.
 
-    with ServerApart(folder, executor="ray://10.77.0.2:8265", ...) as server:
+    with ServerApart(folder, WORKBOOK_EXECUTOR="ray://10.77.0.2:8265") as server:
         job = server.submit()
         server.kill()
         server.start()

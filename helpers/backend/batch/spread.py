@@ -3,7 +3,8 @@
 For: `queue`, where an executor has nodes. Not for: what a node does, see
 `helpers.backend.answerer`.
 
-    Spread(executor, folder, lines, model, answers, threads=2, stopped=…, …).run()
+    spread = Spread(executor, folder, lines, model, answers, threads=2, **callbacks)
+    spread.run()
 
 What always holds, and why:
 - A part is some hundred lines in the order of the file, so that after a restart the same lines are
