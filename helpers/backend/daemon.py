@@ -137,7 +137,9 @@ def stop(settings: Settings, *, seconds: float = 10) -> bool:
         _, alive = psutil.wait_procs(family, timeout=seconds)
         for left in alive:
             left.kill()
-    (settings.state / "server.json").unlink(missing_ok=True)
+    # Another process may have started the next server meanwhile: its address stays.
+    if _process(settings) is None:
+        (settings.state / "server.json").unlink(missing_ok=True)
     return True
 
 

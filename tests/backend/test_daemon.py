@@ -118,6 +118,26 @@ def test_a_stopped_server_is_ended_and_forgotten(settings, silent):
     assert daemon.find(settings) is None
 
 
+def test_stopping_a_server_leaves_the_address_of_the_next(settings, silent, monkeypatch):
+    known = settings.state / "server.json"
+    wait = psutil.wait_procs
+
+    def next_one_starts(family, timeout):
+        ended = wait(family, timeout=timeout)
+        address = {"url": "http://127.0.0.1:9", "pid": other.pid}
+        known.write_text(json.dumps(address), encoding="utf-8")
+        return ended
+
+    monkeypatch.setattr(psutil, "wait_procs", next_one_starts)
+    command = [sys.executable, "-c", "import time; time.sleep(60)", "helpers"]
+    with subprocess.Popen(command) as other:
+        while not psutil.Process(other.pid).cmdline():
+            time.sleep(0.01)
+        assert daemon.stop(settings)
+        assert json.loads(known.read_text(encoding="utf-8"))["pid"] == other.pid
+        other.kill()
+
+
 def test_llama_cpp_is_told_to_give_a_busy_core_away_before_it_is_loaded(tmp_path):
     """The library reads it once, when it is loaded; what a user has said stands."""
     code = """
