@@ -350,7 +350,9 @@ def _from_grid(
         row: Row = dict(zip(columns, [*cells[:width], *[""] * (width - len(cells))], strict=True))
         extra = [cell for cell in cells[width:] if cell.strip()]
         reason = grid.faults.get(start + number - 1, "")
-        if extra:
+        if named and _names(cells) == _names(first):
+            reason = "the header stands here again"
+        elif extra:
             reason = f"{len(cells)} cells in a table of {width} columns"
             row["more cells"] = " | ".join(extra)
         if reason:
@@ -408,6 +410,10 @@ def _group_row(grid: Sequence[Sequence[str]]) -> int:
     """One, if the second row names question and answer and the first does not."""
     first, second = ([cell for cell in row if cell.strip()] for row in (*grid[:2], [], [])[:2])
     return int(names_a_pair(second) and not names_a_pair(first))
+
+
+def _names(row: Sequence[str]) -> list[str]:
+    return [cell.lstrip("\ufeff").strip() for cell in row]
 
 
 def _title(row: Sequence[str]) -> str:

@@ -89,6 +89,13 @@ def test_one_row_with_a_tab_too_many_is_none_of_these(tmp_path: Path) -> None:
     assert [reject.row for reject in source.rejected] == [61]
 
 
+def test_where_two_exports_were_joined_the_second_header_is_no_row(tmp_path: Path) -> None:
+    text = "question,answer\nHi,Hello\n\ufeffquestion, answer\nWhen?,Now\nquestion,no answer\n"
+    source = read_source(written(tmp_path, "a.csv", text))
+    assert [number for number, _ in source.rows] == [1, 3, 4]
+    assert [(r.row, r.reason) for r in source.rejected] == [(2, "the header stands here again")]
+
+
 def test_a_bare_sheet_has_numbered_columns(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", "Do you fix zips?\tYes, we do.\nAnd hems?\tAlso.\n")
     source = read_source(path)
