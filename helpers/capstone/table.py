@@ -21,11 +21,13 @@ from helpers.base.remedies import argument
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone.samples import MESSAGE, AnswerTurn, Message, readable, turns
 from helpers.datasets.cleaning.run import Step
+from helpers.datasets.frame import ANSWER
 from helpers.datasets.pipeline import LEAST, prepare
 from helpers.datasets.prepared import PreparedDataset
 from helpers.datasets.reading.columns import Columns
 from helpers.datasets.task import Task
 from helpers.datasets.validation.cross_checks import leakage
+from helpers.datasets.validation.schema import short
 from helpers.rag.documents import fits
 
 SYSTEM: dict[Task, str] = {
@@ -102,7 +104,7 @@ def read_table(
 
     `validation` None takes a tenth where that is enough to pick an epoch, else none, and with
     `brief`, for a budget, no more than needed. Raises `DataError` if the table does not make a
-    training file, or shares questions with the test's.
+    training file, has one answer alone, or shares questions with the test's.
     """
     started = time.monotonic()
     own = None if isinstance(test, float | int) else test
@@ -169,6 +171,14 @@ def _usable(prepared: PreparedDataset) -> None:
         raise DataError(
             f"{prepared.cleaning.kept} examples came of {rows} rows: training takes {LEAST}",
             fix=f"collect {2 * LEAST} or more; its report.html says what became of each row",
+        )
+    answers = set(prepared.cleaning.table[ANSWER])
+    if len(answers) == 1:
+        pair = {"question": "NAME", "answer": "NAME"}
+        raise DataError(
+            f"all {prepared.cleaning.kept} answers are {short(answers.pop())!r}: who always says "
+            "it is always right",
+            fix=f"look whether another column holds the answers: {argument('columns', pair)}",
         )
     if not prepared.ok:
         problems = [*prepared.reports["train"].problems, *prepared.leaks]

@@ -122,6 +122,16 @@ def test_wrong_words_are_one_clear_error(tmp_path, words, match):
         mine.run(ROOT, options(*given, "--only", "dataset", "--out", str(tmp_path), "--yes"))
 
 
+def test_where_all_answers_are_the_same_no_time_is_spent(tmp_path):
+    names = ["Alba", "Boreal", "Cirrus", "Dune", "Ember", "Fjord"] * 4
+    rows = [f"What does {name} in size {n} cost?,See our web page." for n, name in enumerate(names)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["question,answer", *rows]) + "\n", encoding="utf-8")
+    words = options(str(path), "--only", "dataset", "--out", str(tmp_path / "out"), "--yes")
+    with pytest.raises(DataError, match=r"all 24 answers are 'See our.*--column question=NAME"):
+        mine.run(ROOT, words)
+
+
 def test_every_flag_reaches_the_reading(tmp_path):
     given = options(
         "t.csv", "--column", "question=a", "--column", "question=b", "--column", "answer=c",
@@ -150,11 +160,11 @@ def test_of_two_languages_one_is_asked_for_and_named_where_nobody_may_be_asked(t
         f"Wie lange dauert der Versand der Ware Nummer {n} nach Österreich?" for n in range(20)
     ]
     english = [f"How long does it take to send the article number {n} abroad?" for n in range(20)]
-    said = "Das dauert drei bis fünf Werktage, je nach Land.", "That takes from three to five days."
+    said = "Das dauert {} Werktage, je nach Land.", "That takes {} days, and no more."
     rows = [
-        f'"{asked}","{said[place]}"'
+        f'"{asked}","{said[place].format(3 + n % 4)}"'
         for place, part in enumerate((german, english))
-        for asked in part
+        for n, asked in enumerate(part)
     ]
     path = tmp_path / "two.csv"
     path.write_text("\n".join(["question,answer", *rows]) + "\n", encoding="utf-8")

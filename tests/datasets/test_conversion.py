@@ -304,6 +304,7 @@ pairs = st.lists(st.tuples(words, words), min_size=1, max_size=4)
 
 @settings(max_examples=10)
 @given(pairs, st.none() | words)
+@example([("A", "0")], None)  # a prompt that looks like a state, and a number
 def test_chat_to_pairs_and_back_loses_nothing(
     tmp_path_factory: pytest.TempPathFactory, made: list[tuple[str, str]], system: str | None
 ) -> None:

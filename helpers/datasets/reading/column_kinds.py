@@ -30,7 +30,7 @@ _CLOCK_TIME = re.compile(r"\d{1,4}\s?[-/.]\s?\w{2,9}\.?\s?[-/.]\s?\d{1,4}[ ,T]*(
 _NAMED_DATE = re.compile(r"(\w{3,9}\.?,? )?(\d{1,2}\.? )?\w{3,9}\.? (\d{1,2},? )?\d{4}([ ,]+\d.*)?")
 # "01:30:00", "P1DT2H", "2 h 30 min".
 _DURATION = re.compile(
-    r"-?\d+:[0-5]\d(:[0-5]\d)?|p\d*[a-z0-9.]*|"
+    r"-?\d+:[0-5]\d(:[0-5]\d)?|p(?=t?\d)[\dymwdths.]+|"
     r"(\d+([.,]\d+)?\s?(d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|weeks?|w|"
     r"tage?|stunden?|std|minuten?|jours?|heures?|días?|horas?)[\s,]*(and )?)+",
     re.IGNORECASE,
@@ -89,6 +89,11 @@ class ColumnKind:
         """Whether beside a text it can only be the text's class: a flag, a state, a few grades."""
         few = self.repeated and 2 <= self.distinct <= _GRADES
         return few and self.kind in ("flag", "status", "number")
+
+    @property
+    def classes(self) -> bool:
+        """Whether it holds different labels, each longer than a letter."""
+        return self.kind == "label" and self.distinct > 1 and self.length > 1
 
     @property
     def numbering(self) -> bool:

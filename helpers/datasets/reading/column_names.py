@@ -96,7 +96,9 @@ _ABOUT = frozenset(
     )
 )
 """With such a word a name tells something about a text, and is not the text."""
-GENUINE = frozenset(words("question answer questions answers q a frage antwort completion output"))
+GENUINE = frozenset(
+    words("question answer questions answers q a frage antwort prompt completion output")
+)
 """Names that hold what they say, be it a number or a word."""
 OFTEN_OTHER = frozenset(
     words("agent assistant target user customer resolution solution reply response type")
@@ -121,9 +123,9 @@ def rank(meaning: str, name: str) -> int | None:
     plain = plain_name(name)
     if plain in usual:
         return usual[plain]
-    # The last part of a name with dots, which objects inside each other have.
-    last = plain_name(name.rpartition(".")[2])
-    words = plain.split()
+    # The last parts of a name with dots, which objects inside each other have.
+    *_, last = parts = [plain_name(part) for part in name.split(".")]
+    words = " ".join(parts[-2:]).split()
     if not 0 < len(words) <= _NAME_WORDS:
         return None
     # "question title" is a part of a question, and a question of its own only by its usual name.

@@ -127,26 +127,15 @@ def decide(source: SourceTable, **told: Part | None) -> ColumnChoice:
         lacking = ": no column holds answers" if mapping.question and not found.refused else ""
         if notes := [name for name in present if names_notes(name)]:
             lacking += f"; {notes[0]!r} is named as notes of the staff"
+        if len(present) == 1:
+            fix = "write each question and its answer into two columns"
+            raise DataError(f"the table has one column alone: {present[0]!r}", fix=fix)
         raise DataError(
             "cannot tell which columns hold question and answer, or thread, role and text"
             + (lacking or found.why_not()),
             fix=f"name them, as in {argument('columns', _PAIR)}; {listed(present)}",
         )
     return ColumnChoice(mapping, _notes(mapping, source, found.grounds, kinds))
-
-
-_PREFERENCES = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
-
-
-def refuse_preferences(present: Sequence[str]) -> None:
-    """Raise `DataError` for a better and a worse answer: the worse one must not be learnt."""
-    for better, worse in _PREFERENCES:
-        if {better, worse} <= set(present):
-            raise DataError(
-                f"{better!r} and {worse!r} are preferences, which are learnt by DPO",
-                fix="check the file with validate_file and train it with method dpo; to learn the "
-                f"better answers alone: {argument('columns', {**_PAIR, 'answer': better})}",
-            )
 
 
 def told_columns(told: Mapping[str, Any]) -> Columns:
@@ -207,7 +196,7 @@ def _notes(
 ) -> tuple[str, ...]:
     """Nothing where the names say it all."""
     plain = {plain_name(part) for part in (*question_parts(mapping), mapping.answer or "")}
-    if not grounds and plain <= GENUINE | {"prompt", "response"}:
+    if not grounds and plain <= GENUINE | {"response"}:
         return ()
     asked = " + ".join(map(repr, question_parts(mapping)))
     pair = f"read as question {asked} and answer {mapping.answer!r}"
@@ -250,7 +239,7 @@ class _Finder:
         # An empty column keeps a name that can mean one thing, so that its rows are told to be
         # empty.
         if kind == "empty":
-            return plain_name(name) in GENUINE | {"thread", "role", "text", "prompt"}
+            return plain_name(name) in GENUINE | {"thread", "role", "text"}
         if meaning in ("question", "answer", "body", "subject"):
             fitting = self._can_be_said(meaning, name, kind)
             if not fitting and meaning == "answer":
@@ -425,7 +414,8 @@ class _Finder:
         for meaning, name in (("answer", mapping.answer), ("question", mapping.question)):
             if not isinstance(name, str):
                 continue
-            rivals = [other for other in self.present if self._rivals(meaning, name, other)]
+            free = [n for n in self.present if n not in (mapping.question, mapping.answer)]
+            rivals = [other for other in free if self._rivals(meaning, name, other)]
             if rivals:
                 ways = [replace(mapping, **{meaning: one}) for one in (name, *rivals)]
                 return [(way, f"{meaning}s may stand in it") for way in ways]
@@ -433,7 +423,7 @@ class _Finder:
 
     def _rivals(self, meaning: str, name: str, other: str) -> bool:
         """Whether another column of texts is named as well as the one that was found."""
-        if other == name or self.kind(other) != "text" or self.kind(name) != "text":
+        if self.kind(other) != "text" or self.kind(name) != "text":
             return False
         again = re.fullmatch(rf"{re.escape(name)} \(\d+\)", other) is not None
         sure = rank(meaning, other)
@@ -456,7 +446,7 @@ class _Finder:
     def _labelled(self, question: Part) -> list[tuple[Columns, str]]:
         """Readings in which a column of labels is the answer."""
         # Single letters stand for one of several choices, which other columns hold.
-        labels = [n for n in self.present if self.kind(n) == "label" and self.kinds[n].length > 1]
+        labels = [name for name in self.present if self.kinds[name].classes]
         return [(Columns(question=question, answer=n), f"{n!r} holds labels") for n in labels[:3]]
 
     def _swapped(self, question: str, answer: str, mapping: Columns) -> list[tuple[Columns, str]]:

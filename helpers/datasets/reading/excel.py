@@ -34,7 +34,7 @@ Place = tuple[int, int]
 
 
 def read_sheet(path: Path, sheet: str | int | None = None) -> Grid:
-    """The sheet of this name or number (from 0); None takes the first with something in it.
+    """The sheet of this name or number (from 0); None takes the first that holds a table.
 
     A cell that is merged over several rows counts for each of them that holds anything else.
     Raises `DataError` for a file that is no workbook, and for a sheet that is not there.
@@ -73,7 +73,9 @@ def _chosen(name: str, book: Workbook, sheet: str | int | None) -> Worksheet:
     """The wanted worksheet; charts have pages of their own and do not count."""
     sheets = book.worksheets
     if sheet is None:
-        return next((found for found in sheets if _cells(found)), sheets[0])
+        filled = [found for found in sheets if _cells(found)]
+        # A sheet of words about the workbook often stands first.
+        return next(filter(_is_table, filled), (filled or sheets)[0])
     for place, found in enumerate(sheets):
         if sheet in (place, found.title):
             return found
@@ -95,6 +97,12 @@ def _cells(sheet: Worksheet) -> dict[Place, str]:
         for cell in row
         if cell.value is not None and str(cell.value).strip()
     }
+
+
+def _is_table(sheet: Worksheet) -> bool:
+    """Whether more than one row, and more than one column, hold something."""
+    rows, columns = map(set, zip(*_cells(sheet), strict=True))
+    return len(rows) > 1 and len(columns) > 1
 
 
 def _shown_cells(sheet: Worksheet) -> tuple[dict[Place, str], tuple[str, ...]]:

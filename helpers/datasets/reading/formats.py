@@ -44,7 +44,7 @@ _SEPARATOR_LINE = re.compile(r"sep=([,;\t|])\r?\n", re.IGNORECASE)
 """What Excel understands as a first line, and writes."""
 WIDER = 0.02
 """Share of the rows of a file with tabs that must go on behind the last name of the header."""
-TITLE_ROWS = 10
+TITLE_ROWS, GROUP_ROWS = 10, 3
 """How many rows with a single cell may stand above the names of the columns."""
 _SURE = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
 _OTHERS = words(
@@ -103,6 +103,10 @@ def read_source(
     said = _SEPARATOR_LINE.match(text)
     text = text[said.end() :] if said else text
     separator = "\t" if suffix == ".tsv" else said[1] if said else guess_separator(text)
+    if suffix == ".txt" and header is None and not said and _is_prose(text, separator):
+        fix = "write each question and its answer into two columns of a CSV file; if it is a "
+        fix += f"table, say {argument('header', False)}"
+        raise DataError(f"{path.name} holds sentences, and no table", fix=fix)
     text, escaped = _without_escapes(text, separator)
     unquoted, guessed = _plain_rows(text, separator)
     rows, shown = _as_excel_shows(unquoted or _csv(path.name, text, separator))
@@ -226,7 +230,7 @@ def _is_quoted(column: Sequence[str]) -> bool:
 
 def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
     """Text and its encoding: UTF-8 if it is that, UTF-16 or 32 by their marks or zero bytes,
-    else Windows-1252."""
+    else Windows-1252. Raises `DataError` where the file's own mark does not hold."""
     if encoding is not None:
         try:
             return data.decode(encoding), encoding
@@ -242,6 +246,9 @@ def decode(data: bytes, encoding: str | None = None) -> tuple[str, str]:
                 return data.decode(guess), guess
         except UnicodeError:
             continue
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        said = f"the file begins as {wide}, and is not to its end"
+        raise DataError(said, fix="export it again, as CSV UTF-8 if that is offered")
     for guess in (_other_letters(data), "cp1252"):
         try:
             if guess:
@@ -298,6 +305,16 @@ def guess_separator(text: str) -> str:
         if usual > 1 and found > score:
             best, score = separator, found
     return best
+
+
+def _is_prose(text: str, separator: str) -> bool:
+    """Whether the commas are those of sentences: before a blank, in lines without a name."""
+    lines = [line for line in text[:50_000].splitlines() if line.strip()][:20]
+    if separator != "," or not lines or names_a_meaning(lines[0].split(",")):
+        return False
+    return all(re.search(r"[.?!]$", line.strip()) for line in lines) and not re.search(
+        r',[^\s\d]|"', "\n".join(lines)
+    )
 
 
 def _widths(text: str, separator: str, rows: int = 20) -> list[int]:
@@ -407,9 +424,9 @@ def _title_rows(grid: Sequence[Sequence[str]]) -> int:
 
 
 def _group_row(grid: Sequence[Sequence[str]]) -> int:
-    """One, if the second row names question and answer and the first does not."""
-    first, second = ([cell for cell in row if cell.strip()] for row in (*grid[:2], [], [])[:2])
-    return int(names_a_pair(second) and not names_a_pair(first))
+    """How many rows of groups stand above the first that names question and answer."""
+    pairs = [names_a_pair([cell for cell in row if cell.strip()]) for row in grid[: GROUP_ROWS + 1]]
+    return pairs.index(True) if True in pairs else 0
 
 
 def _names(row: Sequence[str]) -> list[str]:

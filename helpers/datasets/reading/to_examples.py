@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.base.chat_format import SYSTEM_ROLES
 from helpers.base.errors import DataError
+from helpers.base.remedies import argument
 from helpers.datasets.frame import ANSWER, QUESTION, TURNS, make_table
 from helpers.datasets.reading import conversations
 from helpers.datasets.reading.columns import (
@@ -24,7 +25,6 @@ from helpers.datasets.reading.columns import (
     decide,
     listed,
     question_parts,
-    refuse_preferences,
     told_columns,
 )
 from helpers.datasets.reading.exports import chat_messages, recognised
@@ -45,6 +45,7 @@ _NOTHING = frozenset(
     words("nan NaN null NULL <NA> NaT #N/A #REF! #VALUE! #DIV/0! #NAME? #NUM! #NULL!")
 )
 """What programs write into cells that hold no value."""
+_PREFERENCES = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
 HISTORY = "history"
 """Turns before the question, as pairs of question and answer: LLaMA-Factory's Alpaca."""
 
@@ -105,13 +106,25 @@ def _read_columns(
         if missing:
             raise DataError(f"there is no column {missing[0]!r}", fix=listed(source.columns))
         return source, ColumnChoice(told)
-    refuse_preferences(source.columns)
+    _refuse_preferences(source.columns)
     known = recognised(source)
     if known is None:
         return source, decide(source)
     if known.columns is not None:
         return known.source, ColumnChoice(known.columns)
     return known.source, decide(known.source, thread="thread")
+
+
+def _refuse_preferences(present: Sequence[str]) -> None:
+    """Raise `DataError` for a better and a worse answer: the worse one must not be learnt."""
+    for better, worse in _PREFERENCES:
+        if {better, worse} <= set(present):
+            pair = {"question": "NAME", "answer": better}
+            raise DataError(
+                f"{better!r} and {worse!r} are preferences, which are learnt by DPO",
+                fix="check the file with validate_file and train it with method dpo; to learn the "
+                f"better answers alone: {argument('columns', pair)}",
+            )
 
 
 def _first_pair(made: ExampleTable) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from helpers.datasets.reading.column_kinds import LOOKED_AT, kind_of_values, kin
         (["1710000000", "1710000001"], "time"),
         (["00:12:33", "1:05"], "duration"),
         (["2h 5m", "3 days", "45 minutes"], "duration"),
+        (["P1DT2H", "PT45M", "p3w"], "duration"),
+        (["price", "price", "payment", "price", "payment", "price"], "label"),
         (["1,234.50", "€9.50", "25 %", "-3"], "number"),
         (["true", "false", "TRUE"], "flag"),
         (["Open", "Closed", "On hold"], "status"),

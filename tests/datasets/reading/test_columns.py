@@ -278,3 +278,28 @@ def test_the_first_of_several_choices_is_no_answer() -> None:
     rows = [(f"What is {n} plus {n}?", n, 2 * n, 3 * n, "B") for n in range(5)]
     with pytest.raises(DataError, match="no column holds answers"):
         decide(table("question,A,B,C,correct", *rows))
+
+
+def test_a_table_of_one_column_is_told_so() -> None:
+    with pytest.raises(DataError, match=r"one column alone: 'question' .*two columns"):
+        decide(table("question", *((f"What is {n}?",) for n in range(20))))
+
+
+def test_a_column_of_one_word_is_no_choice_among_labels() -> None:
+    rows = [(n, f"My parcel {n} is late.", "en", f"team {n % 2}") for n in range(20)]
+    with pytest.raises(ChoiceNeeded) as raised:
+        decide(table("id,text,lang,team", *rows))
+    assert [one.value["answer"] for one in raised.value.candidates] == ["team"]
+
+
+def test_two_columns_of_one_name_are_question_and_answer() -> None:
+    rows = [(f"What is {n} plus {n}?", f"It is a number, which is {2 * n}.") for n in range(20)]
+    found = decide(table("text,text (2)", *rows))
+    assert (found.columns.question, found.columns.answer) == ("text", "text (2)")
+    assert "'text' ask" in found.notes[1]
+
+
+def test_texts_deep_inside_objects_are_found_by_the_last_parts_of_their_names() -> None:
+    rows = [(1, f"What is {n}?", f"It is a number, {n}.", "en") for n in range(20)]
+    found = decide(table("id,data.question,data.reply.text,data.reply.lang", *rows)).columns
+    assert (found.question, found.answer) == ("data.question", "data.reply.text")

@@ -40,6 +40,17 @@ def test_numbers_dates_and_gaps_become_text(tmp_path: Path) -> None:
     assert source.notes == ()
 
 
+def test_a_sheet_about_the_workbook_is_not_the_table(tmp_path: Path) -> None:
+    def fill(book: Workbook) -> None:
+        append(book.active, ("These are our answers.",), ("Ask the desk about them.",))
+        append(book.create_sheet("FAQ"), HEADER, ("t", "Hi", "x"))
+        append(book.create_sheet("Old"), HEADER, ("t", "Hi", "y"), ("t", "Ho", "z"))
+
+    source = read_source(saved(tmp_path, fill))
+    assert [row["answer"] for _, row in source.rows] == ["x"]
+    assert source.notes[0].startswith("read was the sheet 'FAQ' and not 'Sheet' (2 rows), 'Old'")
+
+
 def test_a_formula_that_was_never_worked_out_is_a_reject_with_its_remedy(tmp_path: Path) -> None:
     path = saved(tmp_path, lambda book: append(book.active, HEADER, ("t", "Hi", '=A1&"x"')))
     (reject,) = read_source(path).rejected

@@ -126,6 +126,12 @@ def test_json_in_three_shapes(tmp_path: Path) -> None:
         ("a.json", b"3", "holds no list"),
         ("a.csv", b"\n \n\n", "has no rows"),
         ("a.csv", b"question,answer\n", "no rows below its header"),
+        ("a.csv", "q,a\nWhy?,So.\n".encode("utf-16") + b"\n", "begins as utf-16.*export it again"),
+        (
+            "a.txt",
+            b"How much is it? It is 3 euros, and 1.5 for you.\nSo, yes.\n",
+            "holds sentences, and no table .*two columns",
+        ),
         (
             "a.csv",
             b'question,answer\nA?,B.\nC?,"D.\nE?,F.\n',
@@ -269,6 +275,23 @@ def test_names_below_a_row_of_groups_are_the_header(tmp_path: Path) -> None:
     assert source.notes == ("above the table stands: Customer Desk",)
     below = "question,answer\nAnswer,Response\nquestion,reply\n"
     assert len(read_source(written(tmp_path, "b.csv", below)).rows) == 2
+
+
+def test_the_names_may_stand_below_two_rows_of_groups(tmp_path: Path) -> None:
+    text = "General,Text,Text\nNr,Customer,Desk\nid,question,answer\n1,Why?,So.\n"
+    source = read_source(written(tmp_path, "a.csv", text))
+    assert source.rows == ((1, {"id": "1", "question": "Why?", "answer": "So."}),)
+
+
+def test_a_text_file_with_names_or_with_bare_commas_is_a_table(tmp_path: Path) -> None:
+    for name, text in [
+        ("a.txt", "question, answer\nWhy?, So.\nWhen?, Now.\n"),
+        ("b.txt", "Why not?,So.\nWhen is it?,Now.\n"),
+        ("c.csv", "Why not?, So.\nWhen is it?, Now.\n"),
+    ]:
+        assert len(read_source(written(tmp_path, name, text)).rows) == 2
+    prose = written(tmp_path, "d.txt", "Why not?, So.\nWhen is it?, Now.\n")
+    assert len(read_source(prose, header=False).rows) == 2
 
 
 def test_what_keeps_excel_from_reading_a_number_is_no_part_of_the_text(tmp_path: Path) -> None:
