@@ -56,11 +56,18 @@ class Pace:
     """Of the training file."""
     rest: float = 0.0
     """What comes but once: loading the tuned model, questions with a clock, the report."""
+    grading: float = 0.0
+    """Scoring one question's answers, of all methods."""
 
     @property
     def question(self) -> float:
-        """One question asked of every method."""
-        return sum(self.asking.values())
+        """One question, asked of every method and graded."""
+        return sum(self.asking.values()) + self.grading
+
+    @property
+    def step(self) -> float:
+        """One training step; 0 where that is not known."""
+        return (self.epoch or 0.0) * BATCH / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True)

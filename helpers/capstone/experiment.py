@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,25 +28,15 @@ from helpers.base.files import atomic
 from helpers.base.progress_bar import note
 from helpers.base.remedies import argument
 from helpers.capstone import baselines, pilot, proof_page, scoring, takeaway, training
-from helpers.capstone.estimate import (
-    BATCH,
-    FINISHING,
-    LEAST_ROWS,
-    MARGIN,
-    Pace,
-    ProofPlan,
-    counted,
-    estimate,
-    training_seconds,
-    within,
-)
+from helpers.capstone.budget import Budget
+from helpers.capstone.estimate import LEAST_ROWS, ProofPlan, counted
 from helpers.capstone.interview import Interview, Material, gather
 from helpers.capstone.methods import WITH_TRAINING
 from helpers.capstone.ranking import Ranking, by_talk, rank
 from helpers.capstone.result import CapstoneResult
 from helpers.capstone.samples import AnswerTurn, sample
 from helpers.capstone.table import TableData, TableOptions, read_table
-from helpers.capstone.training import TunedModel
+from helpers.capstone.training import TunedModel, Watch
 from helpers.costs.monthly import METHODS
 from helpers.datasets.checkable_facts import facts
 from helpers.datasets.cleaning.run import Step
@@ -62,8 +53,6 @@ QUESTIONS = 300
 """Held-out questions that are asked at most, unless more are wanted."""
 LEAST_TALKS, TALKS_A_MINUTE = 20, 300
 """Training talks, for each minute of a budget, that are embedded and searched at most."""
-ROUND = 16
-"""Questions between two looks at the clock of a budget."""
 
 
 def run(
@@ -166,30 +155,29 @@ def prove(
     pace = pilot.measure(
         course, interview, timed, folder, recipe, brief=minutes is not None, judge=judge
     )
-    asked = len(timed)
-    left = None if end is None else end - time.monotonic()
-    plan = within(left, pace, questions=len(order), epochs=epochs)
-    # What the pilot asked is answered already: leaving it out would save nothing.
-    plan = replace(plan, questions=max(plan.questions, asked))
-    expected = estimate(
-        pace, plan, asked=asked, timed=pilot.METHODS, spent=time.monotonic() - started
-    )
+    budget = Budget(pace, len(timed), end)
+    plan = budget.plan(questions=len(order), epochs=epochs)
+    expected = budget.estimate(plan, spent=time.monotonic() - started)
     told = time.monotonic()
     tell(str(expected))
     began = time.monotonic()
-    if end is not None:
-        # It may ask the reader, whose time is none of the budget's.
-        end += began - told
-    tuned, plan = _train(course, material, folder, recipe, pace, plan, end=end, asked=asked)
-    models = tuned.model, course.chat_model
-    if end is None:
-        turns = _ask_all(interview, drawn[: plan.questions], *models)
-    else:
-        turns = _ask_until(interview, drawn, *models, pace, least=asked, until=end - FINISHING)
+    # It may have asked the reader, whose time is none of the budget's.
+    budget = budget.later(began - told)
+    tuned, plan = _train(partial(_job, course, material, folder, recipe), budget, plan)
+    models = {name: tuned.model if name in WITH_TRAINING else course.chat_model for name in METHODS}
+
+    def ask(number: int) -> None:
+        for name, model in models.items():
+            # The pilot has timed the others.
+            alone = pilot.TIMED if name in WITH_TRAINING else 0
+            interview.ask(name, model, drawn[:number], timed=alone)
+
+    turns = drawn[: budget.rounds(ask, plan, most=len(drawn))]
     # In the table's order again: a report is read beside the table.
     places = {turn.id: place for place, turn in enumerate(asked_about.held_out)}
     turns = sorted(turns, key=lambda turn: places[turn.id])
-    answers = _answers(interview, turns, *models) | _baselines(material, turns, interview)
+    answers = {name: interview.ask(name, models[name], turns) for name in METHODS}
+    answers |= _baselines(material, turns, interview)
     reports = _graded(course, answers, turns, material, judge=judge)
     plan = replace(plan, questions=len(turns))
     expected = replace(expected, took=time.monotonic() - began)
@@ -198,7 +186,8 @@ def prove(
             folder / "results",
             method.replace(" ", ""),
             report,
-            model=_model(method, tuned.model, course.chat_model),
+            # No model stands behind a baseline.
+            model=models.get(method, ""),
             dataset=data.held_out_file,
             seed=seed,
         )
@@ -232,45 +221,24 @@ def _recipe(
     return training.TrainingRecipe(course.chat_model, epochs, seed, 0.0 if alone else None)
 
 
-def _train(
-    course: Connection,
-    material: Material,
-    folder: Path,
-    recipe: training.TrainingRecipe,
-    pace: Pace,
-    plan: ProofPlan,
-    *,
-    end: float | None,
-    asked: int,
-) -> tuple[TunedModel, ProofPlan]:
+Job = Callable[[ProofPlan, Watch | None], TunedModel]
+"""Trains as planned, as long as somebody lets it."""
+
+
+def _train(job: Job, budget: Budget, plan: ProofPlan) -> tuple[TunedModel, ProofPlan]:
     """Train as planned; where a budget turns out too small for that, as much as it lets."""
-    until = None
-    # Of a host's jobs nobody knows the pace, and they cost money: they run to their end.
-    if end is not None and pace.epoch is not None:
-        asking = estimate(pace, plan, asked=asked, timed=pilot.METHODS).asking
-        # The questions have to wait where both exceed the budget: they are the clock's matter.
-        planned = time.monotonic() + training_seconds(pace, plan) / MARGIN
-        until = max(end - asking, planned)
     try:
-        return _job(course, material, folder, recipe, plan, until=until), plan
+        return job(plan, budget.watch(plan)), plan
     except training.TooSlow as slow:
-        if end is None or not slow.pace or not pace.rows or not pace.epoch:
+        if not slow.pace:
             raise CourseError(
                 "the training did not begin within the budget",
                 fix=f"try again when other jobs are over, or give more: {argument('minutes', 30)}",
             ) from None
         # A job's own steps say more than those that were measured before.
-        slower = slow.pace * pace.rows / BATCH / pace.epoch
-        pace = replace(
-            pace,
-            epoch=pace.epoch * slower,
-            check=pace.check * slower,
-            look=pace.look * slower,
-            asking={name: seconds * slower for name, seconds in pace.asking.items()},
-        )
-        plan = within(end - time.monotonic(), pace, questions=plan.questions, epochs=1)
+        plan = budget.slowed(slow.pace).plan(questions=plan.questions, epochs=1)
         # To its end: a second one that is broken off would leave nothing at all.
-        return _job(course, material, folder, recipe, plan, until=None), plan
+        return job(plan, None), plan
 
 
 def _job(
@@ -279,8 +247,7 @@ def _job(
     folder: Path,
     recipe: training.TrainingRecipe,
     plan: ProofPlan,
-    *,
-    until: float | None,
+    watch: Watch | None,
 ) -> TunedModel:
     files = training.files_of(folder, material.data)
     if plan.share < 1:
@@ -295,7 +262,7 @@ def _job(
         files,
         replace(recipe, epochs=plan.epochs),
         suffix=takeaway.slug(material.data.prepared.version.name),
-        until=until,
+        watch=watch,
     )
 
 
@@ -307,68 +274,6 @@ def _kept(plan: ProofPlan, data: TableData) -> int:
 def _rows(data: TableData) -> int:
     """Of the training file: each talk, and each answer with its notes."""
     return len(data.train_talks) + len(data.train)
-
-
-def _ask_all(
-    interview: Interview,
-    turns: Sequence[AnswerTurn],
-    tuned: str,
-    base: str,
-    *,
-    timed: int = pilot.TIMED,
-) -> Sequence[AnswerTurn]:
-    """Ask every method; `interview` keeps the answers."""
-    for method in METHODS:
-        alone = timed if method in WITH_TRAINING else 0
-        interview.ask(method, _model(method, tuned, base), turns, timed=alone)
-    return turns
-
-
-def _ask_until(
-    interview: Interview,
-    drawn: Sequence[AnswerTurn],
-    tuned: str,
-    base: str,
-    pace: Pace,
-    *,
-    least: int,
-    until: float,
-) -> Sequence[AnswerTurn]:
-    """Ask every method the same questions, round after round, as long as another one fits.
-
-    The clock ends it, whatever the answers are: what was asked remains a random draw.
-    """
-    number, timed = least, pilot.TIMED
-    # Of the first questions only the tuned methods' answers are not there yet.
-    promised = least * sum(pace.asking.get(method, 0.0) for method in WITH_TRAINING)
-    each = pace.question
-    while True:
-        start = time.monotonic()
-        _ask_all(interview, drawn[:number], tuned, base, timed=timed)
-        now = time.monotonic()
-        ratio = (now - start) / promised if promised else 1.0
-        # A question takes as long as those of the round before; the first one asked some methods
-        # alone, whose haste says nothing of the others.
-        each *= max(1.0, ratio) if number == least else ratio
-        room = int((until - now) / each) if each else ROUND
-        new = min(ROUND, room, len(drawn) - number)
-        if new < 1:
-            return drawn[:number]
-        number, timed, promised = number + new, 0, new * each
-
-
-def _answers(
-    interview: Interview, turns: Sequence[AnswerTurn], tuned: str, base: str
-) -> dict[str, list[Answer]]:
-    """What every method answered, in the order of `turns`."""
-    return {name: interview.ask(name, _model(name, tuned, base), turns) for name in METHODS}
-
-
-def _model(method: str, tuned: str, base: str) -> str:
-    """The model behind a method; none behind a baseline."""
-    if method in WITH_TRAINING:
-        return tuned
-    return base if method in METHODS else ""
 
 
 def _baselines(

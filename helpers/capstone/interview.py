@@ -131,9 +131,9 @@ class Interview:
     def ask(
         self, method: str, model: str, turns: Sequence[AnswerTurn], *, timed: int = 0
     ) -> list[Answer]:
-        """The answers of one method to turns, in their order."""
+        """The answers of one method to turns, in their order; the first `timed` asked alone."""
         held = self._held.setdefault(method, {})
-        # Those asked in the pilot keep their answer, and the seconds of the ones asked alone.
+        # Those asked before keep their answer, and the seconds of the ones asked alone.
         new = [sample(turn) for turn in turns if turn.id not in held]
         found = ask(
             self._client,
@@ -141,7 +141,7 @@ class Interview:
             new,
             prompt=lambda one: self.prompt(method, one.id),
             max_tokens=self.material.max_tokens,
-            timed=timed,
+            timed=sum(turn.id not in held for turn in turns[:timed]),
             choices=self.material.choices,
         )
         held |= {answer.sample: answer for answer in found}

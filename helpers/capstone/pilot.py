@@ -36,7 +36,6 @@ TIMED, BURST = 3, 13
 """Questions of each method asked alone, and at once, to see how long answers take."""
 LOOKED_AT = 8
 """Validation examples that the trainer looks at between the ends of epochs."""
-GRADING = "(grading)"
 CHECKING = 1 / 3
 """Of the time of learning a text, what it takes to read it for the validation loss."""
 
@@ -96,9 +95,9 @@ def measure(
         asking[method] = read * prompts + write * (written + 1)
         # Some of its questions are asked alone, which takes longer for each.
         rest += TIMED * max(0.0, waited[like][-1] - asking[like])
-    asking[GRADING] = _grading(course, material, runs[0][0], judge=judge)
+    grading = _grading(course, material, runs[0][0], judge=judge)
     pace = _training_pace(course, material, folder, recipe, brief=brief)
-    return replace(pace, asking=asking, rest=rest)
+    return replace(pace, asking=asking, rest=rest, grading=grading)
 
 
 def _grading(
@@ -128,7 +127,7 @@ def _training_pace(
     data = material.data
     files = training.files_of(folder, data)
     notes = material.notes_for_training(data.train)
-    # Written before the plan is known, since the probe trains on them; `_train` cuts them again.
+    # Written before the plan is known, since the probe trains on them; the job cuts them again.
     rows = training.write_training(
         files.training, data.train_talks, data.train, notes, material.form
     )

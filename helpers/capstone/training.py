@@ -163,12 +163,12 @@ def train(
     recipe: TrainingRecipe,
     *,
     suffix: str,
-    until: float | None = None,
+    watch: Watch | None = None,
 ) -> TunedModel:
     """Run the job to its end, or find it again, and take the epoch of the lowest loss.
 
-    `until`, a moment of `time.monotonic`, ends it with the epoch that it has reached then. Raises
-    `TooSlow` if no epoch can end by then, as soon as the job's pace tells it.
+    `watch` ends it with the epoch that it has reached when its time is over. Raises `TooSlow` if
+    no epoch can end by then, as soon as the job's pace tells it.
     """
     started = fine_tune(
         client,
@@ -180,10 +180,9 @@ def train(
         seed=recipe.seed,
     )
     job_id, epochs = started.job.id, recipe.epochs
-    if until is None:
+    if watch is None:
         job = wait(client, job_id)
     else:
-        watch = Watch(until, epochs)
         job = wait(client, job_id, stop=watch)
         if job.status != "succeeded" and not _held(client, job_id):
             raise TooSlow(watch.pace)
@@ -205,6 +204,8 @@ class Watch:
     until: float
     """A moment of `time.monotonic`."""
     epochs: int
+    check_steps: float = 0.0
+    """Steps that the validation after an epoch takes as long as."""
     pace: float = 0.0
     """Seconds of a step, as far as it is known."""
     _first: tuple[float, int] | None = None
@@ -215,7 +216,8 @@ class Watch:
         """Whether time is over, or no epoch can end in time at the pace so far."""
         now, per_epoch = time.monotonic(), steps / self.epochs
         if step == 0 or step >= per_epoch:
-            return now > self.until
+            # A step that ends an epoch is told of before its checkpoint is written.
+            return now > self.until and not (step and step % per_epoch == 0)
         # The first step takes longer than others: the pace is that of those behind it.
         self._first = self._first or (now, step)
         begun, first = self._first
@@ -224,7 +226,7 @@ class Watch:
             self.pace = (now - begun) / (step - first) if step - first >= SURE_STEPS else 0.0
         if not self.pace:
             return False
-        left = (per_epoch - step) * self.pace
+        left = (per_epoch - step + self.check_steps) * self.pace
         # The next step is under way; one that hangs lets the end move on.
         over = max(self._newest[0] + left, now + left - self.pace)
         # What is nearly done is not begun anew.

@@ -13,8 +13,9 @@ import pytest
 
 from helpers.base.errors import CourseError
 from helpers.base.tokens import local_tokenizer
-from helpers.capstone import experiment, interview, pilot, table, takeaway, training
-from helpers.capstone.estimate import FINISHING
+from helpers.capstone import budget, experiment, interview, pilot, table, takeaway, training
+from helpers.capstone.budget import Budget
+from helpers.capstone.estimate import FINISHING, Pace, ProofPlan
 from helpers.capstone.table import TableOptions, read_table
 from helpers.connection import Connection
 from helpers.costs.monthly import BASE
@@ -127,6 +128,52 @@ class Machine(FakeClient):
         ]
 
 
+@pytest.mark.parametrize(("grading", "asked"), [(0.0, 108), (4.0, 60)])
+def test_time_is_left_to_grade_what_was_asked(monkeypatch, grading, asked):
+    clock = Clock()
+    monkeypatch.setattr(budget, "time", clock)
+    told = []
+
+    def ask(number):
+        clock.sleep(5.0 * (number - max([8, *told])))
+        told.append(number)
+
+    pace = Pace({"base": 2.0, "tuned": 3.0}, epoch=60.0, rows=80, grading=grading)
+    limit = Budget(pace, asked=8, end=510.0)
+    assert limit.rounds(ask, ProofPlan(300, 1), most=300) == asked
+    assert clock.now + grading * asked <= 500
+
+
+def test_without_an_end_all_is_done_as_planned():
+    asked = []
+    free = Budget(Pace({"base": 1.0}, epoch=60.0, rows=80), asked=8, end=None)
+    assert free.plan(questions=300, epochs=5) == ProofPlan(300, 5)
+    assert free.watch(ProofPlan(300, 5)) is None
+    assert free.rounds(asked.append, ProofPlan(300, 5), most=400) == 300
+    assert asked == [300]
+    assert free.later(9.0) == free
+
+
+def test_a_budget_ends_no_job_of_an_unknown_pace_and_counts_the_validation_in_steps():
+    host = Budget(Pace({"base": 1.0}, epoch=None), asked=8, end=900.0)
+    assert host.watch(ProofPlan(30, 1)) is None
+    asking = dict.fromkeys((*pilot.METHODS, "tuned"), 1.0)
+    here = Budget(Pace(asking, epoch=60.0, rows=80, check=12.0), asked=8, end=1e9)
+    watch = here.watch(ProofPlan(30, 2))
+    assert watch is not None
+    assert (watch.epochs, watch.check_steps) == (2, 2.0)
+    # 30 questions of each method, of which the pilot has asked all but the tuned one 8.
+    assert watch.until == 1e9 - (4 * 30 - 3 * 8)
+
+
+def test_all_paces_follow_that_of_a_jobs_own_steps():
+    pace = Pace({"base": 1.0}, epoch=60.0, rows=80, check=12.0, look=2.0, grading=0.5, overhead=9.0)
+    slow = Budget(pace, asked=8, end=900.0).slowed(18.0).pace
+    assert slow == replace(
+        pace, asking={"base": 3.0}, epoch=180.0, check=36.0, look=6.0, grading=1.5
+    )
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("budget")
@@ -148,7 +195,7 @@ def data(tmp_path_factory):
 def proved(data, tmp_path, monkeypatch):
     def prove(*, answer, step, slower, thinking=0.0, minutes=MINUTES):
         clock = Clock()
-        for module in (experiment, interview, jobs, pilot, requests, table, training):
+        for module in (budget, experiment, interview, jobs, pilot, requests, table, training):
             monkeypatch.setattr(module, "time", clock)
         client = Machine(clock, answer=answer, step=step, slower=slower)
         monkeypatch.setattr(takeaway, "_weights", lambda *_: None)

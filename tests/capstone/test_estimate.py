@@ -164,9 +164,9 @@ def test_a_job_ends_at_its_moment_or_as_soon_as_no_epoch_can_end_by_then(monkeyp
     clock = [0.0]
     monkeypatch.setattr(training, "time", Bag(monotonic=lambda: clock[0]))
 
-    def ends(until, steps, epochs=2):
+    def ends(until, steps, epochs=2, check_steps=0.0):
         """When it says so, of 20 steps of which the first takes 30 s and each other one 5 s."""
-        watch = Watch(until, epochs)
+        watch = Watch(until, epochs, check_steps)
         for second in range(500):
             clock[0] = float(second)
             step = 0 if second < 30 else min(1 + (second - 30) // 5, steps)
@@ -177,8 +177,12 @@ def test_a_job_ends_at_its_moment_or_as_soon_as_no_epoch_can_end_by_then(monkeyp
     # An epoch ends at 75 s.
     assert ends(100, 20) == (101, 5.0)
     assert ends(80, 20) == (81, 5.0)
-    assert ends(72, 20) == (75, 5.0)
+    # Too late by less than the slack; with the epoch's last step its checkpoint is written.
+    assert ends(72, 20) == (80, 5.0)
+    # Reading the validation set takes as long as four steps, after the epoch.
+    assert ends(80, 20, check_steps=4) == (45, 5.0)
+    assert ends(100, 20, check_steps=4) == (101, 5.0)
     assert ends(60, 20) == (45, 5.0)
     assert ends(20, 20) == (21, 0.0)
-    # Too short for a pace, and begun: it goes on.
-    assert ends(32, 2, epochs=1) == (35, 0.0)
+    # Too short for a pace, and begun: it goes on, and after its last step it ends by itself.
+    assert ends(32, 2, epochs=1) == (None, 0.0)
