@@ -44,6 +44,8 @@ READ = (
 NAMES = tuple(f"target-{name}" for name in READ)
 SHARED = {"datasets": "trl"}
 """Targets that are read in another's environment."""
+LIMIT = 7200
+"""Seconds for one package and all cases, on cores that others may use too."""
 COPIES = 12
 """Rows of each case: trainers refuse smaller files."""
 COURSE, PAIRS = "the course's training file", "the course's preferences"
@@ -152,7 +154,7 @@ class TargetBench:
         }
         done = subprocess.run(
             words, env=os.environ | own, cwd=self.folder, capture_output=True, text=True,
-            timeout=1200, check=False,
+            timeout=LIMIT, check=False,
         )  # fmt: skip
         # Packages print what they like; our readers mark their own lines.
         lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]

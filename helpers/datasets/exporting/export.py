@@ -97,8 +97,7 @@ def export(
 def _remarks(target: Target, recipe: recipes.Recipe, rows: Mapping[str, int]) -> Iterator[str]:
     train = next(count for name, count in rows.items() if TRAIN in name)
     if rest := recipes.unlearnt(target, recipe, train):
-        size = recipe.batch_size
-        yield f"{rest} of {train} rows fill no batch of {size}: {target.title} never learns them"
+        yield rest
 
 
 # Features whose rows become several, one for each answer.

@@ -81,14 +81,11 @@ def _bytes(path: Path, target: str) -> list[str]:
 
 
 def _names(path: Path, target: Target, rows: int) -> list[str]:
-    if target.name != "mlx-lm":
-        return []
     found = []
-    if path.name == "validation.jsonl":
+    if path.name == "validation.jsonl" and target.name == "mlx-lm":
         found.append("mlx-lm looks for valid.jsonl and goes on without validation")
     if rest := unlearnt(target, OURS, rows):
-        size = OURS.batch_size
-        found.append(f"{rest} rows fill no batch of {size}: mlx-lm leaves them out each epoch")
+        found.append(rest)
     return found
 
 

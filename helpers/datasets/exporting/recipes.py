@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,21 @@ class Job:
 
     @property
     def warmup_steps(self) -> int:
-        """For schedules that begin at a rate of zero, so that none is spent on learning nothing.
+        """As ours, whose first step takes the first part of the peak: `SCHEDULE` does too."""
+        return max(1, round(self.steps * self.recipe.warmup))
 
-        Ours takes its first step at the first part of the peak. A first step without effect
-        counts: in a training of 25 steps it cost a tenth of the validation loss.
-        """
-        return max(1, round(self.steps * self.recipe.warmup)) - 1
+    @property
+    def late_warmup_steps(self) -> int:
+        """For schedules that begin at zero: in 25 steps, one without effect cost a tenth of the
+        validation loss."""
+        return self.warmup_steps - 1
+
+
+SCHEDULE: dict[str, Any] = {
+    "lr_scheduler_type": "cosine_warmup_with_min_lr",
+    "lr_scheduler_kwargs": {"min_lr_rate": 0.0},
+}
+"""Ours, in the words of transformers; its "cosine" begins at zero."""
 
 
 def texts(
@@ -201,35 +210,32 @@ def _bedrock(job: Job) -> dict[str, str]:
     return {"customization_job.json": json.dumps(body, indent=1) + "\n"}
 
 
-def _trl(job: Job) -> dict[str, str]:
-    return {"train.py": _trl_script(job, unsloth=False), TEMPLATE: chat_template(markers=True)}
-
-
 def _unsloth(job: Job) -> dict[str, str]:
-    return {"train.py": _trl_script(job, unsloth=True), TEMPLATE: chat_template(markers=True)}
+    return _trl(job, script=_UNSLOTH)
 
 
-def _trl_script(job: Job, *, unsloth: bool) -> str:
+def _trl(job: Job, *, script: str = "") -> dict[str, str]:
     one = job.recipe
     name = "DPO" if job.kind == "dpo" else "SFT"
     files = {"train": job.train} | ({"validation": job.valid} if job.valid else {})
     settings: dict[str, Any] = {
         "output_dir": "out", "num_train_epochs": one.n_epochs,
         "per_device_train_batch_size": one.batch_size, "learning_rate": one.learning_rate,
-        "lr_scheduler_type": "cosine", "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
+        **SCHEDULE, "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
         "adam_beta2": one.beta2, "max_length": one.max_tokens, "seed": one.seed,
         "report_to": [],
     }  # fmt: skip
     if job.kind == "chat":
         settings |= {"assistant_only_loss": True, "chat_template_path": TEMPLATE}
-    if job.kind == "dpo":
-        settings["beta"] = one.beta
+    settings |= {"eval_strategy": "epoch"} if job.valid else {}
+    settings |= {"beta": one.beta} if job.kind == "dpo" else {}
     lora = {"r": one.rank, "lora_alpha": one.alpha, "target_modules": list(MODULES)}
-    return (_UNSLOTH if unsloth else _TRL).format(
+    text = (script or _TRL).format(
         name=name, files=files, config=_arguments(settings), lora=_arguments(lora),
         template=f"tokenizer.chat_template = open({TEMPLATE!r}).read()\n", model=one.model,
         length=one.max_tokens,
     )  # fmt: skip
+    return {"train.py": text, TEMPLATE: chat_template(markers=True)}
 
 
 def _arguments(values: Mapping[str, Any]) -> str:
@@ -314,7 +320,9 @@ def _axolotl(job: Job) -> dict[str, str]:
         "lora_target_modules": list(MODULES), "sequence_len": one.max_tokens,
         "sample_packing": False, "num_epochs": one.n_epochs, "micro_batch_size": one.batch_size,
         "gradient_accumulation_steps": 1, "learning_rate": one.learning_rate,
-        "lr_scheduler": "cosine", "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
+        "lr_scheduler": SCHEDULE["lr_scheduler_type"],
+        "lr_scheduler_kwargs": SCHEDULE["lr_scheduler_kwargs"],
+        "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
         "adam_beta2": one.beta2, "optimizer": "adamw_torch", "seed": one.seed,
         "output_dir": "out",
     }  # fmt: skip
@@ -342,7 +350,7 @@ def _llamafactory(job: Job) -> dict[str, str]:
         "cutoff_len": one.max_tokens, "finetuning_type": "lora", "lora_rank": one.rank,
         "lora_alpha": one.alpha, "lora_target": ",".join(MODULES),
         "num_train_epochs": one.n_epochs, "per_device_train_batch_size": one.batch_size,
-        "learning_rate": one.learning_rate, "lr_scheduler_type": "cosine",
+        "learning_rate": one.learning_rate, **SCHEDULE,
         "warmup_steps": job.warmup_steps, "adam_beta2": one.beta2, "seed": one.seed,
         "output_dir": "out", "report_to": "none",
     }  # fmt: skip
@@ -358,25 +366,26 @@ def _llamafactory(job: Job) -> dict[str, str]:
 
 
 def _torchtune(job: Job) -> dict[str, str]:
-    one = job.recipe
-    name = "pairs" if job.kind == "dpo" else "chats"
-    tokenizer = {
-        "_component_": "torchtune_chat.ChatTokenizer",
-        "tokenizer_json_path": "MODEL/tokenizer.json",
-        "tokenizer_config_json_path": "MODEL/tokenizer_config.json",
-        "max_seq_len": one.max_tokens,
-    }
-    values = {
-        "tokenizer": tokenizer,
-        "dataset": {"_component_": f"torchtune_chat.{name}", "data_files": job.train},
-        "seed": one.seed, "batch_size": one.batch_size, "epochs": one.n_epochs,
-        "optimizer": {"_component_": "torch.optim.AdamW", "lr": one.learning_rate,
-                      "betas": [0.9, one.beta2], "weight_decay": 0.0},
-    }  # fmt: skip
-    # A program that is copied out, with ".txt" so that nothing here imports or checks it.
-    source = Path(__file__).with_name("torchtune_chat.py.txt").read_text(encoding="utf-8")
-    code = source.replace("DEFAULT_SYSTEM_MESSAGE", repr(DEFAULT_SYSTEM))
-    return {"torchtune.yaml": _yaml(values), "torchtune_chat.py": code}
+    one, pairs = job.recipe, job.kind == "dpo"
+    folder = one.model.rpartition("/")[2]
+    loss = "modules.loss.CEWithChunkedOutputLoss"
+    config = _beside("torchtune.yaml.txt").format(
+        **asdict(one), folder=folder, train=job.train, warmup_steps=job.late_warmup_steps,
+        rows="pairs" if pairs else "chats",
+        loss="torchtune." + (f"rlhf.loss.DPOLoss\n  beta: {one.beta}" if pairs else loss),
+    )  # fmt: skip
+    recipe = f"lora_{'dpo' if pairs else 'finetune'}_single_device"
+    start = (
+        f"tune download {one.model} --output-dir {folder}\n"
+        f"PYTHONPATH=. tune run {recipe} --config torchtune.yaml\n"
+    )
+    code = _beside("torchtune_chat.py.txt").replace("DEFAULT_SYSTEM_MESSAGE", repr(DEFAULT_SYSTEM))
+    return {"torchtune.yaml": config, "torchtune_chat.py": code, "train.sh": start}
+
+
+def _beside(name: str) -> str:
+    """A file that is copied out, with ".txt" so that nothing here imports or checks it."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _swift(job: Job) -> dict[str, str]:
@@ -389,7 +398,8 @@ def _swift(job: Job) -> dict[str, str]:
         "--tuner_type lora",
         f"--lora_rank {one.rank} --lora_alpha {one.alpha} --target_modules {' '.join(MODULES)}",
         f"--num_train_epochs {one.n_epochs} --per_device_train_batch_size {one.batch_size}",
-        f"--learning_rate {one.learning_rate} --lr_scheduler_type cosine",
+        f"--learning_rate {one.learning_rate} --lr_scheduler_type {SCHEDULE['lr_scheduler_type']}",
+        f"--lr_scheduler_kwargs '{json.dumps(SCHEDULE['lr_scheduler_kwargs'])}'",
         f"--warmup_steps {job.warmup_steps} --adam_beta2 {one.beta2} --weight_decay 0",
         f"--max_length {one.max_tokens} --seed {one.seed} --output_dir out",
     ]  # fmt: skip
@@ -397,21 +407,25 @@ def _swift(job: Job) -> dict[str, str]:
     return {"train.sh": " \\\n    ".join(words) + "\n"}
 
 
-def unlearnt(target: Target, recipe: Recipe, rows: int) -> int:
-    """Rows of a training file that no step takes, where a trainer makes full batches alone."""
-    return rows % recipe.batch_size if target.name == "mlx-lm" else 0
+def unlearnt(target: Target, recipe: Recipe, rows: int) -> str:
+    """What becomes of rows that fill no batch; empty where all are learnt."""
+    rest = rows % recipe.batch_size
+    if not rest or not target.unfilled:
+        return ""
+    return f"{rest} of {rows} rows fill no batch of {recipe.batch_size}: {target.unfilled}"
 
 
 def _mlx(job: Job) -> dict[str, str]:
     one = job.recipe
-    steps = job.rows[job.train] // one.batch_size * one.n_epochs
+    folder = one.model.rpartition("/")[2]
+    steps, late = job.rows[job.train] // one.batch_size * one.n_epochs, job.late_warmup_steps
     schedule: dict[str, Any] = {
-        "name": "cosine_decay", "arguments": [one.learning_rate, max(1, steps - job.warmup_steps)],
-        "warmup": job.warmup_steps,
+        "name": "cosine_decay", "arguments": [one.learning_rate, max(1, steps - late)],
+        "warmup": late,
     }  # fmt: skip
     adam = {"betas": [0.9, one.beta2], "weight_decay": 0.0}
     values = {
-        "model": one.model, "train": True, "data": ".", "fine_tune_type": "lora",
+        "model": folder, "train": True, "data": ".", "fine_tune_type": "lora",
         "mask_prompt": True, "num_layers": -1, "batch_size": one.batch_size,
         "iters": steps, "learning_rate": one.learning_rate, "lr_schedule": schedule,
         "optimizer": "adamw", "optimizer_config": {"adamw": adam},
@@ -421,7 +435,14 @@ def _mlx(job: Job) -> dict[str, str]:
                             + [f"mlp.{m}" for m in MODULES[4:]]},
         "max_seq_length": one.max_tokens, "seed": one.seed, "adapter_path": "adapter",
     }  # fmt: skip
-    return {"lora.yaml": _yaml(values), PLAIN_TEMPLATE: chat_template(markers=False)}
+    # No setting of mlx-lm names a template: it takes the one in the model's folder.
+    start = (
+        f"hf download {one.model} --local-dir {folder}\n"
+        f"cp {PLAIN_TEMPLATE} {folder}/chat_template.jinja\n"
+        "mlx_lm.lora --config lora.yaml\n"
+    )
+    texts = {"lora.yaml": _yaml(values), PLAIN_TEMPLATE: chat_template(markers=False)}
+    return texts | {"train.sh": start}
 
 
 def _spans(job: Job) -> dict[str, str]:
@@ -437,7 +458,10 @@ def _oumi(job: Job) -> dict[str, str]:
     one = job.recipe
     values = {
         "model": {"model_name": one.model, "model_max_length": one.max_tokens,
-                  "chat_template": PLAIN_TEMPLATE,
+                  # Its `chat_template` is the name of one of its own; the text reaches the
+                  # tokenizer so, and "auto" leaves it there.
+                  "tokenizer_kwargs": {"chat_template": chat_template(markers=False)},
+                  "chat_template": "auto",
                   # Its collator never learns the pad token; this model pads with its end mark.
                   "tokenizer_pad_token": TEXT_END},
         "data": {"train": {"datasets": [{"dataset_name": "text_sft_jsonl",
@@ -448,13 +472,13 @@ def _oumi(job: Job) -> dict[str, str]:
         "training": {"trainer_type": "TRL_SFT",
                      "use_peft": True, "num_train_epochs": one.n_epochs,
                      "per_device_train_batch_size": one.batch_size,
-                     "learning_rate": one.learning_rate, "lr_scheduler_type": "cosine",
+                     "learning_rate": one.learning_rate, **SCHEDULE,
                      "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
                      "adam_beta2": one.beta2, "output_dir": "out"},
         "peft": {"lora_r": one.rank, "lora_alpha": one.alpha,
                  "lora_target_modules": list(MODULES)},
     }  # fmt: skip
-    return {"oumi.yaml": _yaml(values), PLAIN_TEMPLATE: chat_template(markers=False)}
+    return {"oumi.yaml": _yaml(values)}
 
 
 def _datasets(job: Job) -> dict[str, str]:

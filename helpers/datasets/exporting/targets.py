@@ -38,6 +38,8 @@ class Target:
     notes: tuple[str, ...] = ()
     times: tuple[Kind, ...] = ()
     """Kinds of which `datasets` 5.2.0 would read a column of dates as times for it."""
+    unfilled: str = ""
+    """What becomes of rows that fill no batch, where full ones alone are learnt."""
     names: Mapping[str, str] = field(default_factory=dict)
     """File names where they are not train.jsonl and validation.jsonl."""
 
@@ -133,6 +135,7 @@ _ALL = (
         "torchtune 0.6.1",
         {**_TEMPLATE, **_NO_TOOLS, **_NO_COMPLETION, **_ALTERNATE},
         trainer=True,
+        unfilled="torchtune leaves as many out of each epoch, others each time",
         notes=("torchtune has no tokenizer for this model: torchtune_chat.py brings one.",),
     ),
     Target(
@@ -144,7 +147,7 @@ _ALL = (
     Target(
         "mlx-lm", "mlx-lm", "mlx-lm 0.32.2",
         {**_TEMPLATE, **_NO_TOOLS, **_NO_PAIRS, **_NO_COMPLETION, **_UNROLLED},
-        trainer=True, names={VALID: "valid.jsonl"},
+        trainer=True, names={VALID: "valid.jsonl"}, unfilled="mlx-lm never learns them",
     ),
     Target(
         "unsloth", "Unsloth", "", _TEMPLATE, trainer=True, times=("dpo", "completion"),

@@ -252,7 +252,8 @@ def test_what_trips_a_valid_file_elsewhere_is_named(tmp_path):
     assert said([EXAMPLES["chat"]] * 8, "safe") == "nothing stands against any trainer"
     assert "trained on (1 rows: 2)" in said(WEIGHED, "safe")
     assert "valid.jsonl" in said([EXAMPLES["chat"]] * 8, "mlx-lm", "validation.jsonl")
-    assert "1 rows fill no batch of 8" in said([EXAMPLES["chat"]] * 9, "mlx-lm")
+    for target in ("mlx-lm", "torchtune"):
+        assert "1 of 9 rows fill no batch of 8" in said([EXAMPLES["chat"]] * 9, target)
     called = [EXAMPLES["chat"], EXAMPLES["tool_calls"]]
     assert "calls without a content" not in said(called[:1], "trl")
     for target in ("trl", "torchtune", "safe"):

@@ -56,20 +56,44 @@ def test_results_of_two_calls_are_one_turn():
     assert rendered({"messages": messages}) == ours.removesuffix("\n")
 
 
-@pytest.mark.parametrize(("rows", "steps", "warmup"), [(200, 25, 0), (378, 48, 1), (1600, 200, 9)])
-def test_no_step_of_the_warm_up_is_lost_where_a_schedule_begins_at_zero(rows, steps, warmup):
+@pytest.mark.parametrize(("rows", "steps", "warmup"), [(200, 25, 1), (378, 48, 2), (1600, 200, 10)])
+def test_no_step_of_the_warm_up_is_lost(rows, steps, warmup):
     job = recipes.Job(recipes.Recipe(n_epochs=1), "chat", {"train.jsonl": rows}, unrolled=False)
     assert (job.steps, job.warmup_steps) == (steps, warmup)
-    texts = recipes.texts(TARGETS["trl"], job.recipe, kind="chat", rows=job.rows, unrolled=False)
-    assert f"warmup_steps={warmup}," in texts["train.py"]
     for name, said in {
-        "axolotl": f"warmup_steps: {warmup}\n", "llamafactory": f"warmup_steps: {warmup}\n",
-        "oumi": f"warmup_steps: {warmup}\n", "mlx-lm": f"warmup: {warmup}\n",
+        "trl": f"warmup_steps={warmup},", "axolotl": f"warmup_steps: {warmup}\n",
+        "llamafactory": f"warmup_steps: {warmup}\n", "oumi": f"warmup_steps: {warmup}\n",
         "ms-swift": f"--warmup_steps {warmup} ",
+        # Their schedules begin at zero.
+        "mlx-lm": f"warmup: {warmup - 1}\n", "torchtune": f"num_warmup_steps: {warmup - 1}\n",
     }.items():  # fmt: skip
         given = {"kind": "chat", "rows": job.rows, "unrolled": False}
-        made = recipes.texts(TARGETS[name], job.recipe, **given)
-        assert said in "".join(made.values()), name
+        made = "".join(recipes.texts(TARGETS[name], job.recipe, **given).values())
+        assert said in made, name
+        if name not in ("mlx-lm", "torchtune"):
+            assert recipes.SCHEDULE["lr_scheduler_type"] in made, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [8, 25, 48, 200])
+def test_the_rate_of_others_is_ours_but_for_one_step_along_the_cosine(steps):
+    import torch
+    from transformers import get_scheduler
+
+    from helpers.backend.training.loop import learning_rate
+
+    job = recipes.Job(recipes.OURS, "chat", {"train.jsonl": steps * 8 // 3}, unrolled=False)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    kind, kwargs = recipes.SCHEDULE.values()
+    theirs = get_scheduler(kind, optimizer, job.warmup_steps, job.steps, kwargs)
+    rates = []
+    for _ in range(job.steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+    ours = [learning_rate(step, job.steps, 1.0) for step in range(job.steps)]
+    assert rates[: job.warmup_steps] == ours[: job.warmup_steps]
+    assert max(abs(a - b) for a, b in zip(rates, ours, strict=True)) <= 1.6 / job.steps
 
 
 def test_what_fills_no_batch_is_named_where_only_full_ones_are_learnt(tmp_path):
@@ -81,4 +105,31 @@ def test_what_fills_no_batch_is_named_where_only_full_ones_are_learnt(tmp_path):
     assert said in (tmp_path / "mlx" / "LOSSES.md").read_text(encoding="utf-8")
     settings = yaml.safe_load((tmp_path / "mlx" / "lora.yaml").read_text(encoding="utf-8"))
     assert settings["iters"] == 2 * recipes.OURS.n_epochs
+    assert "others each time" in str(export(path, tmp_path / "torchtune", target="torchtune"))
     assert "batch" not in str(export(path, tmp_path / "trl", target="trl"))
+
+
+TEMPLATES = {
+    "trl": "chat_template.jinja", "unsloth": "chat_template.jinja",
+    "axolotl": "chat_template_plain.jinja", "mlx-lm": "chat_template_plain.jinja",
+    "llamafactory": "template: qwen", "ms-swift": "--template chatml",
+    "torchtune": "torchtune_chat.ChatTokenizer", "oumi": "<|im_start|>",
+}  # fmt: skip
+MASKS = {
+    "trl": "assistant_only_loss=True", "unsloth": "assistant_only_loss=True",
+    "axolotl": "message_field_training: weight", "mlx-lm": "mask_prompt: true",
+    "llamafactory": "mask_history: false", "ms-swift": "swift sft",
+    "torchtune": "torchtune_chat.chats", "oumi": "train_target: all_assistant_turns",
+}  # fmt: skip
+"""ms-swift has its mask in the rows, as `loss`."""
+
+
+@pytest.mark.parametrize("name", [name for name, one in TARGETS.items() if one.trainer])
+def test_what_trains_an_export_names_base_template_mask_and_length(name):
+    given = recipes.Recipe(model="someone/own-base", max_tokens=1234)
+    rows = {"train.jsonl": 16}
+    made = recipes.texts(TARGETS[name], given, kind="chat", rows=rows, unrolled=False)
+    # A template that stands beside and that nothing names is none.
+    said = "".join(text for file, text in made.items() if not file.endswith(".jinja"))
+    for part in ("own-base", TEMPLATES[name], MASKS[name], "1234"):
+        assert part in said, part

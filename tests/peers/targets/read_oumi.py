@@ -9,13 +9,8 @@ from oumi.datasets import TextSftJsonLinesDataset
 
 def read(model, folder):
     values = yaml.safe_load((folder / "oumi.yaml").read_text(encoding="utf-8"))
-    params = ModelParams(
-        model_name=str(model), tokenizer_name=str(model), device_map=None,
-        tokenizer_pad_token=values["model"]["tokenizer_pad_token"],
-        model_max_length=values["model"]["model_max_length"],
-    )  # fmt: skip
-    tokenizer = build_tokenizer(params)
-    tokenizer.chat_template = (folder / "chat_template_plain.jinja").read_text(encoding="utf-8")
+    own = {"model_name": str(model), "tokenizer_name": str(model), "device_map": None}
+    tokenizer = build_tokenizer(ModelParams(**values["model"] | own))
     train = values["data"]["train"]
     collator = build_data_collator(
         train["collator_name"], tokenizer, max_length=2048, **train["collator_kwargs"]

@@ -3,22 +3,21 @@
 import sys
 
 import reading
-import yaml
 from omegaconf import OmegaConf
 from torchtune import config
 
 
 def read(model, folder):
-    text = (folder / "torchtune.yaml").read_text(encoding="utf-8").replace("MODEL/", f"{model}/")
-    values = yaml.safe_load(text)
+    values = OmegaConf.load(folder / "torchtune.yaml")
+    values.base = str(model)
     sys.path.insert(0, str(folder))
     sys.modules.pop("torchtune_chat", None)
-    tokenizer = config.instantiate(OmegaConf.create(values["tokenizer"]))
+    tokenizer = config.instantiate(values.tokenizer)
     made = {}
     for name in ("train", "validation"):
         if (folder / f"{name}.jsonl").is_file():
-            entry = values["dataset"] | {"data_files": str(folder / f"{name}.jsonl")}
-            data = config.instantiate(OmegaConf.create(entry), tokenizer)
+            values.dataset.data_files = str(folder / f"{name}.jsonl")
+            data = config.instantiate(values.dataset, tokenizer)
             made[name] = [one(data[i]) for i in range(len(data))]
     sys.path.remove(str(folder))
     return made
