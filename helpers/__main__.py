@@ -101,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--to", required=True, metavar="TARGET", help="such as trl, axolotl, azure")
     export.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
     export.add_argument("--validation", metavar="FILE", help="a second file, for validation")
+    export.add_argument("--job", metavar="FILE", help="train as this job.json of a takeout says")
     export.add_argument("--accept", action="store_true", help="write although meaning is lost")
 
     takeout = verbs.add_parser("takeout", help="fetch what an account holds, with a manifest")

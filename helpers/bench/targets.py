@@ -31,6 +31,7 @@ from helpers.base.tokens import local_tokenizer
 from helpers.bench.measurements import BenchRow, Measurement
 from helpers.datasets.example import TrainingExample
 from helpers.datasets.exporting.export import export
+from helpers.datasets.exporting.losses import TRIED
 from helpers.datasets.exporting.rows import parts_of
 from helpers.datasets.exporting.targets import TARGETS, Target
 from helpers.datasets.exporting.template import chat_template
@@ -51,6 +52,7 @@ COPIES = 12
 COURSE, PAIRS = "the course's training file", "the course's preferences"
 SAME, LINE_BREAK = "same tokens", "the line break after an answer is learnt too"
 SEEN, OTHER, GONE = "read", "other tokens", "row left out"
+GOOD = (SAME, LINE_BREAK, SEEN)
 Rows = list[dict[str, Any]]
 
 
@@ -67,17 +69,22 @@ def measuring(root: Path) -> Iterator[Mapping[str, Measurement]]:
 
 def _row(bench: TargetBench, name: str, found: dict[str, dict[str, str]]) -> BenchRow:
     found[name] = bench.outcomes(name)
-    kept = [one for one in found[name].values() if one in (SAME, LINE_BREAK, SEEN)]
+    kept = [one for one in found[name].values() if one in GOOD]
     what = f"cases that {found[name]['package']} reads with nothing lost"
-    good = found[name][COURSE] in (SAME, LINE_BREAK, SEEN)
+    good = found[name][COURSE] in GOOD
     aim = "the course's file among them"
     return BenchRow(f"target-{name}", what, "cases", len(kept), aim=aim, holds=good)
 
 
 def write_table(path: Path, found: Mapping[str, Mapping[str, str]]) -> None:
-    """The date, and by target the package and the outcome of each case."""
-    body = {"date": datetime.now(UTC).date().isoformat(), "targets": found}
-    write_text(path, json.dumps(body, indent=1) + "\n")
+    """By target the package, the day and the outcome of each case.
+
+    Targets that are not in `found` stay as they stand in `path`, or else in the course's own table.
+    """
+    known = json.loads((path if path.is_file() else TRIED).read_text(encoding="utf-8"))["targets"]
+    day = {"date": datetime.now(UTC).date().isoformat()}
+    known |= {name: {"package": one["package"], **day, **one} for name, one in found.items()}
+    write_text(path, json.dumps({"targets": known}, indent=1) + "\n")
 
 
 class TargetBench:
@@ -88,6 +95,7 @@ class TargetBench:
         self.peers = root / "tests" / "peers"
         self.sources = self._sources()
         self.model = folder / "model"
+        self.valid = root / "data" / "support" / "validation.jsonl"
 
     def _sources(self) -> dict[str, Path]:
         """The files of all cases, by name."""
@@ -115,10 +123,9 @@ class TargetBench:
         return found
 
     def _written(self, target: Target) -> Iterator[tuple[str, Path]]:
-        valid = self.root / "data" / "support" / "validation.jsonl"
         for place, (case, source) in enumerate(self.sources.items()):
             folder = self.folder / target.name / f"case{place}"
-            also = valid if case == COURSE else None
+            also = self.valid if case == COURSE else None
             try:
                 # What a target cannot take is left out without a question; that is an outcome too.
                 export(source, folder, target=target.name, validation=also, accept=True)
@@ -181,7 +188,13 @@ class TargetBench:
     def _outcome(self, target: Target, source: Path, said: Mapping[str, Any]) -> str:
         if "error" in said:
             return f"refused: {said['error'][:120]}"
-        rows: Rows = next(rows for name, rows in said["files"].items() if "train" in name)
+        made = said["files"].items()
+        # The worst of the training and the validation file, should they differ.
+        verdicts = {self._read_as(target, self.valid if "valid" in name else source, rows)
+                    for name, rows in made}  # fmt: skip
+        return max(verdicts, key=lambda verdict: (verdict not in GOOD, verdict))
+
+    def _read_as(self, target: Target, source: Path, rows: Rows) -> str:
         parts = [
             part for row in jsonl.read(source)
             for part in parts_of(TrainingExample.of(row), target)

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from helpers.datasets.exporting.export import LOSSES_FILE, export
+from helpers.datasets.exporting.job_settings import recipe_of_job
+from helpers.datasets.exporting.recipes import OURS
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
@@ -15,6 +17,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
         options.out,
         target=options.to,
         validation=options.validation,
+        recipe=recipe_of_job(options.job) if options.job else OURS,
         accept=options.accept,
     )
     print(done)

@@ -254,12 +254,12 @@ SIGNS = {
 def outcomes(ax: Axes, found: Mapping[str, Mapping[str, str]]) -> Axes:
     """A sign for what each package, a column, made of each kind of row.
 
-    `found` is `targets` of `data/targets.json`: package and outcomes by target.
+    `found` is `targets` of `data/targets.json`: package, date and outcomes by target.
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    kinds = [kind for kind in next(iter(found.values())) if kind != "package"]
+    kinds = [kind for kind in next(iter(found.values())) if kind not in ("package", "date")]
     order = list(SIGNS)
     # What follows a colon says more of the same outcome.
     grid = [[_place(order, one.get(kind, "not tried").partition(":")[0]) for one in found.values()]

@@ -9,15 +9,20 @@ import pytest
 from helpers.backend.training.examples import chat_example
 from helpers.base.tokens import local_tokenizer
 from helpers.bench.targets import LINE_BREAK, OTHER, SAME, compare, write_table
+from helpers.datasets.exporting.losses import tried
 
 CHAT = [{"role": "user", "content": "When?"}, {"role": "assistant", "content": "At 9."}]
 
 
-def test_the_table_holds_outcomes_and_a_date(tmp_path):
-    write_table(tmp_path / "t.json", {"a": {"x": "read"}})
-    body = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
-    assert body["targets"] == {"a": {"x": "read"}}
-    assert len(body["date"]) == 10
+def test_the_table_holds_outcomes_and_a_date_and_keeps_the_other_targets(tmp_path):
+    def table():
+        return json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))["targets"]
+
+    write_table(tmp_path / "t.json", {"a": {"package": "a 1", "x": "read"}})
+    assert table() == tried() | {"a": table()["a"]}
+    assert len(table()["a"].pop("date")) == 10
+    write_table(tmp_path / "t.json", {"b": {"package": "b 1", "x": "read"}})
+    assert table()["a"] == table()["b"] | {"package": "a 1"}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from helpers.base import jsonl, settings
 from helpers.bench.targets import TargetBench, save_tokenizer
 from helpers.datasets.exporting.export import export
 from helpers.datasets.exporting.recipes import Recipe
+from helpers.datasets.exporting.template import chat_template
 from tests.places import ROOT
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -69,7 +70,9 @@ def tiny(folder: Path) -> tuple[Path, Path]:
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(str(folder))
     save_tokenizer(folder)
-    return folder, write_gguf(folder, folder.with_suffix(".gguf"), numbers="f32")
+    template = chat_template(markers=False)
+    gguf = write_gguf(folder, folder.with_suffix(".gguf"), numbers="f32", template=template)
+    return folder, gguf
 
 
 def the_courses(folder: Path) -> tuple[Path, Path]:

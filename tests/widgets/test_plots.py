@@ -31,5 +31,5 @@ def test_what_was_not_tried_is_no_outcome():
 
 def test_the_stored_outcomes_are_drawn_whole():
     ax, signs = drawn(KNOWN)
-    assert len(signs) == len(KNOWN) * (len(KNOWN["trl"]) - 1)
-    assert len(ax.get_yticklabels()) == len(KNOWN["trl"]) - 1
+    assert len(signs) == len(KNOWN) * (len(KNOWN["trl"]) - 2)
+    assert len(ax.get_yticklabels()) == len(KNOWN["trl"]) - 2

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from helpers.base.chat_format import text_of
 from helpers.datasets.example import TrainingExample
@@ -124,12 +123,11 @@ def losses_page(
 
 def _carried(target: Target) -> Iterator[str]:
     """What the target does with everything that examples may hold, here or not."""
-    known = tried()
-    seen = known["targets"].get(target.name, {})
+    seen = tried().get(target.name, {})
     yield f"\n## What {target.title} carries\n\n"
     if seen:
-        package = seen["package"]
-        yield f"The last column is from {known['date']}: what {package} made of such rows.\n\n"
+        package, date = seen["package"], seen["date"]
+        yield f"The last column is from {date}: what {package} made of such rows.\n\n"
     yield "| what | becomes | meaning lost | seen |\n|---|---|---|---|\n"
     for name, feature in features.FEATURES.items():
         fate = target.fate(name)
@@ -137,10 +135,10 @@ def _carried(target: Target) -> Iterator[str]:
         yield f"| {feature.what} | {fate} | {lost} | {seen.get(name, 'not tried')} |\n"
 
 
-def tried() -> Mapping[str, Any]:
-    """`data/targets.json`: what the packages made of our exports, with the date."""
-    body: Mapping[str, Any] = json.loads(TRIED.read_text(encoding="utf-8"))
-    return body
+def tried() -> Mapping[str, Mapping[str, str]]:
+    """What the packages made of our exports, by target: package, date, and outcome by case."""
+    found: dict[str, dict[str, str]] = json.loads(TRIED.read_text(encoding="utf-8"))["targets"]
+    return found
 
 
 def _line(loss: Loss) -> str:

@@ -118,10 +118,6 @@ _ALL = (
     ),
     Target(
         "axolotl", "axolotl", "axolotl 0.19.0", _TEMPLATE, trainer=True, times=("dpo",),
-        notes=(
-            ("The template and the order of the rows were changed after axolotl last read this "
-            "form: `bench targets` tells whether it takes the new one."),
-        ),
     ),
     Target(
         "llamafactory", "LLaMA-Factory", "llamafactory 0.9.5",

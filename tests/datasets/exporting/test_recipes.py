@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -10,9 +11,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from helpers.base import jsonl
 from helpers.base.chat_format import chat_text
+from helpers.base.errors import DataError
 from helpers.base.tool_format import offered
 from helpers.datasets.exporting import recipes
 from helpers.datasets.exporting.export import export
+from helpers.datasets.exporting.job_settings import recipe_of_job
 from helpers.datasets.exporting.targets import TARGETS
 from helpers.datasets.exporting.template import chat_template
 from tests.datasets.exporting.rows import EXAMPLES
@@ -82,18 +85,19 @@ def test_the_rate_of_others_is_ours_but_for_one_step_along_the_cosine(steps):
 
     from helpers.backend.training.loop import learning_rate
 
-    job = recipes.Job(recipes.OURS, "chat", {"train.jsonl": steps * 8 // 3}, unrolled=False)
+    recipe = recipes.Recipe(n_epochs=1)
+    job = recipes.Job(recipe, "chat", {"train.jsonl": steps * recipe.batch_size}, unrolled=False)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     kind, kwargs = recipes.SCHEDULE.values()
-    theirs = get_scheduler(kind, optimizer, job.warmup_steps, job.steps, kwargs)
+    theirs = get_scheduler(kind, optimizer, job.warmup_steps, steps, kwargs)
     rates = []
-    for _ in range(job.steps):
+    for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         theirs.step()
-    ours = [learning_rate(step, job.steps, 1.0) for step in range(job.steps)]
+    ours = [learning_rate(step, steps, 1.0) for step in range(steps)]
     assert rates[: job.warmup_steps] == ours[: job.warmup_steps]
-    assert max(abs(a - b) for a, b in zip(rates, ours, strict=True)) <= 1.6 / job.steps
+    assert max(abs(a - b) for a, b in zip(rates, ours, strict=True)) <= 1.6 / (steps - job.warmup_steps)
 
 
 def test_what_fills_no_batch_is_named_where_only_full_ones_are_learnt(tmp_path):
@@ -133,3 +137,27 @@ def test_what_trains_an_export_names_base_template_mask_and_length(name):
     said = "".join(text for file, text in made.items() if not file.endswith(".jinja"))
     for part in ("own-base", TEMPLATES[name], MASKS[name], "1234"):
         assert part in said, part
+
+
+@pytest.mark.parametrize(
+    ("job", "changed"),
+    [
+        ({"hyperparameters": {"n_epochs": 4, "batch_size": "auto", "learning_rate_multiplier": 2}},
+         {"n_epochs": 4, "learning_rate": 2e-3}),
+        ({"hyperparameters": {}, "method": {"type": "dpo", "dpo": {"hyperparameters": {
+            "n_epochs": "auto", "batch_size": 16, "beta": 0.2}}}},
+         {"batch_size": 16, "beta": 0.2}),
+        ({"hyperparameters": None, "seed": 7}, {}),
+    ],
+)  # fmt: skip
+def test_a_jobs_settings_go_with_its_dataset(job, changed, tmp_path):
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job), encoding="utf-8")
+    assert recipe_of_job(path) == replace(recipes.OURS, **changed)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"hyperparameters": 3}'])
+def test_what_is_no_job_is_an_error_with_a_remedy(text, tmp_path):
+    (tmp_path / "job.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"job\.json"):
+        recipe_of_job(tmp_path / "job.json")
