@@ -77,7 +77,7 @@ class Job:
 
     @property
     def warmup_steps(self) -> int:
-        """As ours, whose first step takes the first part of the peak: `SCHEDULE` does too."""
+        """As ours, whose first step takes the first part of the peak."""
         return max(1, round(self.steps * self.recipe.warmup))
 
     @property
@@ -86,12 +86,17 @@ class Job:
         validation loss."""
         return self.warmup_steps - 1
 
+    @property
+    def schedule(self) -> dict[str, Any]:
+        """Our rates in the words of transformers, whose "cosine" begins with a step at zero.
 
-SCHEDULE: dict[str, Any] = {
-    "lr_scheduler_type": "cosine_warmup_with_min_lr",
-    "lr_scheduler_kwargs": {"min_lr_rate": 0.0},
-}
-"""Ours, in the words of transformers; its "cosine" begins at zero."""
+        This one is a step ahead along the cosine; a little less than half a cycle brings its last
+        step to our last rate, where half of one is zero.
+        """
+        fall = max(1, self.steps - self.warmup_steps)
+        cycles = round(0.5 * (fall - 1) / fall, 6)
+        kwargs = {"min_lr_rate": 0.0, "num_cycles": cycles}
+        return {"lr_scheduler_type": "cosine_warmup_with_min_lr", "lr_scheduler_kwargs": kwargs}
 
 
 def texts(
@@ -210,10 +215,6 @@ def _bedrock(job: Job) -> dict[str, str]:
     return {"customization_job.json": json.dumps(body, indent=1) + "\n"}
 
 
-def _unsloth(job: Job) -> dict[str, str]:
-    return _trl(job, script=_UNSLOTH)
-
-
 def _trl(job: Job, *, script: str = "") -> dict[str, str]:
     one = job.recipe
     name = "DPO" if job.kind == "dpo" else "SFT"
@@ -221,7 +222,7 @@ def _trl(job: Job, *, script: str = "") -> dict[str, str]:
     settings: dict[str, Any] = {
         "output_dir": "out", "num_train_epochs": one.n_epochs,
         "per_device_train_batch_size": one.batch_size, "learning_rate": one.learning_rate,
-        **SCHEDULE, "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
+        **job.schedule, "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
         "adam_beta2": one.beta2, "max_length": one.max_tokens, "seed": one.seed,
         "report_to": [],
     }  # fmt: skip
@@ -320,8 +321,8 @@ def _axolotl(job: Job) -> dict[str, str]:
         "lora_target_modules": list(MODULES), "sequence_len": one.max_tokens,
         "sample_packing": False, "num_epochs": one.n_epochs, "micro_batch_size": one.batch_size,
         "gradient_accumulation_steps": 1, "learning_rate": one.learning_rate,
-        "lr_scheduler": SCHEDULE["lr_scheduler_type"],
-        "lr_scheduler_kwargs": SCHEDULE["lr_scheduler_kwargs"],
+        "lr_scheduler": job.schedule["lr_scheduler_type"],
+        "lr_scheduler_kwargs": job.schedule["lr_scheduler_kwargs"],
         "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
         "adam_beta2": one.beta2, "optimizer": "adamw_torch", "seed": one.seed,
         "output_dir": "out",
@@ -350,7 +351,7 @@ def _llamafactory(job: Job) -> dict[str, str]:
         "cutoff_len": one.max_tokens, "finetuning_type": "lora", "lora_rank": one.rank,
         "lora_alpha": one.alpha, "lora_target": ",".join(MODULES),
         "num_train_epochs": one.n_epochs, "per_device_train_batch_size": one.batch_size,
-        "learning_rate": one.learning_rate, **SCHEDULE,
+        "learning_rate": one.learning_rate, **job.schedule,
         "warmup_steps": job.warmup_steps, "adam_beta2": one.beta2, "seed": one.seed,
         "output_dir": "out", "report_to": "none",
     }  # fmt: skip
@@ -398,8 +399,9 @@ def _swift(job: Job) -> dict[str, str]:
         "--tuner_type lora",
         f"--lora_rank {one.rank} --lora_alpha {one.alpha} --target_modules {' '.join(MODULES)}",
         f"--num_train_epochs {one.n_epochs} --per_device_train_batch_size {one.batch_size}",
-        f"--learning_rate {one.learning_rate} --lr_scheduler_type {SCHEDULE['lr_scheduler_type']}",
-        f"--lr_scheduler_kwargs '{json.dumps(SCHEDULE['lr_scheduler_kwargs'])}'",
+        f"--learning_rate {one.learning_rate}",
+        f"--lr_scheduler_type {job.schedule['lr_scheduler_type']}",
+        f"--lr_scheduler_kwargs '{json.dumps(job.schedule['lr_scheduler_kwargs'])}'",
         f"--warmup_steps {job.warmup_steps} --adam_beta2 {one.beta2} --weight_decay 0",
         f"--max_length {one.max_tokens} --seed {one.seed} --output_dir out",
     ]  # fmt: skip
@@ -472,7 +474,7 @@ def _oumi(job: Job) -> dict[str, str]:
         "training": {"trainer_type": "TRL_SFT",
                      "use_peft": True, "num_train_epochs": one.n_epochs,
                      "per_device_train_batch_size": one.batch_size,
-                     "learning_rate": one.learning_rate, **SCHEDULE,
+                     "learning_rate": one.learning_rate, **job.schedule,
                      "warmup_steps": job.warmup_steps, "weight_decay": 0.0,
                      "adam_beta2": one.beta2, "output_dir": "out"},
         "peft": {"lora_r": one.rank, "lora_alpha": one.alpha,
@@ -490,7 +492,7 @@ def _datasets(job: Job) -> dict[str, str]:
 _MAKERS: dict[str, Callable[[Job], dict[str, str]]] = {
     "openai": _openai, "azure": _azure, "together": _together, "fireworks": _fireworks,
     "mistral": _mistral, "google": _google, "cohere": _cohere, "bedrock": _bedrock, "trl": _trl,
-    "unsloth": _unsloth, "axolotl": _axolotl, "llamafactory": _llamafactory,
-    "torchtune": _torchtune, "ms-swift": _swift, "mlx-lm": _mlx, "oumi": _oumi,
-    "safe": lambda job: {}, "datasets": _datasets,
+    "unsloth": lambda job: _trl(job, script=_UNSLOTH), "axolotl": _axolotl,
+    "llamafactory": _llamafactory, "torchtune": _torchtune, "ms-swift": _swift, "mlx-lm": _mlx,
+    "oumi": _oumi, "safe": lambda job: {}, "datasets": _datasets,
 }  # fmt: skip
