@@ -3,7 +3,7 @@
 # if its kernel publishes many messages before it replies.
 # One would guess that messages wait until they are read. nbval reads what a cell shows only after
 # the kernel's reply, and ZeroMQ keeps some thousands of messages for a reader and drops what comes
-# after them: the last ones, the one that says "idle" among them. Three thousand are kept.
+# after them: the last ones, the one that says "idle" among them. Five hundred are kept.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -25,10 +25,10 @@ says() {
     (cd "$dir" && env/bin/python make.py "$1" &&
         env/bin/python -m pytest -q -p no:cacheprovider --nbval-lax many.ipynb 2>&1) || true
 }
-few=$(says 3000)
+few=$(says 500)
 many=$(says 20000)
 "$dir/env/bin/pip" list 2>/dev/null | grep -iE "^(nbval|pyzmq|ipykernel) "
-echo "3,000 messages: $(tail -1 <<< "$few")"
+echo "500 messages: $(tail -1 <<< "$few")"
 echo "20,000 messages: $(grep -m1 -o 'Timeout of .* output' <<< "$many")"
 grep -q "1 passed" <<< "$few"
 grep -q "Timeout of 5 seconds exceeded waiting for output" <<< "$many"

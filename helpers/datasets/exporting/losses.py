@@ -23,6 +23,10 @@ from helpers.datasets.exporting.targets import LOSSES, Fate, Target
 TRIED = Path(__file__).resolve().parents[3] / "data" / "targets.json"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
 TIMES = "one column holds dates alone: the JSON reader of datasets makes times of them"
+SERVER_ALONE = (
+    "This course's server also learns the words of a question, at a weight of 0.3, and puts noise "
+    "on the embeddings (NEFTune, 7); the settings here do neither."
+)
 SHOWN = 20
 """Lines that are named of each loss; all are counted."""
 
@@ -117,7 +121,8 @@ def losses_page(
         else:
             parts.append("Everything is kept.\n")
         parts += [_line(loss) for loss in account.losses.values()]
-    parts += [f"\n{note}\n" for note in (*remarks, *target.notes)]
+    own = (SERVER_ALONE,) if target.trainer else ()
+    parts += [f"\n{note}\n" for note in (*remarks, *target.notes, *own)]
     return "".join([*parts, *_carried(target)])
 
 

@@ -201,6 +201,20 @@ def test_older_functions_become_tools():
     assert (call["function"], made.messages[2]["tool_call_id"]) == (function, call["id"])
 
 
+def test_what_our_server_does_beyond_the_settings_is_said_of_trainers(tmp_path):
+    from helpers.backend.training.hyperparameters import NEFTUNE_ALPHA, PROMPT_LOSS_WEIGHT
+
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, [EXAMPLES["chat"]])
+    said = {}
+    for target in ("trl", "openai"):
+        export(path, tmp_path / target, target=target)
+        said[target] = (tmp_path / target / "LOSSES.md").read_text(encoding="utf-8")
+    assert f"a weight of {PROMPT_LOSS_WEIGHT}" in said["trl"]
+    assert f"(NEFTune, {NEFTUNE_ALPHA:g})" in said["trl"]
+    assert "NEFTune" not in said["openai"]
+
+
 @pytest.mark.slow
 def test_the_recipe_is_the_trainers_own():
     from helpers.backend.bases.families import SEVEN
