@@ -1,9 +1,10 @@
-"""A Llama as a graph that OpenVINO compiles: its weights from a GGUF file, an adapter added.
+"""A Llama as a graph that OpenVINO compiles: its weights from a GGUF file, adapters as inputs.
 
 For: `openvino_engine`. The graph reads the tokens of many answers at once, laid behind each
 other, and finds what each has read before in a cache of blocks ("paged attention", Kwon et al.,
 2023, arXiv 2309.06180). Weights are bfloat16 where the processor multiplies it, and elsewhere of
-8 bits. Not for: other families, nor for files that hold more than a tied Llama's tensors; `fit`
+8 bits. An adapter's matrices are inputs, so that all models that were tuned on one base share its
+weights. Not for: other families, nor for files that hold more than a tied Llama's tensors; `fit`
 says which do.
 
     shape = fit(Path("model.gguf"), None)       # None if this graph cannot answer for it
@@ -72,6 +73,15 @@ class LlamaShape:
         return self.width // self.heads
 
 
+@dataclass(frozen=True)
+class LoraShape:
+    """What adapters must have in common to be inputs of one graph."""
+
+    rank: int
+    targets: frozenset[str]
+    """Matrices that they add to, by their names in transformers."""
+
+
 @lru_cache(maxsize=1)
 def installed() -> bool:
     """Whether OpenVINO is there; there are no wheels of it for Intel Macs and Windows on ARM."""
@@ -134,35 +144,52 @@ def _adapter_fits(adapter: Path | None, names: set[str]) -> bool:
     return bool(targets) and targets <= names - {"token_embd.weight"}
 
 
-def merged_weights(
-    gguf: Path, adapter: Path | None, shape: LlamaShape
-) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[np.float32]]]]:
-    """Each weight in float32 under its name in transformers, with the adapter's product added."""
-    sides: dict[str, np.ndarray] = {}
-    alpha = 0.0
-    if adapter is not None:
-        reader = WeightReader(adapter)
-        alpha = float(reader.fields["adapter.lora.alpha"].contents())
-        for tensor in reader.tensors:
-            target, _, side = tensor.name.rpartition(".")
-            sides[f"{transformers_name(target)}.{side}"] = np.asarray(tensor.data, np.float32)
-    for name, values in read_llama(WeightReader(gguf), heads=shape.heads, groups=shape.groups):
-        if (a := sides.get(f"{name}.lora_a")) is not None:
-            b = sides[f"{name}.lora_b"]
+def lora_shape(adapter: Path) -> LoraShape:
+    """The shape of an adapter that fits."""
+    tensors = [tensor for tensor in WeightReader(adapter).tensors if tensor.name.endswith("lora_a")]
+    # GGUF names the inputs first.
+    rank = max(int(tensor.shape[-1]) for tensor in tensors)
+    return LoraShape(rank, frozenset(_target(tensor.name) for tensor in tensors))
+
+
+def _target(name: str) -> str:
+    return str(transformers_name(name.rpartition(".")[0])).removesuffix(".weight")
+
+
+def lora_tensors(adapter: Path, shape: LlamaShape, lora: LoraShape) -> dict[str, openvino.Tensor]:
+    """An adapter as inputs of the graph, by their names; 20 MB for the course's model."""
+    import openvino
+
+    reader = WeightReader(adapter)
+    alpha = float(reader.fields["adapter.lora.alpha"].contents())
+    found: dict[str, openvino.Tensor] = {}
+    for tensor in reader.tensors:
+        target, side = _target(tensor.name), tensor.name[-1]
+        values = np.asarray(tensor.data, np.float32)
+        if side == "b":
             # Queries and keys lie in pairs of neighbours in a GGUF, in halves in transformers.
-            if name.endswith(("q_proj.weight", "k_proj.weight")):
-                b = unpermute(b, shape.heads if "q_proj" in name else shape.groups)
-            # `len(a)` is the rank: a is (rank, inputs), b is (outputs, rank).
-            values = values + alpha / len(a) * (b @ a)
-        yield name, values
+            if target.endswith(("q_proj", "k_proj")):
+                values = unpermute(values, shape.heads if "q_proj" in target else shape.groups)
+            # The last axis of b (outputs, rank) is the rank, as the first of a (rank, inputs).
+            values = values * np.float32(alpha / values.shape[-1])
+        axis = 0 if side == "a" else 1
+        room = np.zeros((lora.rank, values.shape[1]) if axis == 0 else (len(values), lora.rank))
+        room = room.astype(np.float32)
+        room[: values.shape[0], : values.shape[1]] = values
+        found[f"{target}.{side}"] = openvino.Tensor(room, shared_memory=True)
+    return found
 
 
 def compiled_llama(
-    gguf: Path, adapter: Path | None, shape: LlamaShape, *, threads: int
+    gguf: Path, lora: LoraShape | None, shape: LlamaShape, *, threads: int
 ) -> openvino.CompiledModel:
-    """The model, ready to be asked. Takes about 2 s for 135M weights on two cores."""
+    """The model, ready to be asked. Takes about 2 s for 135M weights on two cores.
+
+    With a `lora`, it also has the inputs that `lora_tensors` gives for an adapter of that shape.
+    """
     kind = precision()
-    model = _Graph(shape, merged_weights(gguf, adapter, shape), kind).model()
+    weights = read_llama(WeightReader(gguf), heads=shape.heads, groups=shape.groups)
+    model = _Graph(shape, weights, kind, lora).model()
     return core().compile_model(
         model,
         "CPU",
@@ -217,13 +244,17 @@ class _Graph:
     """Builds the graph; the names of its methods are those of a Llama's parts."""
 
     def __init__(
-        self, shape: LlamaShape, weights: Iterator[tuple[str, np.ndarray]], kind: str
+        self,
+        shape: LlamaShape,
+        weights: Iterator[tuple[str, np.ndarray]],
+        kind: str,
+        lora: LoraShape | None,
     ) -> None:
         import openvino
         from openvino import opset13
 
         self._ov, self._op = openvino, opset13
-        self._shape = shape
+        self._shape, self._lora = shape, lora
         self._kind = openvino.Type.bf16 if kind == "bf16" else openvino.Type.f32
         self._weights = {name: self._constant(values) for name, values in weights}
         self._parameters: dict[str, Any] = {}
@@ -274,8 +305,15 @@ class _Graph:
         return self._op.constant(np.array(value, np.float32))
 
     def _linear(self, x: Any, layer: int, name: str) -> Any:
-        weights = self._weights[f"model.layers.{layer}.{name}.weight"]
-        return self._op.matmul(x, weights, False, True)
+        op, name = self._op, f"model.layers.{layer}.{name}"
+        weights = self._weights[f"{name}.weight"]
+        product = op.matmul(x, weights, False, True)
+        if self._lora is None or name not in self._lora.targets:
+            return product
+        outputs, inputs = weights.get_output_shape(0)
+        a = self._parameter(f"{name}.a", [self._lora.rank, inputs], self._ov.Type.f32)
+        b = self._parameter(f"{name}.b", [outputs, self._lora.rank], self._ov.Type.f32)
+        return op.add(product, op.matmul(op.matmul(x, a, False, True), b, False, True))
 
     def _norm(self, x: Any, layer: int, name: str) -> Any:
         return self._scaled(x, f"model.layers.{layer}.{name}.weight")

@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from helpers.backend.inference import llama_graph, openvino_engine
-from helpers.backend.inference.llama_graph import BLOCK, LlamaShape
+from helpers.backend.inference.blocks import Blocks
+from helpers.backend.inference.llama_graph import BLOCK, LlamaShape, LoraShape
 from helpers.backend.inference.models import ServedModel
-from helpers.backend.inference.openvino_engine import OpenVinoEngine
+from helpers.backend.inference.openvino_engine import (
+    ADAPTERS,
+    CompiledGraph,
+    GraphName,
+    LoadedModel,
+    OpenVinoEngine,
+)
 from helpers.base import settings
 from helpers.base.errors import BackendError
 
 MODEL = ServedModel("tuned", settings.base_gguf())
+SMALL = LlamaShape(1, 64, 2, 1, 1e4, 1e-5, 64)
+LORA = LoraShape(4, frozenset({"model.layers.0.self_attn.q_proj"}))
+
+
+def graph_of(name: str, lora: LoraShape | None = None) -> GraphName:
+    return GraphName(Path(name), SMALL, lora)
+
+
+def hold(engine: OpenVinoEngine, model: ServedModel, graph: GraphName, adapter=()) -> None:
+    """As if the engine had loaded the model."""
+    engine._caches.setdefault(SMALL, SimpleNamespace(blocks=Blocks(4)))
+    engine._graphs.setdefault(graph, CompiledGraph(Request()))
+    engine._loaded[model] = LoadedModel(graph, dict(adapter))
+
+
+class Request:
+    """Remembers its inputs."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, object] = {}
+
+    def set_tensor(self, name: str, value: object) -> None:
+        self.inputs[name] = value
 
 
 class Loading:
@@ -25,7 +56,7 @@ class Loading:
         self.begun, self.go = threading.Event(), threading.Event()
         monkeypatch.setattr(engine, "_load", self.load)
 
-    def load(self, model: ServedModel) -> None:
+    def load(self, model: ServedModel, graph: GraphName) -> None:
         self.begun.set()
         self.go.wait(5)
         raise BackendError("it cannot be loaded")
@@ -82,10 +113,10 @@ def test_an_engine_that_nobody_asked_starts_no_thread_to_unload(engine):
 def test_models_that_nobody_asks_make_room_where_memory_is_short(
     engine, monkeypatch, free, busy, left, room
 ):
-    models = {name: ServedModel(name, MODEL.gguf) for name in "abc"}
-    engine._loaded.update({model: SimpleNamespace() for model in models.values()})
+    models = {name: ServedModel(name, Path(name)) for name in "abc"}
+    for name, model in models.items():
+        hold(engine, model, graph_of(name))
     engine._rows = [SimpleNamespace(model=models[name]) for name in busy]
-    monkeypatch.setattr(engine, "_drop", engine._loaded.pop)
     monkeypatch.setattr(llama_graph, "model_bytes", lambda gguf: 1 << 30)
 
     def memory():
@@ -93,20 +124,44 @@ def test_models_that_nobody_asks_make_room_where_memory_is_short(
         return SimpleNamespace(available=(free + 3 - len(engine._loaded)) * (1 << 30))
 
     monkeypatch.setattr(openvino_engine.psutil, "virtual_memory", memory)
-    assert engine._make_room(ServedModel("d", MODEL.gguf)) == room
+    assert engine._make_room(graph_of("d")) == room
     assert "".join(model.id for model in engine.models) == left
 
 
 def test_a_place_is_made_even_where_there_is_memory_and_none_of_models_in_use(engine, monkeypatch):
-    models = [ServedModel(name, MODEL.gguf) for name in "abcd"]
-    engine._loaded.update({model: SimpleNamespace() for model in models})
-    monkeypatch.setattr(engine, "_drop", engine._loaded.pop)
+    models = [ServedModel(name, Path(name)) for name in "abcd"]
+    for model in models:
+        hold(engine, model, graph_of(model.id))
     monkeypatch.setattr(llama_graph, "model_bytes", lambda gguf: 0)
-    assert engine._make_room(ServedModel("e", MODEL.gguf))
+    assert engine._make_room(graph_of("e"))
     assert engine.models == models[1:]
-    engine._loaded[models[0]] = SimpleNamespace()
+    assert len(engine._graphs) == 3
+    hold(engine, models[0], graph_of("a"))
     engine._rows = [SimpleNamespace(model=model) for model in models]
-    assert not engine._make_room(ServedModel("e", MODEL.gguf))
+    assert not engine._make_room(graph_of("e"))
+
+
+def test_models_tuned_on_one_base_share_its_weights_up_to_a_number_of_them(engine, monkeypatch):
+    monkeypatch.setattr(llama_graph, "model_bytes", lambda gguf: 0)
+    graph = graph_of("base", LORA)
+    models = [ServedModel(f"ft:{at}", Path("base"), Path(f"{at}.gguf")) for at in range(ADAPTERS)]
+    for at, model in enumerate(models):
+        assert engine._make_room(graph)
+        hold(engine, model, graph, {"a": at})
+    assert (len(engine.models), len(engine._graphs)) == (ADAPTERS, 1)
+    assert engine._make_room(graph)
+    assert engine.models == models[1:]
+    # Each pass has its own model's adapter, also behind that of another.
+    for model in (models[3], models[7], models[7], models[3]):
+        assert engine._request_of(model).inputs == {"a": int(model.id.removeprefix("ft:"))}
+    # One that is made anew under a name is not taken for the one before.
+    engine._drop(models[3])
+    hold(engine, models[3], graph, {"a": "new"})
+    assert engine._request_of(models[3]).inputs == {"a": "new"}
+    for model in models[1:]:
+        engine._drop(model)
+    assert not engine._graphs
+    assert not engine._caches
 
 
 def test_8_bits_keep_what_has_8_bits_and_round_the_rest_to_the_nearest():
