@@ -29,10 +29,13 @@ GROUPS = {
     "models": "what each base model of this machine costs",
     "growth": "how cost grows with work",
     "cluster": "jobs on a Ray cluster, and what is killed there",
+    "class": "forty learners on one server, and forty tuned models",
 }
-ON_REQUEST = ("targets", "models", "growth", "cluster")
+MODULES = {"class": "classroom"}
+"""Where a group's name is none of its module."""
+ON_REQUEST = ("targets", "models", "growth", "cluster", "class")
 """Groups that run only when they are named: they install what others wrote, train each base,
-take an hour, or need root."""
+take minutes or an hour, or need root."""
 
 
 def run(root: Path, options: argparse.Namespace) -> int:
@@ -45,7 +48,9 @@ def run(root: Path, options: argparse.Namespace) -> int:
 
         print(f"== beside {options.against}", flush=True)
         return _finish(_said(against.rows(root, Path(options.against).resolve(), options.names)))
-    modules = {name: importlib.import_module(f"helpers.bench.{name}") for name in GROUPS}
+    modules = {
+        name: importlib.import_module(f"helpers.bench.{MODULES.get(name, name)}") for name in GROUPS
+    }
     known = {name: module.NAMES for name, module in modules.items()}
     try:
         every = [name for name in GROUPS if name not in ON_REQUEST]
