@@ -96,9 +96,14 @@ def parser() -> argparse.ArgumentParser:
         "--against", metavar="PATH", help="the server beside that of another checkout, in turns"
     )
 
-    export = verbs.add_parser("export", help="write a dataset for another host or trainer")
-    export.add_argument("dataset", metavar="DATASET.jsonl", help="a sound training file")
-    export.add_argument("--to", required=True, metavar="TARGET", help="such as trl, axolotl, azure")
+    export = verbs.add_parser("export", help="write a dataset, or a model, for other programs")
+    export.add_argument(
+        "dataset", metavar="DATASET.jsonl|JOB", help="a sound file, or an ended job"
+    )
+    where = export.add_mutually_exclusive_group(required=True)
+    where.add_argument("--to", metavar="TARGET", help="the dataset to such as trl, axolotl, azure")
+    where.add_argument("--serve", metavar="PROGRAM", help="the model in vllm, llama.cpp, ollama")
+    export.add_argument("--name", default="tuned", help="what the model is called there")
     export.add_argument("--out", required=True, metavar="DIR", help="the folder to write")
     export.add_argument("--validation", metavar="FILE", help="a second file, for validation")
     export.add_argument("--job", metavar="FILE", help="train as this job.json of a takeout says")

@@ -11,6 +11,7 @@ is one model that needs no adapter. Not for: hosted fine-tunes, whose weights no
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ MERGED, MERGED_GGUF, TOKENIZER, CARD = "merged", "merged.gguf", "tokenizer", "RE
 TEMPLATE = "chat_template.jinja"
 HUGGING_FACE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The course's base model, where vLLM finds its full weights."""
+UNKNOWN_BASE = "FOLDER_OF_THE_BASE"
 LICENCE = "Apache-2.0"
 """Of the base model's weights."""
 CONTEXT = 8192
@@ -87,7 +89,7 @@ class TunedBase:
     @property
     def full_weights(self) -> str:
         """What vLLM is given."""
-        return self.source.partition("@")[0] or "FOLDER_OF_THE_BASE"
+        return self.source.partition("@")[0] or UNKNOWN_BASE
 
 
 def export(
@@ -327,6 +329,26 @@ def commands(
     return found
 
 
+def write_start(out: ExportedModel, program: str) -> Path:
+    """A script in the folder that serves the model there; it takes further options.
+
+    `BASE` in its environment names full weights of the base that lie elsewhere. Raises `DataError`
+    for a program that is not served by a script.
+    """
+    names = {name.lower(): name for name in PORT if name in out.commands and name != "LM Studio"}
+    if program.lower() not in names:
+        raise DataError(f"no command for {program!r}", fix=f"use one of: {', '.join(names)}")
+    command = out.commands[names[program.lower()]]
+    command = command.replace(UNKNOWN_BASE, '"${BASE:?names the folder of the base model}"')
+    command = re.sub(r"^vllm serve (\w\S+)", r'vllm serve "${BASE:-\1}"', command)
+    lines = ["#!/bin/sh", "set -e", 'cd "$(dirname "$0")"', f'{command} "$@"']
+    path = out.folder / f"serve-{program.lower()}.sh"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
 def client_address(program: str) -> str:
     """The base URL of a program's API on this machine, for `OPENAI_BASE_URL`."""
-    return f"http://localhost:{PORT[program]}/v1"
+    ports = {name.lower(): port for name, port in PORT.items()}
+    return f"http://localhost:{ports[program.lower()]}/v1"

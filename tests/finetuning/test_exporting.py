@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,29 @@ def test_the_card_names_data_licence_and_how_to_serve(state, tmp_path, monkeypat
 def test_a_base_that_came_as_gguf_is_not_merged(state, tmp_path):
     with pytest.raises(DataError, match=r"came as GGUF.*models add"):
         exporting.export(JOB, tmp_path / "out", name="desk", state=state, merged=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script for a shell")
+def test_a_script_starts_the_model_from_any_folder(out, tmp_path):
+    script = exporting.write_start(out, "vllm")
+    assert script.name == "serve-vllm.sh"
+    program = tmp_path / "bin" / "vllm"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nls peft >/dev/null && echo "$@"\n')
+    program.chmod(0o755)
+    env = {"PATH": f"{program.parent}:/usr/bin:/bin"}
+    command = ["sh", str(script), "--port", "8001"]
+    # The base came as GGUF from nowhere: whoever serves says where its full weights are.
+    refused = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "names the folder of the base model" in refused.stderr
+    done = subprocess.run(
+        command, env=env | {"BASE": "/bases/tiny"}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [
+        "serve", "/bases/tiny", "--enable-lora", "--max-lora-rank", "32", "--lora-modules",
+        "support=./peft", "--port", "8001",
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="use one of"):
+        exporting.write_start(out, "sglang")
+    assert exporting.client_address("vllm") == exporting.client_address("vLLM")
