@@ -130,7 +130,7 @@ def test_the_environment_is_read_in_settings_alone():
     assert found == []
 
 
-LOCK = ("", "-torch", "-test", "-bench", "-models", "-uv")
+LOCK = ("", "-torch", "-test", "-bench", "-models", "-postgres", "-uv")
 PIN = re.compile(r"[a-z0-9-]+==[\w.]+( ; .+?)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n")
 
 
@@ -182,9 +182,9 @@ def test_the_top_level_holds_what_the_readme_promises():
     allowed = {
         "README.md", "LICENSE", "CONTRIBUTING.md", "requirements.txt", "requirements-models.txt",
         "requirements-bench.txt", "requirements-test.txt", "requirements-torch.txt",
-        "requirements-uv.txt", "Dockerfile", "compose.yaml", ".dockerignore", "notebooks", "data",
-        "docs", "findings", "helpers", "tests", ".ci", ".binder", ".devcontainer", ".github",
-        ".ruff.toml", ".mypy.ini", ".pytest.ini",
+        "requirements-uv.txt", "requirements-postgres.txt", "Dockerfile", "compose.yaml",
+        ".dockerignore", "notebooks", "data", "docs", "findings", "helpers", "tests", ".ci",
+        ".binder", ".devcontainer", ".github", ".ruff.toml", ".mypy.ini", ".pytest.ini",
         ".pre-commit-config.yaml", ".gitignore", ".gitattributes",
     }  # fmt: skip
     assert {p.relative_to(ROOT).parts[0] for p in tracked()} <= allowed

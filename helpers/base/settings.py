@@ -65,6 +65,10 @@ class Settings:
     """`WORKBOOK_NODE_THREADS`: processors of a node for a job; as many as here if not set."""
     ray_token: str | None = None
     """`RAY_AUTH_TOKEN`, or the file that `RAY_AUTH_TOKEN_PATH` names; never printed."""
+    database: str | None = None
+    """`WORKBOOK_DATABASE`: None for a file in `state`, or postgresql://…; never printed."""
+    files: str | None = None
+    """`WORKBOOK_FILES`: a folder or S3 address in which several servers share their files."""
     job_memory: int | None = None
     """`WORKBOOK_JOB_GB`: bytes that a job may take; None means what is free when it is made."""
     four_bit: bool = False
@@ -121,6 +125,8 @@ def load(environ: dict[str, str] | None = None) -> Settings:
         node_python=env.get("WORKBOOK_NODE_PYTHON") or "python",
         node_threads=int(env.get("WORKBOOK_NODE_THREADS") or 0) or None,
         ray_token=_ray_token(env),
+        database=env.get("WORKBOOK_DATABASE") or None,
+        files=env.get("WORKBOOK_FILES") or None,
         job_memory=int(float(env["WORKBOOK_JOB_GB"]) * 1e9) if env.get("WORKBOOK_JOB_GB") else None,
         four_bit=bool(env.get("WORKBOOK_4BIT")),
         strict=bool(env.get("WORKBOOK_STRICT")),

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 def run(root: Path, options: argparse.Namespace) -> int:
     """Add, list or revoke keys of this state folder; a running server knows it at once."""
     from helpers.backend.storage.keys import Keys
-    from helpers.backend.storage.store import Store
+    from helpers.backend.storage.store import Store, database_of
 
     if options.action != "list" and not options.name:
         raise CourseError("whose key?", fix=f"run: python3 -m helpers keys {options.action} NAME")
-    # Beside a running server: both open the same SQLite file, which is made for that.
-    store = Store(settings.load().state)
+    # Beside a running server: both open the same table, which is made for that.
+    config = settings.load()
+    store = Store(config.state, database_of(config))
     try:
         keys = Keys(store)
         if options.action == "add":

@@ -40,6 +40,8 @@ ALONE = {
     "requirements-uv.txt": ".ci/requirements-uv.in",
 }
 """Installed without what they name themselves."""
+OPTIONAL = {"requirements-postgres.txt": ".ci/requirements-postgres.in"}
+"""The same, for whoever wants what they are for."""
 LEFT_OUT = ("rfc3987-syntax", "lark", "openvino-telemetry")
 """jsonschema checks one form of address with the first two if they are there, and builds a grammar
 of 1.2 s for it in every process that imports it. Nothing here uses that form. The third reports
@@ -61,6 +63,7 @@ WHAT = {
     "requirements-test.txt": "What `test` adds by itself.",
     "requirements-bench.txt": "What `bench` adds by itself.",
     "requirements-models.txt": "The weights; their SHA-256 is also in helpers/base/settings.py.",
+    "requirements-postgres.txt": "What a server adds that uses PostgreSQL.",
     "requirements-uv.txt": "What installs the rest, where there is no uv on the PATH.",
     TORCH: "PyTorch as the common index has it, on Linux with CUDA.",
 }
@@ -97,7 +100,7 @@ def run(root: Path, options: argparse.Namespace) -> int:
 
 def heads(root: Path) -> list[str]:
     """Every locked release with its marker, of all files; one may stand in several."""
-    files = [root / name for name in (*SOURCES, *ALONE, TORCH)]
+    files = [root / name for name in (*SOURCES, *ALONE, *OPTIONAL, TORCH)]
     texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
     return [head.strip() for text in texts for head in HEAD.findall(text)]
 
@@ -154,9 +157,9 @@ class Resolver:
             made[name] = text(name, source, [p for p in fresh if not OF_TORCH.match(p.name)])
         torch = [pin for pin in learner if OF_TORCH.match(pin.name)]
         made[TORCH] = text(TORCH, SOURCES["requirements.txt"], torch)
-        for name, source in ALONE.items():
+        for name, source in (ALONE | OPTIONAL).items():
             pins = self.resolve([source], "--no-deps")
-            learner += pins
+            learner += pins if name in ALONE else []
             made[name] = text(name, source, pins)
         made[str(platforms.FILE.relative_to(self.root))] = self.platforms(learner)
         return made

@@ -145,10 +145,10 @@ def _remove(settings: Settings, options: argparse.Namespace) -> int:
 def _tuned_on(settings: Settings, made: list[Path]) -> list[str]:
     """Fine-tuned models, and jobs that are not over, that need one of these folders."""
     from helpers.backend.finetune.queue import OVER
-    from helpers.backend.storage.store import Store
+    from helpers.backend.storage.store import Store, database_of
     from helpers.backend.training.spec import TrainSpec
 
-    store = Store(settings.state)
+    store = Store(settings.state, database_of(settings))
     try:
         everyones = store.everyones()
         models, _ = everyones.list("model")

@@ -75,6 +75,7 @@ def root(tmp_path, monkeypatch, compile_):
         "requirements-bench": "trl\n",
         "requirements-models": "tiny\n",
         "requirements-uv": "uv\n",
+        "requirements-postgres": "six\n",
     }
     for name, text in inputs.items():
         (tmp_path / ".ci" / f"{name}.in").write_text(text)

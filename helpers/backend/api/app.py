@@ -41,6 +41,7 @@ from helpers.backend.api.routes import (
     uploads,
 )
 from helpers.backend.batch.queue import Ask
+from helpers.backend.executors.exchange import Exchange
 from helpers.backend.inference.engine import CLIENT_LEFT, ContextTooLong, Engine
 from helpers.backend.inference.engine_choice import resolved
 from helpers.backend.protocol.errors import ApiError
@@ -48,8 +49,9 @@ from helpers.backend.service import Service
 from helpers.backend.service.callers import CALLER, Caller, Callers
 from helpers.backend.service.hub import Hub
 from helpers.backend.service.limits import Limits
+from helpers.backend.storage.database import StoreGone
 from helpers.backend.storage.keys import Keys
-from helpers.backend.storage.store import Store
+from helpers.backend.storage.store import Store, database_of
 from helpers.base.errors import CourseError, NoSpaceError
 from helpers.base.settings import Settings
 
@@ -179,7 +181,9 @@ def create_app(
     prefix: str = "",
 ) -> FastAPI:
     """The server for one state folder. `prefix`: what a proxy leaves before each path."""
-    store = Store(settings.state)
+    place = Exchange.at(settings.files, "WORKBOOK_FILES") if settings.files else None
+    store = Store(settings.state, database_of(settings), place)
+    store.enter()
     model_engine = engine or Engine(
         threads=settings.threads, cache=settings.state / "cache", chosen=resolved(settings)
     )
@@ -202,6 +206,7 @@ def create_app(
     app.add_exception_handler(ContextTooLong, _too_long)
     app.add_exception_handler(CourseError, _course_error)
     app.add_exception_handler(NoSpaceError, _no_space)
+    app.add_exception_handler(StoreGone, _store_gone)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
@@ -251,6 +256,13 @@ async def _no_space(request: Request, error: Any) -> JSONResponse:
     """Nothing was half written; trying again at once would not help."""
     headers = {"x-should-retry": "false"}
     fault = ApiError(507, str(error), type="server_error", code="disk_full", headers=headers)
+    return _answer(fault)
+
+
+async def _store_gone(request: Request, error: Any) -> JSONResponse:
+    """A client of OpenAI's asks again by itself."""
+    fault = ApiError(503, str(error), type="server_error", code="store_unavailable")
+    fault.headers["retry-after"] = "2"
     return _answer(fault)
 
 

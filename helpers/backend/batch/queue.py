@@ -14,10 +14,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -30,7 +30,8 @@ from helpers.backend.executors.interface import Executor
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.protocol.errors import ApiError, not_found
 from helpers.backend.protocol.schemas import new_id
-from helpers.backend.storage.store import OWNER, Document, Store
+from helpers.backend.storage.database import FAULTS
+from helpers.backend.storage.store import LAST, OWNER, Document, Store
 from helpers.backend.storage.uploads import keep
 from helpers.backend.storage.work_queue import WorkQueue
 from helpers.base.files import own_copy
@@ -104,11 +105,12 @@ class Batches:
         folder = self._store.job_dir(key)
         folder.mkdir(parents=True)
         # A copy, since the upload may be deleted while the batch waits.
-        own_copy(self._store.files / input_file, folder / INPUT)
+        own_copy(self._store.file(input_file), folder / INPUT)
+        self._store.share_job(key)
         body = line_format.new_batch(
             key, endpoint, input_file, metadata=metadata, output_seconds=output_seconds
         )
-        self._store.put("batch", key, body | {OWNER: owner})
+        self._store.put("batch", key, body | {OWNER: owner, LAST: self._store.server})
         self._queue.wake()
         return body
 
@@ -121,19 +123,27 @@ class Batches:
     def cancel(self, key: str) -> Document:
         """Stop a batch; what was answered until then is in its output file."""
         with self._queue.lock:
-            status = self.get(key)["status"]
-            if status not in CANCELLABLE:
-                raise ApiError(
-                    409,
-                    f"Cannot cancel a batch with status '{status}'.",
-                    code="invalid_status",
-                    headers={"x-should-retry": "false"},
-                )
-            self._set(key, status="cancelling", cancelling_at=int(time.time()))
+            with self._queue.deciding():
+                status = self.get(key)["status"]
+                if status not in CANCELLABLE:
+                    raise ApiError(
+                        409,
+                        f"Cannot cancel a batch with status '{status}'.",
+                        code="invalid_status",
+                        headers={"x-should-retry": "false"},
+                    )
+                self._set(key, status="cancelling", cancelling_at=int(time.time()))
+                waits = self._queue.claim(key) is not None
             # One that waits for others ends at once.
-            if key not in self._queue.current:
-                self._finish(key, Answers(self._store.job_dir(key)), self._read(key)[0])
+            if waits:
+                self._finish(key, Answers(self._bring(key)), self._read(key)[0])
             return self.get(key)
+
+    def _bring(self, key: str) -> Path:
+        """The batch's folder as whoever answered last has left it, now the newest there is."""
+        folder = self._store.bring_job(self.get(key))
+        self._set(key, **{LAST: self._store.server})
+        return folder
 
     def stop(self) -> None:
         """Answer nothing more; the batch goes on at the next start."""
@@ -145,7 +155,7 @@ class Batches:
 
     def _begin(self, key: str) -> bool:
         """Mark a batch as being answered; False if there is nothing more to answer."""
-        with self._queue.lock:
+        with self._queue.deciding():
             batch = self.get(key)
             if self._stopped(key) or batch["status"] == "finalizing":
                 return False
@@ -161,7 +171,7 @@ class Batches:
 
     def _broke(self, key: str, error: Exception) -> None:
         """The server itself stumbled over a batch: it is tried again, and what is there stays."""
-        with contextlib.suppress(OSError, sqlite3.Error):
+        with contextlib.suppress(*FAULTS):
             faults = self.get(key).get("_faults", 0) + 1
             self._set(key, _faults=faults)
             if faults >= MAX_FAULTS:
@@ -174,12 +184,13 @@ class Batches:
         return line_format.read(source, endpoint=self.get(key)["endpoint"])
 
     def _run(self, key: str) -> None:
+        folder = self._bring(key)
         lines, problems = self._read(key)
         if problems:
             self._fail(key, problems)
             self._store.remove_job_dir(key)
             return
-        answers = Answers(self._store.job_dir(key))
+        answers = Answers(folder)
         counts = tally(answers.rows()) | {"total": lines.total}
         self._set(key, model=lines.model, request_counts=counts)
         if self._begin(key):
@@ -194,6 +205,7 @@ class Batches:
             with self._alone(key) as free:
                 if free:
                     anyio.run(self._ask_all, key, answers, part)
+                    self._store.share_job(key)
             # Whoever waits for the cores takes them now.
             time.sleep(0.01)
 
@@ -268,7 +280,7 @@ class Batches:
         """
         # From here on it can no longer be cancelled. After a crash it is found "finalizing", and
         # its files are written again.
-        with self._queue.lock:
+        with self._queue.deciding():
             batch = self.get(key)
             cancelled = batch["status"] == "cancelling"
             if not cancelled:

@@ -35,21 +35,24 @@ class Exchange:
     root: str
 
     @classmethod
-    def at(cls, uri: str) -> Exchange:
-        """The place at an S3 address or in a folder. Raises `BackendError` for any other."""
+    def at(cls, uri: str, setting: str = "WORKBOOK_EXCHANGE") -> Exchange:
+        """The place at an S3 address or in a folder. Raises `BackendError` for any other.
+
+        `setting` is what errors name.
+        """
         from pyarrow import ArrowException
         from pyarrow.fs import FileSystem
 
         if "@" in (urlsplit(uri).netloc if "://" in uri else ""):
             raise BackendError(
-                "the address in WORKBOOK_EXCHANGE holds a password",
+                f"the address in {setting} holds a password",
                 fix="leave it out, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             )
         try:
             fs, root = FileSystem.from_uri(uri if "://" in uri else str(Path(uri).absolute()))
         except (ValueError, OSError, ArrowException) as error:
             raise BackendError(
-                f"WORKBOOK_EXCHANGE cannot be used: {error}",
+                f"{setting} cannot be used: {error}",
                 fix="name a folder that all nodes see, or s3://BUCKET/PREFIX?endpoint_override=…",
             ) from error
         return cls(uri, fs, root)

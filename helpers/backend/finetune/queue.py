@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from helpers.backend.executors.interface import LOST, Executor, NotNow, Run
 from helpers.backend.executors.local import LocalExecutor
 from helpers.backend.protocol.errors import ApiError, not_found
 from helpers.backend.protocol.schemas import new_id
-from helpers.backend.storage.store import OWNER, Document, Store
+from helpers.backend.storage.database import FAULTS
+from helpers.backend.storage.store import AT, LAST, OWNER, Document, Store
 from helpers.backend.storage.uploads import keep
 from helpers.backend.storage.work_queue import WorkQueue
 from helpers.backend.training.results import metrics_csv, step_event
@@ -38,6 +40,8 @@ from helpers.backend.training.spec import (
 from helpers.base.settings import Settings
 
 POLL = 0.15
+SHARE_SECONDS = 10.0
+"""Between two looks at what other servers should have of a running job's folder."""
 RETRY_SECONDS = 10
 """Between two tries to start a job where a cluster does not answer."""
 KEPT_CHECKPOINTS = 3
@@ -48,6 +52,7 @@ WAITING = ("validating_files", "queued")
 # States in which nothing of a job may still run on a cluster, should the server have died before it
 # could end it.
 SETTLED = ("cancelled", "paused", "failed")
+CUT_OFF = ("running", "validating_files")
 OVER = ("succeeded", "failed", "cancelled")
 
 
@@ -73,9 +78,14 @@ class Jobs:
             work=self._work,
             broke=self._broke,
             free=self._executor.free,
+            look=self._rescue,
         )
         self._set = self._queue.set
-        self._requeue_interrupted()
+        for job in self._store.list("job", keep=lambda job: job["status"] in SETTLED)[0]:
+            # A paused one goes on from what lies there.
+            over = job["status"] != "paused"
+            self._executor.forget(self._store.job_dir(job["id"]), discard=over)
+        self._rescue(starting=True)
         self._queue.start()
 
     @property
@@ -98,7 +108,9 @@ class Jobs:
         # Folder first, then the document: whoever finds a job finds its files. After a crash in
         # between the folder is left over, and no job without files.
         spec.with_own_files(folder).write(folder)
-        self._store.put("job", job_id, body)
+        self._store.share_job(job_id)
+        here = self._store.server
+        self._store.put("job", job_id, body | {AT: here, LAST: here})
         self.event(job_id, f"Created fine-tuning job: {job_id}")
         self.event(job_id, f"Validating training file: {body['training_file']}")
         if body["validation_file"]:
@@ -107,7 +119,7 @@ class Jobs:
             self.event(job_id, text, level="warn")
         self.event(job_id, "Files validated, moving job to queued state")
         # Queued only now: until here a worker would begin before its first events.
-        done = self._set(job_id, status="queued")
+        done = self._set(job_id, status="queued", **{AT: None})
         self._queue.wake()
         return done
 
@@ -119,20 +131,21 @@ class Jobs:
 
     def cancel(self, job_id: str) -> Document:
         """End a job now; its process is killed, what it made stays in its folder."""
-        with self._queue.lock:
+        with self._queue.deciding():
             self._must(job_id, ("running", "paused", *WAITING), "cancelled")
             self.event(job_id, "The job has been cancelled", level="warn")
             done = self._set(job_id, status="cancelled", finished_at=int(time.time()))
-            if run := self._runs.get(job_id):
-                run.kill()
+        # On another server, the job's thread sees it, see `_obey`.
+        if run := self._runs.get(job_id):
+            run.kill()
         # One that is worked on is discarded when its run has ended.
-        if job_id not in self._queue.current:
+        if job_id not in self._queue.current and not self._store.is_elsewhere(done):
             self._executor.discard(self._store.job_dir(job_id))
         return done
 
     def pause(self, job_id: str) -> Document:
         """Save the state and stop; `resume` goes on from there."""
-        with self._queue.lock:
+        with self._queue.deciding():
             self._must(job_id, ("running", "queued"), "paused")
             done = self._set(job_id, status="paused")
             self.event(job_id, "The job has been paused")
@@ -143,7 +156,7 @@ class Jobs:
 
     def resume(self, job_id: str) -> Document:
         """Queue a paused job again."""
-        with self._queue.lock:
+        with self._queue.deciding():
             self._must(job_id, ("paused",), "resumed")
             done = self._set(job_id, status="queued")
             self.event(job_id, "The job has been resumed")
@@ -178,17 +191,26 @@ class Jobs:
                 400, f"A job in status '{status}' cannot be {done}.", code="invalid_job_state"
             )
 
-    def _requeue_interrupted(self) -> None:
-        """A job that ran, or was just created, when the server died waits again."""
-        for job in self._store.list("job", keep=lambda job: job["status"] in SETTLED)[0]:
-            # A paused one goes on from what lies there.
-            over = job["status"] != "paused"
-            self._executor.forget(self._store.job_dir(job["id"]), discard=over)
-        cut_off = ("running", "validating_files")
-        found, _ = self._store.list("job", keep=lambda job: job["status"] in cut_off)
+    def _rescue(self, *, starting: bool = False) -> None:
+        """A job that ran, or was just created, when its server died waits again."""
+        found, _ = self._store.list("job", keep=lambda job: self._is_adrift(job, starting))
         for job in found:
-            self._set(job["id"], status="queued")
-            self.event(job["id"], "The server was interrupted; the job goes on", level="warn")
+            with self._queue.deciding():
+                # Another server may have been quicker.
+                if self._is_adrift(self.get(job["id"]), starting):
+                    self._set(job["id"], status="queued", **{AT: None})
+                    text = "The server was interrupted; the job goes on"
+                    self.event(job["id"], text, level="warn")
+
+    def _is_adrift(self, job: Document, starting: bool) -> bool:
+        """Whether nobody works on a job that should be worked on."""
+        if job["status"] not in CUT_OFF:
+            return False
+        if job.get(AT) == self._store.server:
+            # One that is just being created is in good hands.
+            mine = job["id"] in self._queue.current or job["status"] == "validating_files"
+            return starting or not mine
+        return not self._store.is_elsewhere(job)
 
     def _work(self, job_id: str) -> None:
         with self._executor.room() as inside:
@@ -196,8 +218,8 @@ class Jobs:
                 self._run(job_id)
 
     def _run(self, job_id: str) -> None:
-        folder = self._store.job_dir(job_id)
-        with self._queue.lock:
+        folder = self._bring(job_id)
+        with self._queue.deciding():
             if self.get(job_id)["status"] != "queued" or self._queue.closing.is_set():
                 return
             # Left by an earlier pause, it would stop the trainer in its first step.
@@ -227,21 +249,63 @@ class Jobs:
         if not self.get(job_id).get("_started"):
             self.event(job_id, "Fine-tuning job started")
             self._set(job_id, _started=True)
-        place = ProgressPlace()
-        while (code := run.poll()) is None and not self._queue.closing.is_set():
-            self._executor.sync(folder)
-            place = self._take(job_id, place)
-            time.sleep(POLL)
-        # Once more: what it wrote between the last look and its end.
-        self._take(job_id, place)
+        code = self._follow(job_id, run, folder)
         with self._queue.lock:
             self._runs.pop(job_id, None)
         if code is not None and not self._queue.closing.is_set():
             self._ended(job_id, code)
 
+    def _bring(self, job_id: str) -> Path:
+        """The job's folder as whoever worked on it last has left it, now the newest there is."""
+        job = self.get(job_id)
+        folder = self._store.bring_job(job)
+        if job.get(LAST) not in (None, self._store.server):
+            self._moved(TrainSpec.read(folder), folder).write(folder)
+        self._set(job_id, **{LAST: self._store.server})
+        return folder
+
+    def _moved(self, spec: TrainSpec, folder: Path) -> TrainSpec:
+        """What another server was to train, with this machine's paths."""
+        parent = spec.parent_adapter
+        if parent:
+            parts = Path(parent).parts
+            inside = max(at for at, part in enumerate(parts) if part.startswith("ftjob-"))
+            parent = str(self._store.adapter("/".join(parts[inside:])))
+        other = spec.validation_file
+        return replace(
+            spec,
+            training_file=str(folder / Path(spec.training_file).name),
+            validation_file=str(folder / Path(other).name) if other else None,
+            parent_adapter=parent,
+        )
+
+    def _follow(self, job_id: str, run: Run, folder: Path) -> int | None:
+        """See to a run until its end; returns its exit code, None if the server ends before."""
+        place, shared = ProgressPlace(), time.monotonic()
+        while (code := run.poll()) is None and not self._queue.closing.is_set():
+            self._executor.sync(folder)
+            place = self._take(job_id, place)
+            self._obey(job_id, run)
+            if time.monotonic() - shared > SHARE_SECONDS:
+                self._store.share_job(job_id)
+                shared = time.monotonic()
+            time.sleep(POLL)
+        # Once more: what it wrote between the last look and its end.
+        self._take(job_id, place)
+        self._store.share_job(job_id)
+        return code
+
+    def _obey(self, job_id: str, run: Run) -> None:
+        """Do what another server was told about the job."""
+        job = self.get(job_id)
+        if job["status"] == "cancelled" or job.get(AT) != self._store.server:
+            run.kill()
+        elif job["status"] == "paused":
+            (self._store.job_dir(job_id) / STOP).touch()
+
     def _wait(self, job_id: str, why: str) -> None:
         """Put a job that could not be started back into the queue."""
-        with self._queue.lock:
+        with self._queue.deciding():
             job = self.get(job_id)
             if job["status"] == "running":
                 self._set(job_id, status="queued", _waits=why)
@@ -300,13 +364,15 @@ class Jobs:
 
     def _add_model(self, job: Document, name: str, path: str, *, checkpoint: bool) -> None:
         folder = self._store.job_dir(job["id"])
+        # Before it can be asked for: another server brings it from there.
+        self._store.share_job(job["id"])
         body = {
             "id": name,
             "object": "model",
             "created": int(time.time()),
             "owned_by": "workbook",
             "_gguf": TrainSpec.read(folder).base_gguf,
-            "_adapter": str(folder / path),
+            "_adapter": f"{job['id']}/{path}",
             "_job": job["id"],
             "_checkpoint": checkpoint,
         }
@@ -315,6 +381,8 @@ class Jobs:
     def _ended(self, job_id: str, code: int) -> None:
         """Decide what the end of the process means."""
         job, folder = self.get(job_id), self._store.job_dir(job_id)
+        if job.get(AT) != self._store.server:
+            return
         if job["status"] == "cancelled":
             self._executor.discard(folder)
             return
@@ -344,7 +412,7 @@ class Jobs:
             why = "" if lost else f" ({code})"
             self._fail(job["id"], "training_failed", f"{said} {times} times{why}.")
             return
-        with self._queue.lock:
+        with self._queue.deciding():
             # A job that was paused while its trainer died stays so.
             status = self.get(job["id"])["status"]
             again = "queued" if status == "running" else status
@@ -359,15 +427,17 @@ class Jobs:
         folder = self._store.job_dir(job["id"])
         # Before the status: whoever sees that the job is over gets a quick first answer.
         self._warm(job[OWNER], name)
-        with self._queue.lock:
-            # Cancelled while the model was loaded: that stays, and the model goes.
+        files = [
+            self._keep(job["id"], "step_metrics.csv", metrics_csv(read_progress(folder))),
+            self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
+        ]
+        with self._queue.deciding():
+            # Cancelled while the model was loaded: that stays, and what was made for it goes.
             if self.get(job["id"])["status"] == "cancelled":
                 self._store.delete("model", name)
+                for key in files:
+                    self._store.delete("file", key)
                 return
-            files = [
-                self._keep(job["id"], "step_metrics.csv", metrics_csv(read_progress(folder))),
-                self._keep(job["id"], LOSSES, (folder / LOSSES).read_bytes()),
-            ]
             # Events come before the status: who sees that the job is over has all of them.
             self.event(job["id"], f"New fine-tuned model created: {name}")
             self.event(job["id"], "The job has successfully completed")
@@ -385,7 +455,7 @@ class Jobs:
         with self._queue.lock:
             if run := self._runs.pop(job_id, None):
                 run.kill()
-        with contextlib.suppress(OSError, sqlite3.Error):
+        with contextlib.suppress(*FAULTS):
             self._fail(job_id, "server_error", f"{type(error).__name__}: {error}")
 
     def _fail(self, job_id: str, code: str, message: str) -> None:

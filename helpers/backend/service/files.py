@@ -139,7 +139,7 @@ class Files:
         """A training file as it was read when it came; for another vocabulary it is read anew."""
         folder, tokenizer = self._store.prepared / key, local_tokenizer(gguf)
         longest = longest_example(gguf)
-        return prepare(self._store.files / key, folder, tokenizer, max_tokens=longest)
+        return prepare(self._store.file(key), folder, tokenizer, max_tokens=longest)
 
     def _check_jsonl(self, key: str) -> None:
         """What an upload is refused for; the rest is said when a job is created."""
@@ -160,7 +160,7 @@ class Files:
     def get(self, key: str) -> Document:
         body = self._known(key)
         # A crash in the middle of `_remove` leaves a document without bytes.
-        if not (self._store.files / key).is_file():
+        if not self._store.file(key).is_file():
             raise not_found("File", key)
         return body
 
@@ -178,14 +178,14 @@ class Files:
 
     def _remove(self, key: str) -> None:
         # The bytes first: on a full disk the database has no room before they are gone.
-        (self._store.files / key).unlink(missing_ok=True)
+        self._store.remove_file(key)
         forget(self._store.prepared / key)
         self._store.delete("file", key)
 
     def path(self, key: str) -> Path:
         """Where the bytes of a file lie. Raises `ApiError` 404 for one that is not there."""
         self.get(key)
-        return self._store.files / key
+        return self._store.file(key)
 
 
 def _own_space_full(held: int, size: int, most: int) -> ApiError:

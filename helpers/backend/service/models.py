@@ -95,7 +95,8 @@ class Models:
         gguf = Path(model["_gguf"])
         contexts = (base.context for base in self._bases.values() if base.gguf == gguf)
         context = next(contexts, MAX_CONTEXT)
-        return ServedModel(name, gguf, Path(model["_adapter"]) / "adapter.gguf", context)
+        adapter = self._store.adapter(model["_adapter"]) / "adapter.gguf"
+        return ServedModel(name, gguf, adapter, context)
 
     def _unknown(self, name: str) -> ApiError:
         """404, with the reason for a base that is there but cannot be used."""
@@ -173,4 +174,4 @@ class Models:
         model = self._store.get("model", name)
         if model is None:
             raise self._unknown(name)
-        return Path(model["_gguf"]), Path(model["_adapter"])
+        return Path(model["_gguf"]), self._store.adapter(model["_adapter"])

@@ -78,7 +78,7 @@ class Uploads:
             try:
                 self._note(key, part, size)
             except BaseException:
-                (self._store.files / part).unlink(missing_ok=True)
+                self._store.remove_file(part)
                 raise
         return {
             "id": part,
@@ -114,7 +114,7 @@ class Uploads:
         # Beside the files and not in the system's folder, which may be small or in memory.
         with tempfile.TemporaryFile(dir=self._store.root) as whole:
             for part in parts:
-                with (self._store.files / part).open("rb") as stream:
+                with self._store.file(part).open("rb") as stream:
                     shutil.copyfileobj(stream, whole, CHUNK)
             _check_md5(whole, md5)
             # As any other file: its form and the limits are looked at there.
@@ -138,7 +138,10 @@ class Uploads:
                 raise _refused(f"The upload {key} is being completed already.", "upload_id")
             self._busy.add(key)
         try:
-            yield
+            with self._store.alone(key) as alone:
+                if not alone:
+                    raise _refused(f"The upload {key} is being completed already.", "upload_id")
+                yield
         finally:
             with self._lock:
                 self._busy.remove(key)
@@ -162,7 +165,7 @@ class Uploads:
     def _end(self, upload: Document, status: str) -> Document:
         # The bytes before the document: killed in between, the document still names what to remove.
         for part in upload["_parts"]:
-            (self._store.files / part).unlink(missing_ok=True)
+            self._store.remove_file(part)
         return self._store.update(
             "upload", upload["id"], lambda body: body.update(status=status, _parts={})
         )

@@ -1,6 +1,7 @@
 """The table in which documents lie: SQLite in WAL mode, one file in the state folder.
 
-For: `storage.store`, which alone knows what the columns mean. Not for: files.
+For: `storage.store`, which alone knows what the columns mean. Not for: files; nor for several
+servers, which share a table of PostgreSQL, see `storage.postgres`.
 
     database = Sqlite(settings.load().state / "workbook.db")
     database.rows("SELECT body FROM documents WHERE kind = ?", ("file",))
@@ -12,8 +13,9 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from helpers.base.errors import BackendError, NoSpaceError
 
@@ -45,8 +47,49 @@ FIRST_OWNER = "local"
 """Who owns what a table without owners held: its one user."""
 
 
+class StoreGone(BackendError):
+    """The database, or the place of shared files, does not answer; later it may."""
+
+
+FAULTS = (OSError, sqlite3.Error, StoreGone)
+"""What a change may raise that has nothing wrong in itself."""
+
+
+class Database(Protocol):
+    """Where the table is. Statements are written for SQLite, with ? for each value."""
+
+    server: str
+    """Which of the servers that share the table this one is: the same for a state folder."""
+
+    def rows(self, query: str, values: Values = ()) -> list[Row]:
+        """What a SELECT finds."""
+
+    def change(self, statement: str, values: Values = ()) -> int:
+        """Run a statement; returns how many rows it changed."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything in the block happens, or nothing; nobody else changes anything meanwhile."""
+
+    def enter(self, *, sharing: bool) -> None:
+        """Work on the table as a server; `sharing`: others reach the same files."""
+
+    def is_alive(self, server: str) -> bool:
+        """Whether another server works on the table now."""
+
+    def alone(self, name: str) -> AbstractContextManager[bool]:
+        """Hold a name; False where another server holds it."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 class Sqlite:
-    """One connection that threads take turns on; another process may have the file open too."""
+    """One connection that threads take turns on; another process may have the file open too.
+
+    Only one server works on it, for which the lock of the state folder sees.
+    """
+
+    server = "here"
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
@@ -95,6 +138,15 @@ class Sqlite:
         """A full disk may have ended the transaction already; none may stay open."""
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("ROLLBACK")
+
+    def enter(self, *, sharing: bool) -> None:
+        """Nothing to do: nobody else is there."""
+
+    def is_alive(self, server: str) -> bool:
+        return False
+
+    def alone(self, name: str) -> AbstractContextManager[bool]:
+        return contextlib.nullcontext(True)
 
     def close(self) -> None:
         """Write what is in the log into the file, and let go of it."""

@@ -15,14 +15,19 @@ from __future__ import annotations
 import builtins
 import copy
 import json
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from helpers.backend.protocol.errors import unknown_place
-from helpers.backend.storage.database import FIRST_OWNER, Sqlite
-from helpers.base.files import atomic
+from helpers.backend.storage.database import FIRST_OWNER, Database, Sqlite
+from helpers.backend.storage.shared_folder import FILES, Place, SharedFolder
+from helpers.base.errors import BackendError
+from helpers.base.files import atomic, write_text
+from helpers.base.settings import Settings
 
 Kind = Literal[
     "file", "job", "event", "checkpoint", "model", "alias", "response", "chat", "batch", "upload",
@@ -36,20 +41,47 @@ SERVER = "server"
 """Owns what is no client's, such as keys. No client is ever known by this name."""
 OWNER = "_owner"
 """The field of a document that says whose it is, where a view shows those of all owners."""
+LAST = "_folder"
+"""The field that says in whose state folder a job's or batch's folder is the newest."""
+AT = "_server"
+"""The field that says which server works on a document now."""
 CHUNK = 1 << 20
+
+
+def database_of(settings: Settings) -> Database:
+    """The table that the settings name. Raises `BackendError` for one that cannot be opened."""
+    if settings.database is None:
+        settings.state.mkdir(parents=True, exist_ok=True)
+        return Sqlite(settings.state / "workbook.db")
+    if not settings.database.startswith(("postgresql://", "postgres://")):
+        raise BackendError(
+            "WORKBOOK_DATABASE is no address of PostgreSQL",
+            fix="write postgresql://USER@HOST/DATABASE, or leave it out for a file of one's own",
+        )
+    from helpers.backend.storage.postgres import Postgres
+
+    known = settings.state / "server_id"
+    if not known.is_file():
+        settings.state.mkdir(parents=True, exist_ok=True)
+        write_text(known, str(secrets.randbits(31)))
+    return Postgres(settings.database, server=known.read_text(encoding="utf-8"))
 
 
 class Store:
     """An owner's documents by kind and id, in the order in which they were made."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self, root: Path, database: Database | None = None, place: Place | None = None
+    ) -> None:
+        """`place`: where other servers find the files, if there are several."""
         self.root = root
-        self.files = root / "files"
+        self.files = root / FILES
         self.jobs = root / "jobs"
         self.prepared = root / "prepared"
         for folder in (root, self.files, self.jobs, self.prepared):
             folder.mkdir(parents=True, exist_ok=True)
-        self._db = Sqlite(root / "workbook.db")
+        self._db = database or Sqlite(root / "workbook.db")
+        self._folder = SharedFolder(root, place)
         self._owner: str | None = LOCAL
 
     @property
@@ -58,6 +90,28 @@ class Store:
         if self._owner is None:
             raise ValueError("this view shows all owners")
         return self._owner
+
+    @property
+    def server(self) -> str:
+        """Which of the servers that share the documents this one is."""
+        return self._db.server
+
+    def enter(self) -> None:
+        """Work here as a server. Raises `BackendError` where it would get in another's way."""
+        self._db.enter(sharing=self._folder.is_shared)
+
+    def is_elsewhere(self, body: Document) -> bool:
+        """Whether another server, which is there, works on a document."""
+        at = body.get(AT)
+        return at not in (None, self.server) and self._db.is_alive(at)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What is read and changed in the block is one step, for all servers."""
+        return self._db.transaction()
+
+    def alone(self, name: str) -> AbstractContextManager[bool]:
+        """Hold a name; False where another server holds it."""
+        return self._db.alone(name)
 
     def of(self, owner: str) -> Store:
         """The same store as another owner sees it."""
@@ -176,20 +230,52 @@ class Store:
         """Copy an upload to disk; returns its bytes."""
         with atomic(self.files / key) as target:
             shutil.copyfileobj(source, target, CHUNK)
-            return target.tell()
+            size = target.tell()
+        self._share_file(key)
+        return size
 
     def write_file(self, key: str, data: bytes | Iterable[bytes]) -> int:
         """Store what the server made itself, whole or in parts; returns its bytes."""
         with atomic(self.files / key) as target:
             target.writelines([data] if isinstance(data, bytes) else data)
-            return target.tell()
+            size = target.tell()
+        self._share_file(key)
+        return size
+
+    def _share_file(self, key: str) -> None:
+        try:
+            self._folder.share(self.files / key)
+        except BaseException:
+            # No document will name it.
+            (self.files / key).unlink(missing_ok=True)
+            raise
+
+    def file(self, key: str) -> Path:
+        """Where the bytes of a file lie; there only if they are anywhere."""
+        return self._folder.bring(self.files / key)
+
+    def remove_file(self, key: str) -> None:
+        """Remove the bytes of a file; nothing happens if there are none."""
+        self._folder.drop(self.files / key)
 
     def job_dir(self, job_id: str) -> Path:
         """The folder of a job's process."""
         return self.jobs / job_id
 
+    def share_job(self, job_id: str) -> None:
+        """Let other servers have what is new in a job's folder."""
+        self._folder.share(self.job_dir(job_id))
+
+    def bring_job(self, body: Document) -> Path:
+        """The folder of a job or batch, as whoever worked on it last has left it."""
+        return self._folder.bring(self.job_dir(body["id"]), anew=body.get(LAST) != self.server)
+
+    def adapter(self, relative: str) -> Path:
+        """A folder below `jobs` that a job has made; an absolute path is of an earlier release."""
+        return self._folder.bring(self.jobs / relative)
+
     def remove_job_dir(self, job_id: str) -> None:
-        shutil.rmtree(self.job_dir(job_id), ignore_errors=True)
+        self._folder.drop(self.job_dir(job_id))
 
     def close(self) -> None:
         self._db.close()

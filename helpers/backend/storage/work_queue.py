@@ -15,8 +15,10 @@ What always holds, and why:
   of the one who has waited longest since the last. Forty jobs of one delay nobody's first.
 - One thread chooses and each piece of work has its own; a document is in `current` from before
   `work` until after it, so none is worked on twice at a time.
+- Where several servers share the store, each works on what it has claimed: the document names it
+  in `_server` until the work has ended. What a server that is gone has claimed is free again.
 - A change that depends on what was read before (may it be cancelled? is it still queued?) is
-  made under `lock`, by the worker too; so a document cannot be both cancelled and begun.
+  made in `deciding`, by the worker too; so a document cannot be both cancelled and begun.
 - `work` leaves the document in a state that is no longer waited for, or it is worked on again:
   that is how a batch goes on after a fault, and a job after the death of its trainer.
 - An exception in `work` ends that piece of work, and never the thread.
@@ -24,13 +26,15 @@ What always holds, and why:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from helpers.backend.storage.store import OWNER, Document, Kind, Store
+from helpers.backend.storage.database import FAULTS
+from helpers.backend.storage.store import AT, OWNER, Document, Kind, Store
 
 REST = 1.0
 """Seconds after a fault before the next try; and between two looks that nothing asked for."""
@@ -43,6 +47,7 @@ class WorkQueue:
     """The documents of a kind in some states, and the threads that work on them.
 
     `free` says how many more may begin beside those under way; by default one is worked on.
+    `look` is called before each choice.
     """
 
     def __init__(
@@ -54,10 +59,11 @@ class WorkQueue:
         work: Callable[[str], None],
         broke: Callable[[str, Exception], None],
         free: Callable[[int], int] = lambda busy: 1 - busy,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._kind, self._states = store, kind, states
         self._work_on, self._broke = work, broke
-        self._free = free
+        self._free, self._look = free, look
         # Reentrant: what is decided under it calls what decides under it.
         self.lock = threading.RLock()
         self.closing = threading.Event()
@@ -83,6 +89,23 @@ class WorkQueue:
         """Change some fields of a document."""
         return self._store.update(self._kind, key, lambda body: body.update(changes))
 
+    @contextlib.contextmanager
+    def deciding(self) -> Iterator[None]:
+        """What is read and changed in here is one step, for all threads and servers."""
+        with self.lock, self._store.transaction():
+            yield
+
+    def claim(self, key: str) -> Document | None:
+        """The document as it was, now this server's to work on; None if it is not to be had."""
+        with self.deciding():
+            body = self._store.get(self._kind, key)
+            if body is None or body["status"] not in self._states:
+                return None
+            if key in self.current or self._store.is_elsewhere(body):
+                return None
+            self.set(key, **{AT: self._store.server})
+            return body
+
     def wake(self) -> None:
         """Say that there may be something new to work on."""
         self._wake.set()
@@ -105,7 +128,14 @@ class WorkQueue:
 
     def _choose(self) -> None:
         while not self.closing.is_set():
-            if not self._begin():
+            try:
+                self._look()
+                begun = self._begin()
+            except FAULTS as error:
+                if not self.closing.is_set():
+                    log.warning("the queue of %ss waits: %s", self._kind, error)
+                begun = False
+            if not begun:
                 # The look each second is for documents that came without a call of `wake`,
                 # and for room that others gave back.
                 self._wake.wait(REST)
@@ -115,15 +145,19 @@ class WorkQueue:
 
     def _begin(self) -> bool:
         """Start to work on what is next; False if nothing waits or there is no room."""
-        left = [body for body in self.waiting() if body["id"] not in self.current]
+        left = [
+            body
+            for body in self.waiting()
+            if body["id"] not in self.current and not self._store.is_elsewhere(body)
+        ]
         if not left or self._free(len(self.current)) < 1:
             return False
         # The oldest among equals: `min` takes the first, and they are sorted so.
         key = min(left, key=self._turn)["id"]
         with self.lock:
-            # It may have been cancelled between the look and now.
-            body = self._store.get(self._kind, key)
-            if body is None or body["status"] not in self._states:
+            # It may have been cancelled between the look and now, or begun by another server.
+            body = self.claim(key)
+            if body is None:
                 return True
             owner = _owner(body)
             self.current[key], self._turns[owner] = owner, time.monotonic()
@@ -148,8 +182,17 @@ class WorkQueue:
         finally:
             # After `work` has left the document in its next state: before, it could be chosen once
             # more.
+            self._let_go(key)
             del self.current[key]
             self.wake()
+
+    def _let_go(self, key: str) -> None:
+        """Leave a document to all servers again, unless another one has it by now."""
+        # Without a store, the claim ends with this server.
+        with contextlib.suppress(*FAULTS), self.deciding():
+            body = self._store.get(self._kind, key)
+            if body is not None and body.get(AT) == self._store.server:
+                self.set(key, **{AT: None})
 
 
 def _owner(body: Document) -> str:

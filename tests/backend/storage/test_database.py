@@ -78,13 +78,11 @@ def test_a_folder_of_a_later_release_is_refused_in_one_line(tmp_path):
         Store(tmp_path)
 
 
-def test_two_processes_may_have_the_table_open(tmp_path):
-    one, other = Store(tmp_path), Store(tmp_path)
+def test_two_processes_may_have_the_table_open(table, tmp_path):
+    one, other = Store(tmp_path, table()), Store(tmp_path, table())
     one.put("file", "a", {"id": "a"})
     other.put("file", "b", {"id": "b"})
     assert [body["id"] for body in one.list("file", newest_first=False)[0]] == ["a", "b"]
-    one.close()
-    other.close()
 
 
 def test_a_table_without_room_says_so_and_goes_on_when_there_is_some(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -13,12 +13,9 @@ from helpers.backend.storage.store import Store
 from helpers.backend.storage.work_queue import WorkQueue
 
 
-@pytest.fixture
-def store(tmp_path, monkeypatch) -> Iterator[Store]:
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch) -> None:
     monkeypatch.setattr(work_queue, "REST", 0.02)
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 def put(store: Store, *keys: str, status: str = "queued") -> None:
