@@ -28,6 +28,10 @@ NET, HERE, HEAD = "10.77.0", "10.77.0.1", "10.77.0.2"
 ADDRESS = f"{HEAD}:8265"
 BRIDGE = "wbray0"
 GCS = f"{HEAD}:6379"
+HEAD_WORDS = (
+    "--head", f"--node-ip-address={HEAD}", "--port=6379", "--num-cpus=0",
+    "--dashboard-host=0.0.0.0", "--dashboard-port=8265",
+)  # fmt: skip
 STORE_BYTES = "78643200"
 SECONDS = 240
 """For a head or a node to come up."""
@@ -84,10 +88,8 @@ class RayCluster:
         _ip("addr", "add", f"{HERE}/24", "dev", BRIDGE)
         _ip("link", "set", BRIDGE, "up")
         try:
-            head = ["--head", f"--node-ip-address={HEAD}", "--port=6379", "--num-cpus=0"]
-            head += ["--dashboard-host=0.0.0.0", "--dashboard-port=8265"]
-            self._start("head", 2, head)
-            until(lambda: self.ask("/api/version") or self._again("head", 2, head), SECONDS)
+            self.add("head")
+            until(lambda: self.ask("/api/version") or self._again("head"), SECONDS)
             for name in self.names:
                 # One after the other: Ray gives a node 30 s to come up, whatever else runs here.
                 self.add(name)
@@ -104,6 +106,9 @@ class RayCluster:
 
     def add(self, name: str) -> None:
         """Start a node, also again one that was killed."""
+        if name == "head":
+            self._start(name, 2, HEAD_WORDS)
+            return
         number = 10 + int(name[1:])
         place = [f"--address={GCS}", f"--node-ip-address={NET}.{number}"]
         self._start(name, number, [*place, "--num-cpus=1"])
@@ -111,7 +116,7 @@ class RayCluster:
     def wait_for(self, name: str) -> None:
         """Until a node that was added takes jobs."""
         place = f"{NET}.{10 + int(name[1:])}"
-        until(lambda: place in self.alive() or self._again(name), SECONDS)
+        until(lambda: place in self.alive() or self._again("head") or self._again(name), SECONDS)
 
     def kill(self, name: str) -> None:
         """SIGKILL to everything on a node, and its network away."""
@@ -172,14 +177,14 @@ class RayCluster:
                 return True
         return False
 
-    def _again(self, name: str, *words: Any) -> bool:
-        """Start a node again that gave up while the machine was busy."""
+    def _again(self, name: str) -> bool:
+        """Start again what gave up while the machine was busy."""
         if self._blocks[name].poll() is not None:
             self.kill(name)
-            self._start(name, *words) if words else self.add(name)
+            self.add(name)
         return False
 
-    def _start(self, name: str, number: int, words: list[str]) -> None:
+    def _start(self, name: str, number: int, words: Sequence[str]) -> None:
         space, own = f"wb-{name}", self.folder / name
         (own / "tmp").mkdir(parents=True, exist_ok=True)
         _ip("netns", "add", space)
