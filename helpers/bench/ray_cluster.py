@@ -33,7 +33,7 @@ HEAD_WORDS = (
     "--dashboard-host=0.0.0.0", "--dashboard-port=8265",
 )  # fmt: skip
 STORE_BYTES = "78643200"
-SECONDS = 240
+SECONDS = 600
 """For a head or a node to come up."""
 CGROUP = Path("/sys/fs/cgroup")
 PERIOD = 100_000
