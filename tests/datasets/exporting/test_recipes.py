@@ -120,7 +120,14 @@ TEMPLATES = {
     "trl": "chat_template.jinja", "unsloth": "chat_template.jinja",
     "axolotl": "chat_template_plain.jinja", "mlx-lm": "chat_template_plain.jinja",
     "llamafactory": "template: qwen", "ms-swift": "--template chatml",
-    "torchtune": "torchtune_chat.ChatTokenizer", "oumi": "<|im_start|>",
+    "torchtune": "torchtune_chat.ChatTokenizer", "oumi": "{% for message in messages %}",
+}  # fmt: skip
+BASES = {
+    "trl": "MODEL = 'someone/", "unsloth": "from_pretrained('someone/",
+    "axolotl": "base_model: someone/", "llamafactory": "model_name_or_path: someone/",
+    "ms-swift": "--model someone/", "oumi": "model_name: someone/",
+    # Folders, into which train.sh puts it.
+    "mlx-lm": "model: ", "torchtune": "base: ",
 }  # fmt: skip
 MASKS = {
     "trl": "assistant_only_loss=True", "unsloth": "assistant_only_loss=True",
@@ -138,7 +145,7 @@ def test_what_trains_an_export_names_base_template_mask_and_length(name):
     made = recipes.texts(TARGETS[name], given, kind="chat", rows=rows, unrolled=False)
     # A template that stands beside and that nothing names is none.
     said = "".join(text for file, text in made.items() if not file.endswith(".jinja"))
-    for part in ("own-base", TEMPLATES[name], MASKS[name], "1234"):
+    for part in (f"{BASES[name]}own-base", TEMPLATES[name], MASKS[name], "1234"):
         assert part in said, part
 
 
