@@ -2,7 +2,9 @@
 
 For: `python3 -m helpers bench class`. Each learner does what notebook 00 does: uploads its
 examples, starts its job, chats, looks again and again, and then waits for the end or cancels.
-Between two questions they read, for some seconds. Not for: one user, see `serving`; nor a hub.
+Between two questions they read, for some seconds. `WORKBOOK_BASE` names another base for the jobs,
+such as a tiny one, where the server is the question and not the training. Not for: one user, see
+`serving`; nor a hub.
 
     with measuring(root) as measurements:
         measurements["class-chat"]()
@@ -85,8 +87,10 @@ class Seen:
 class Learner:
     """One of them, in a thread of their own."""
 
-    def __init__(self, name: str, client: OpenAI, seen: Seen, examples: bytes) -> None:
-        self.name, self._seen, self._examples = name, seen, examples
+    def __init__(
+        self, name: str, client: OpenAI, seen: Seen, examples: bytes, base: str = BASE_MODEL
+    ) -> None:
+        self.name, self._seen, self._examples, self._base = name, seen, examples, base
         # Nothing is tried again unseen: each refusal is counted.
         self._client = client.with_options(max_retries=0, timeout=600)
         self._draw = random.Random(name)
@@ -113,7 +117,7 @@ class Learner:
         method: Any = {"type": "supervised", "supervised": {"hyperparameters": settings}}
         job = self._asked(
             lambda: jobs.create(
-                model=BASE_MODEL,
+                model=self._base,
                 training_file=file.id,
                 suffix="first-try",
                 seed=42,
@@ -215,8 +219,9 @@ class Course:
         _ = self._lone
         seen, examples = Seen(), first_examples(self._root)
         names = [f"learner{number:02}" for number in range(LEARNERS)]
+        base = self._server[0].base or BASE_MODEL
         learners = [
-            Learner(name, client, seen, examples)
+            Learner(name, client, seen, examples, base)
             for name, client in zip(names, self._clients(names), strict=True)
         ]
         start, over = time.perf_counter(), threading.Event()
