@@ -15,7 +15,7 @@ from helpers.base.errors import CourseError
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone import budget, experiment, interview, pilot, table, takeaway, training
 from helpers.capstone.budget import Budget
-from helpers.capstone.estimate import FINISHING, Pace, ProofPlan
+from helpers.capstone.estimate import FINISHING, Pace, ProofPlan, within
 from helpers.capstone.table import TableOptions, read_table
 from helpers.connection import Connection
 from helpers.costs.monthly import BASE
@@ -142,6 +142,36 @@ def test_time_is_left_to_grade_what_was_asked(monkeypatch, grading, asked):
     limit = Budget(pace, asked=8, end=510.0)
     assert limit.rounds(ask, ProofPlan(300, 1), most=300) == asked
     assert clock.now + grading * asked <= 500
+
+
+def test_a_first_round_that_is_slow_makes_the_next_one_small(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(budget, "time", clock)
+    told = []
+
+    def ask(number):
+        # The tuned model takes twice the time that was promised for the pilot's 8 questions.
+        clock.sleep(5.0 * (number - told[-1]) if told else 2 * 3.0 * 8)
+        told.append(number)
+
+    pace = Pace({"base": 2.0, "tuned": 3.0}, epoch=60.0, rows=80)
+    assert Budget(pace, asked=8, end=118.0).rounds(ask, ProofPlan(300, 1), most=300) == 20
+    assert told == [8, 14, 20]
+
+
+def test_what_is_left_is_counted_from_now(monkeypatch):
+    clock = Clock()
+    clock.now = 100.0
+    monkeypatch.setattr(budget, "time", clock)
+    asking = dict.fromkeys((*pilot.METHODS, "tuned"), 1.0)
+    pace = Pace(asking, epoch=60.0, rows=80)
+    long = Budget(pace, asked=8, end=700.0)
+    assert long.plan(questions=50, epochs=9) == within(600.0, pace, questions=50, epochs=9)
+    assert long.later(50.0).end == 750.0
+    # The budget is over before the questions would be asked: the training goes on as planned.
+    watch = Budget(pace, asked=8, end=150.0).watch(ProofPlan(40, 1))
+    assert watch is not None
+    assert watch.until == pytest.approx(100.0 + 60.0 / 0.85)
 
 
 def test_without_an_end_all_is_done_as_planned():

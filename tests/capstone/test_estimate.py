@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from helpers.capstone import training
-from helpers.capstone.estimate import Pace, ProofPlan, estimate, pilot_size, rates, within
+from helpers.capstone.estimate import (
+    Pace,
+    ProofPlan,
+    duration,
+    estimate,
+    pilot_size,
+    rates,
+    within,
+)
 from helpers.capstone.training import Speed, TrainingRecipe, TunedModel, Watch, best_epoch
 from helpers.evaluation.grading import Answer
 from tests.capstone.fake import Bag, FakeClient
@@ -38,6 +47,18 @@ def test_a_tight_budget_takes_epochs_before_questions():
     plan = within(300, PACE, questions=100, epochs=5)
     assert plan.epochs < 5
     assert plan.questions == 100
+
+
+def test_thirty_questions_come_before_more_training_and_no_more_than_that():
+    plan = within(600, replace(PACE, asking={"base": 8.0}), questions=100, epochs=20)
+    assert plan == ProofPlan(32, 4)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(99, "99 s"), (100, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
+)
+def test_a_time_is_said_in_the_unit_that_fits(seconds, said):
+    assert duration(seconds) == said
 
 
 def test_reading_the_validation_set_is_counted_and_training_keeps_its_share_of_slow_answers():
@@ -164,12 +185,12 @@ def test_a_job_ends_at_its_moment_or_as_soon_as_no_epoch_can_end_by_then(monkeyp
     clock = [0.0]
     monkeypatch.setattr(training, "time", Bag(monotonic=lambda: clock[0]))
 
-    def ends(until, steps, epochs=2, check_steps=0.0):
+    def ends(until, steps, epochs=2, check_steps=0.0, hangs_at=math.inf):
         """When it says so, of 20 steps of which the first takes 30 s and each other one 5 s."""
         watch = Watch(until, epochs, check_steps)
         for second in range(500):
             clock[0] = float(second)
-            step = 0 if second < 30 else min(1 + (second - 30) // 5, steps)
+            step = 0 if second < 30 else min(1 + (second - 30) // 5, steps, hangs_at)
             if watch(step, steps):
                 return second, watch.pace
         return None, watch.pace
@@ -184,5 +205,7 @@ def test_a_job_ends_at_its_moment_or_as_soon_as_no_epoch_can_end_by_then(monkeyp
     assert ends(100, 20, check_steps=4) == (101, 5.0)
     assert ends(60, 20) == (45, 5.0)
     assert ends(20, 20) == (21, 0.0)
+    # Four steps would end in time, if the one under way did.
+    assert ends(200, 20, hangs_at=6) == (211, 5.0)
     # Too short for a pace, and begun: it goes on, and after its last step it ends by itself.
     assert ends(32, 2, epochs=1) == (None, 0.0)
