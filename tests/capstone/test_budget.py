@@ -159,6 +159,14 @@ def test_a_first_round_that_is_slow_makes_the_next_one_small(monkeypatch):
     assert told == [8, 14, 20]
 
 
+def test_no_more_is_asked_than_there_is(monkeypatch):
+    monkeypatch.setattr(budget, "time", Clock())
+    asked = []
+    quick = Budget(Pace({"tuned": 0.0}, epoch=60.0, rows=80), asked=8, end=99.0)
+    assert quick.rounds(asked.append, ProofPlan(300, 1), most=30) == 30
+    assert asked == [8, 24, 30]
+
+
 def test_what_is_left_is_counted_from_now(monkeypatch):
     clock = Clock()
     clock.now = 100.0

@@ -49,6 +49,15 @@ def test_a_tight_budget_takes_epochs_before_questions():
     assert plan.questions == 100
 
 
+def test_an_estimate_is_the_sum_of_what_was_measured():
+    pace = replace(PACE, grading=0.5, rows=80, rest=7.0)
+    assert pace.step == 6.0
+    found = estimate(pace, ProofPlan(20, 2))
+    assert (found.asking, found.training) == (20 * 1.5 + 7.0, 2 * 60.0 + 10.0)
+    assert found.seconds == 20 * 1.5 + 7.0 + 130.0
+    assert estimate(replace(pace, epoch=None), ProofPlan(20, 2)).seconds == 37.0
+
+
 def test_thirty_questions_come_before_more_training_and_no_more_than_that():
     plan = within(600, replace(PACE, asking={"base": 8.0}), questions=100, epochs=20)
     assert plan == ProofPlan(32, 4)
