@@ -42,6 +42,31 @@ def test_other_answers_are_answers(answers: list[str]) -> None:
     assert find_task(table(answers)) == "answers"
 
 
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        (["a", "b"] * 5, [*["a", "b"] * 4, "a"]),
+        (["a"] * 17 + ["b"] * 3, ["a"] * 18 + ["b"] * 2),
+        ([*["a", "b"] * 19, "c", "d"], [*["a", "b"] * 18, "c", "d"]),
+        ([*["a", "b", "c", "d"] * 5], [*["a", "b", "c", "d"] * 4, "a", "b", "c"]),
+        ([f"class {n}" for n in range(300)] * 5, [f"class {n}" for n in range(301)] * 5),
+        (["a b c d e f", "g"] * 9, ["a b c d e f g", "h"] * 9),
+        (["a" * 60, "b"] * 9, ["a" * 61, "b"] * 9),
+        (["a b", "c"] * 9, ["a\nb", "c"] * 9),
+    ],
+    ids=["rows", "a class", "covered", "rows a class", "classes", "words", "letters", "lines"],
+)
+def test_where_labels_end(inside: list[str], outside: list[str]) -> None:
+    assert find_task(table(inside)) == "labels"
+    assert find_task(table(outside)) == "answers"
+
+
+def test_of_labels_half_the_questions_differ() -> None:
+    rows = [{"question": f"question {n}", "answer": a} for n in range(10) for a in ("a", "b")]
+    assert find_task(make_table(rows)) == "labels"
+    assert find_task(make_table([*rows, {"question": "question 1", "answer": "c"}])) == "answers"
+
+
 def test_rows_that_stand_there_twice_say_nothing_of_the_task() -> None:
     answers = ["billing", "delivery"] * 10
     asked = [f"question {n}" for n in range(20)]
@@ -52,4 +77,5 @@ def test_rows_that_stand_there_twice_say_nothing_of_the_task() -> None:
 def test_talks_and_one_question_asked_again_and_again_are_no_labels() -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     assert find_task(table(["a", "b"] * 10, turns=turns)) == "answers"
+    assert find_task(table(["a", "b"] * 10, turns=[])) == "labels"
     assert find_task(table(["a", "b"] * 10, question="Are you there?")) == "answers"
