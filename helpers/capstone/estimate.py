@@ -26,6 +26,8 @@ LEAST_TRAINING = 0.35
 """Of a budget, at least, for the job, however slow the answers are."""
 PILOT_SHARE = 0.1
 """Of a budget, for the questions that measure how long answers take."""
+PROBE_SHARE = 0.2
+"""Of a budget, at most, for the short job that measures the training."""
 MARGIN = 0.85
 """Of a budget that is planned; the rest is for what an estimate cannot know."""
 BATCH = 8

@@ -152,9 +152,7 @@ def prove(
     interview = Interview(course, material)
     recipe = _recipe(course, material, epochs=epochs, seed=seed)
     timed = pilot.questions(course, interview, drawn, minutes)
-    pace = pilot.measure(
-        course, interview, timed, folder, recipe, brief=minutes is not None, judge=judge
-    )
+    pace = pilot.measure(course, interview, timed, folder, recipe, minutes=minutes, judge=judge)
     budget = Budget(pace, len(timed), end)
     plan = budget.plan(questions=len(order), epochs=epochs)
     expected = budget.estimate(plan, spent=time.monotonic() - started)

@@ -4,13 +4,14 @@ For: the pace that an estimate and a budget are made of: some questions of each 
 alone and at once, and a short training job. Not for: the plan, see `helpers.capstone.estimate`.
 
     timed = questions(course, interview, drawn, minutes=None)
-    pace = measure(course, interview, timed, folder, recipe, brief=False, judge=None)
+    pace = measure(course, interview, timed, folder, recipe, minutes=None, judge=None)
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,8 @@ import numpy as np
 
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone import scoring, training
-from helpers.capstone.estimate import FINISHING, LEAST_ROWS, Pace, pilot_size, rates
+from helpers.capstone.estimate import FINISHING, LEAST_ROWS, PROBE_SHARE, Pace, pilot_size, rates
 from helpers.capstone.interview import Interview, Material
-from helpers.capstone.methods import Messages
 from helpers.capstone.samples import AnswerTurn, sample
 from helpers.costs import monthly
 from helpers.costs.monthly import BASE, BOTH, FEW_SHOT, RETRIEVAL, TUNED
@@ -62,7 +62,7 @@ def measure(
     folder: Path,
     recipe: training.TrainingRecipe,
     *,
-    brief: bool,
+    minutes: float | None,
     judge: str | None,
 ) -> Pace:
     """Time some questions of the untrained methods and a short job; write the training files."""
@@ -96,7 +96,7 @@ def measure(
         # Some of its questions are asked alone, which takes longer for each.
         rest += TIMED * max(0.0, waited[like][-1] - asking[like])
     grading = _grading(course, material, runs[0][0], judge=judge)
-    pace = _training_pace(course, material, folder, recipe, brief=brief)
+    pace = _training_pace(course, material, folder, recipe, minutes=minutes)
     return replace(pace, asking=asking, rest=rest, grading=grading)
 
 
@@ -122,7 +122,7 @@ def _training_pace(
     folder: Path,
     recipe: training.TrainingRecipe,
     *,
-    brief: bool,
+    minutes: float | None,
 ) -> Pace:
     data = material.data
     files = training.files_of(folder, data)
@@ -141,17 +141,12 @@ def _training_pace(
         return Pace({}, None)
     if training.is_trained(course.client, files, recipe):
         return Pace({}, 0.0)
-    most = LEAST_ROWS if brief else training.PROBE
-    speed = training.measure(course.client, rows, folder, recipe, most=most)
+    most = training.PROBE if minutes is None else LEAST_ROWS
+    limit = math.inf if minutes is None else PROBE_SHARE * 60 * minutes
+    speed = training.measure(course.client, rows, folder, recipe, most=most, seconds=limit)
     if speed is None:
         return Pace({}, None)
     rate = speed.tokens_per_second
-    check = _tokens(checked) * CHECKING / rate
+    check = training.tokens_of(checked) * CHECKING / rate
     look = check * min(1.0, LOOKED_AT / len(checked)) if checked else 0.0
-    return Pace({}, _tokens(rows) / rate, speed.overhead, check, look, len(rows))
-
-
-def _tokens(rows: Iterable[Mapping[str, Messages]]) -> int:
-    """Tokens of training rows: texts, and what the chat template adds to each message."""
-    count = local_tokenizer().count
-    return sum(count(str(m["content"])) + 5 for row in rows for m in row["messages"])
+    return Pace({}, training.tokens_of(rows) / rate, speed.overhead, check, look, len(rows))

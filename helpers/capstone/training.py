@@ -11,8 +11,9 @@ that a search finds for it, so that one model serves both. Not for: jobs in gene
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.base import jsonl
 from helpers.base.errors import CourseError
 from helpers.base.remedies import argument
+from helpers.base.tokens import local_tokenizer
 from helpers.capstone.estimate import BATCH, counted
 from helpers.capstone.lookup import Found
 from helpers.capstone.methods import PromptForm
@@ -47,6 +49,8 @@ SURE_STEPS = 3
 """Steps behind the first that tell how long the others take."""
 SLACK = 0.15
 """Of its time, what the first epoch may take longer."""
+UNENDED = 2.0
+"""How much slower a machine is taken for whose short job did not end in time."""
 PROBE = 3 * BATCH
 """Examples of the short job that measures how fast this machine trains."""
 
@@ -233,6 +237,12 @@ class Watch:
         return over > self.until + SLACK * max(0.0, self.until - begun)
 
 
+def tokens_of(rows: Iterable[Mapping[str, Any]]) -> int:
+    """Tokens of training rows: texts, and what the chat template adds to each message."""
+    count = local_tokenizer().count
+    return sum(count(str(m["content"])) + 5 for row in rows for m in row["messages"])
+
+
 def is_trained(client: OpenAI, files: JobFiles, recipe: TrainingRecipe) -> bool:
     """Whether the same job was run before, so that it takes no time."""
     method = recipe.settings().method()
@@ -279,8 +289,12 @@ def measure(
     recipe: TrainingRecipe,
     *,
     most: int,
+    seconds: float = math.inf,
 ) -> Speed | None:
-    """Train a few of the rows once, on the embedded server, with a clock; None if it cannot."""
+    """Train a few of the rows once, on the embedded server, with a clock; None if it cannot.
+
+    After `seconds` the job is ended: then the machine is taken for half as fast as would have done.
+    """
     # Every n-th: the first rows are plain talks, and the ones with notes come last and are longer.
     picked = rows[:: max(1, len(rows) // most)][:most]
     path = folder / "speed.jsonl"
@@ -297,10 +311,13 @@ def measure(
             fresh=True,
         )
         queued = wait_for_turn(client, started.job.id, every=0.1)
-        job = wait(client, started.job.id, every=0.1)
+        over = time.monotonic() + seconds
+        job = wait(client, started.job.id, every=0.1, stop=lambda *_: time.monotonic() > over)
     except CourseError:
         # Fewer than 10 examples, or a server that cannot train: the real job will say so.
         return None
+    if job.status != "succeeded":
+        return Speed(tokens_of(picked) / seconds / UNENDED, 0.0)
     # A job of an earlier run, before this one, says nothing of how long this one takes.
     wall = time.monotonic() - start - queued
     # It served to measure only, and would stand in the list of models.

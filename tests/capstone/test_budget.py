@@ -86,7 +86,7 @@ class Machine(FakeClient):
         job = Bag(
             id=f"ftjob-{len(self.jobs)}", rows=rows, epochs=epochs, per_epoch=steps, over=None,
             step=self._step * slower, begun=self._clock.now + START,
-            trained_tokens=pilot._tokens(learnt),
+            trained_tokens=training.tokens_of(learnt),
         )  # fmt: skip
         self.jobs.append(job)
         return self._at(job.id)
@@ -249,7 +249,14 @@ def proved(data, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("answer", "step", "slower"),
-    [(0.3, 3.0, 1), (0.3, 3.0, 10), (2.0, 0.2, 3), (0.02, 30.0, 3), (12.0, 0.2, 1)],
+    [
+        (0.3, 3.0, 1),
+        (0.3, 3.0, 10),
+        (2.0, 0.2, 3),
+        (0.02, 30.0, 3),
+        (12.0, 0.2, 1),
+        (0.02, 200.0, 1),
+    ],
 )
 def test_ten_minutes_end_within_twelve(proved, answer, step, slower):
     done, _, seconds = proved(answer=answer, step=step, slower=slower)
