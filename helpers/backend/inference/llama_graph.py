@@ -157,8 +157,7 @@ def _target(name: str) -> str:
 
 
 def lora_tensors(adapter: Path, shape: LlamaShape, lora: LoraShape) -> dict[str, openvino.Tensor]:
-    """An adapter as inputs of the graph, by their names; 20 MB for the course's model."""
-    import openvino
+    """An adapter as inputs of the graph, by their names; 20 MB for the course's model in float32."""
 
     reader = WeightReader(adapter)
     alpha = float(reader.fields["adapter.lora.alpha"].contents())
@@ -176,8 +175,22 @@ def lora_tensors(adapter: Path, shape: LlamaShape, lora: LoraShape) -> dict[str,
         room = np.zeros((lora.rank, values.shape[1]) if axis == 0 else (len(values), lora.rank))
         room = room.astype(np.float32)
         room[: values.shape[0], : values.shape[1]] = values
-        found[f"{target}.{side}"] = openvino.Tensor(room, shared_memory=True)
+        found[f"{target}.{side}"] = _rounded(room)
     return found
+
+
+def _rounded(values: np.ndarray) -> openvino.Tensor:
+    """In the precision that is computed in: a pass then need not convert it."""
+    import openvino
+
+    if precision() == "f32":
+        return openvino.Tensor(values, shared_memory=True)
+    bits = values.view(np.uint32)
+    # bfloat16 is the upper half of a float32, here rounded to the nearest, a tie to the even one.
+    upper = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    tensor = openvino.Tensor(openvino.Type.bf16, openvino.Shape(values.shape))
+    tensor.data.view(np.uint16)[:] = upper
+    return tensor
 
 
 def compiled_llama(
@@ -311,8 +324,10 @@ class _Graph:
         if self._lora is None or name not in self._lora.targets:
             return product
         outputs, inputs = weights.get_output_shape(0)
-        a = self._parameter(f"{name}.a", [self._lora.rank, inputs], self._ov.Type.f32)
-        b = self._parameter(f"{name}.b", [outputs, self._lora.rank], self._ov.Type.f32)
+        a, b = (
+            op.convert(self._parameter(f"{name}.{side}", size, self._kind), np.float32)
+            for side, size in (("a", [self._lora.rank, inputs]), ("b", [outputs, self._lora.rank]))
+        )
         return op.add(product, op.matmul(op.matmul(x, a, False, True), b, False, True))
 
     def _norm(self, x: Any, layer: int, name: str) -> Any:

@@ -164,6 +164,16 @@ def test_models_tuned_on_one_base_share_its_weights_up_to_a_number_of_them(engin
     assert not engine._caches
 
 
+def test_adapters_are_rounded_as_pytorch_rounds(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(llama_graph, "precision", lambda: "bf16")
+    values = np.random.default_rng(0).normal(size=(16, 64)).astype(np.float32)
+    # Ties, which go to the even neighbour.
+    values[0, :4] = np.array([0x3F808000, 0x3F818000, 0xBF808000, 0], np.uint32).view(np.float32)
+    wanted = torch.from_numpy(values).to(torch.bfloat16).view(torch.uint16).numpy()
+    assert np.array_equal(llama_graph._rounded(values).data.view(np.uint16), wanted)
+
+
 def test_8_bits_keep_what_has_8_bits_and_round_the_rest_to_the_nearest():
     numbers = np.random.default_rng(0).integers(-127, 128, (6, 3, 32)).astype(np.float32)
     numbers[..., 0], numbers[0, 0] = 127, 0
