@@ -58,7 +58,7 @@ class Loading:
 
     def load(self, model: ServedModel, graph: GraphName) -> None:
         self.begun.set()
-        self.go.wait(5)
+        self.go.wait(60)
         raise BackendError("it cannot be loaded")
 
 
@@ -86,11 +86,11 @@ def test_a_model_that_is_removed_while_the_first_is_loaded_is_unloaded_behind_it
     unloaded = threading.Event()
     monkeypatch.setattr(engine, "_unload", lambda _: unloaded.set())
     reader = ask(engine)
-    assert loading.begun.wait(5)
+    assert loading.begun.wait(60)
     engine.unload("tuned")
     loading.go.set()
-    reader.join(5)
-    assert unloaded.wait(5)
+    reader.join(60)
+    assert unloaded.wait(60)
 
 
 def test_an_engine_that_nobody_asked_starts_no_thread_to_unload(engine):
