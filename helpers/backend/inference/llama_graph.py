@@ -157,7 +157,7 @@ def _target(name: str) -> str:
 
 
 def lora_tensors(adapter: Path, shape: LlamaShape, lora: LoraShape) -> dict[str, openvino.Tensor]:
-    """An adapter as inputs of the graph, by their names; 20 MB for the course's model in float32."""
+    """An adapter as inputs of the graph, by their names; 20 MB for the course's in float32."""
 
     reader = WeightReader(adapter)
     alpha = float(reader.fields["adapter.lora.alpha"].contents())
