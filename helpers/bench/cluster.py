@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from helpers.backend.finetune.queue import ELSEWHERE
 from helpers.base import settings
 from helpers.base.errors import CourseError
 from helpers.bench.cluster_server import OVER, PATIENCE, ServerApart, until
@@ -194,8 +195,10 @@ class ClusterBench:
             keys, killed = self._kill_server(server)
             name = "cluster-server-killed"
             row = self._kept(server, keys, name, f"the server was killed {killed} times")
+            lost = sum(server.events(key).count(ELSEWHERE) for key in keys)
         runs = [one for one in self._cluster.submissions() if any(key in one for key in keys)]
-        twice = len(runs) - len(keys)
+        # One for each job, and one more for each time that its node was lost.
+        twice = len(runs) - len(keys) - lost
         what = f"{row.what}; runs handed in twice: {twice}"
         holds = bool(row.holds) and not twice
         return BenchRow(name, what, row.unit, row.ours, aim=row.aim, holds=holds)

@@ -19,6 +19,7 @@ import pytest
 from helpers.backend.batch.spread import PART
 from helpers.backend.executors.choice import offers
 from helpers.backend.executors.exchange import Exchange
+from helpers.backend.finetune.queue import ELSEWHERE
 from helpers.bench.cluster_server import BASE, ServerApart, until
 from helpers.bench.ray_cluster import ADDRESS, HEAD, RayCluster, possible
 from tests.places import ROOT
@@ -32,7 +33,6 @@ KEYS = {"AWS_ACCESS_KEY_ID": "course", "AWS_SECRET_ACCESS_KEY": "for-this-test-a
 CANCEL_SECONDS = 5
 CHAT = "/v1/chat/completions"
 OVER = ("completed", "failed", "cancelled", "expired")
-GOES_ON = "Its node was lost; the job goes on elsewhere"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,11 @@ def reference(tmp_path_factory) -> str:
         return here.adapter_sha256(job.id)
 
 
+def handed_in(cluster: RayCluster, key: str) -> int:
+    """How many runs of a job the cluster ever got. Ray ends one where memory is short."""
+    return sum(name.startswith(key) for name in cluster.submissions())
+
+
 def test_a_job_goes_through_the_cluster_as_through_this_machine(
     server, cluster, exchange, reference
 ):
@@ -99,7 +104,7 @@ def test_a_job_goes_through_the_cluster_as_through_this_machine(
         model=done.fine_tuned_model, messages=asked, max_tokens=4
     )
     assert said.choices[0].message.content is not None
-    assert [name for name in cluster.submissions() if job.id in name] == [f"{job.id}-1"]
+    assert handed_in(cluster, job.id) == 1 + server.events(job.id).count(ELSEWHERE)
     # Bases stay for the next job; all else of this one is gone.
     until(lambda: not Exchange.at(str(exchange)).names(f"jobs/{job.id}"), 30)
 
@@ -147,7 +152,7 @@ def test_a_server_that_is_killed_finds_its_job_again_and_hands_in_nothing_twice(
     server.start()
     assert server.wait(job.id).status == "succeeded"
     assert server.adapter_sha256(job.id) == reference
-    assert [name for name in cluster.submissions() if job.id in name] == [f"{job.id}-1"]
+    assert handed_in(cluster, job.id) == 1 + server.events(job.id).count(ELSEWHERE)
     steps = server.steps(job.id)
     assert steps == sorted(set(steps))
 
@@ -160,7 +165,7 @@ def test_a_job_that_ended_while_no_server_ran_is_only_taken_up(server, cluster, 
     server.start()
     assert server.wait(job.id).status == "succeeded"
     assert server.adapter_sha256(job.id) == reference
-    assert [name for name in cluster.submissions() if job.id in name] == [f"{job.id}-1"]
+    assert handed_in(cluster, job.id) == 1 + server.events(job.id).count(ELSEWHERE)
 
 
 def test_a_job_whose_node_is_killed_goes_on_elsewhere_to_the_same_adapter(
@@ -175,7 +180,7 @@ def test_a_job_whose_node_is_killed_goes_on_elsewhere_to_the_same_adapter(
     finally:
         cluster.add(node)
         cluster.wait_for(node)
-    assert GOES_ON in server.events(job.id)
+    assert ELSEWHERE in server.events(job.id)
     assert server.adapter_sha256(job.id) == reference
     log = server.settings.state / "jobs" / job.id / "2.trainer.log"
     assert log.exists(), "the second attempt has a log of its own"
@@ -290,6 +295,6 @@ def test_files_travel_by_s3_too_and_a_killed_node_loses_nothing(
         finally:
             cluster.add(node)
             cluster.wait_for(node)
-        assert GOES_ON in server.events(job.id)
+        assert ELSEWHERE in server.events(job.id)
         assert server.adapter_sha256(job.id) == reference
         assert KEYS["AWS_SECRET_ACCESS_KEY"] not in json.dumps(cluster.ask("/api/jobs/"))

@@ -47,6 +47,7 @@ RETRY_SECONDS = 10
 KEPT_CHECKPOINTS = 3
 MAX_DEATHS = 3  # of a process without a reason; then the job is given up
 MAX_LOSSES = 20  # of the node under a process, for which the job can do nothing
+ELSEWHERE = "Its node was lost; the job goes on elsewhere"
 INTERRUPTED = "The trainer was interrupted; the job goes on"
 WAITING = ("validating_files", "queued")
 # States in which nothing of a job may still run on a cluster, should the server have died before it
@@ -417,7 +418,7 @@ class Jobs:
             status = self.get(job["id"])["status"]
             again = "queued" if status == "running" else status
             self._set(job["id"], status=again, **{count: times})
-        text = "Its node was lost; the job goes on elsewhere" if lost else INTERRUPTED
+        text = ELSEWHERE if lost else INTERRUPTED
         self.event(job["id"], text, level="warn")
 
     def _succeed(self, job: Document, trained_tokens: int) -> None:
