@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from helpers.capstone.baselines import FREQUENT, NEAREST
-from helpers.capstone.ranking import best_sentence, by_talk, lookup_sentences, rank, undecided
+from helpers.capstone.ranking import (
+    MethodPair,
+    best_sentence,
+    by_talk,
+    lookup_sentences,
+    rank,
+    undecided,
+)
 from helpers.costs.monthly import BASE, TUNED
+from helpers.evaluation.statistics import Comparison, Interval
 
 RNG = np.random.default_rng(0)
 
@@ -23,6 +33,18 @@ def test_all_pairs_are_compared_and_p_is_corrected_for_their_number():
     assert all(pair.p >= pair.comparison.p for pair in found.pairs)
     assert any(pair.p > pair.comparison.p for pair in found.pairs)
     assert all(pair.comparison.difference.mean >= -0.01 for pair in found.pairs)
+
+
+@pytest.mark.parametrize(
+    ("needed", "enough"), [(None, 0), (30, 51), (51, 51), (90, 90), (1234, 1300)]
+)
+def test_more_questions_than_were_asked_are_named_where_these_decided_nothing(needed, enough):
+    gap = Comparison(Interval(0.1, -0.1, 0.3, 40), 0.2)
+    pair = MethodPair("a", "b", gap, 0.2, needed)
+    assert pair.enough == enough
+    assert not pair.decided
+    assert not replace(pair, p=0.05).decided
+    assert replace(pair, p=0.049).decided
 
 
 def test_of_equal_methods_the_simplest_is_best():
