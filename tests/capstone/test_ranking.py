@@ -17,7 +17,7 @@ from helpers.capstone.ranking import (
     undecided,
 )
 from helpers.costs.monthly import BASE, TUNED
-from helpers.evaluation.statistics import Comparison, Interval
+from helpers.evaluation.statistics import Comparison, Interval, questions_needed
 
 RNG = np.random.default_rng(0)
 
@@ -28,8 +28,12 @@ def scores(**means):
 
 
 def test_all_pairs_are_compared_and_p_is_corrected_for_their_number():
-    found = rank({"a": RNG.random(30), "b": RNG.random(30), "c": RNG.random(30)}, yardstick="facts")
+    given = {name: RNG.random(30) for name in "abc"}
+    found = rank(given, yardstick="facts")
     assert len(found.pairs) == 3
+    for pair in found.pairs:
+        gaps = given[pair.better] - given[pair.worse]
+        assert pair.needed == questions_needed(gaps, comparisons=3)
     assert all(pair.p >= pair.comparison.p for pair in found.pairs)
     assert any(pair.p > pair.comparison.p for pair in found.pairs)
     assert all(pair.comparison.difference.mean >= -0.01 for pair in found.pairs)
