@@ -202,8 +202,8 @@ def ask(client: OpenAI, model: str) -> str:
 
 def test_a_job_of_a_server_that_is_killed_goes_on_at_the_other(start):
     one = start("one")
-    file = one.client.files.create(file=("train.jsonl", examples(64)), purpose="fine-tune")
-    more = {"n_epochs": 3, "batch_size": 4}
+    file = one.client.files.create(file=("train.jsonl", examples(16)), purpose="fine-tune")
+    more = {"n_epochs": 3, "batch_size": 8}
     job = one.client.fine_tuning.jobs.create(
         training_file=file.id, model=BASE_MODEL, hyperparameters=more, seed=3
     )
