@@ -11,7 +11,11 @@ from helpers.finetuning.takeout import takeout
 
 def run(root: Path, options: argparse.Namespace) -> int:
     """Fetch what is not there yet; 0 also where some of it may not be had: it is named."""
-    course = connect()
-    print(course.summary)
+    # "paid" lets a key alone mean OpenAI, whose accounts are the reason for this; nothing that is
+    # fetched here costs anything.
+    course = connect(paid=True)
+    print(f"from {course.url}; fetching costs nothing")
+    if course.backend == "embedded":
+        print("that is this machine's own server: set OPENAI_API_KEY for an account at OpenAI")
     print(takeout(course.client, options.out))
     return 0

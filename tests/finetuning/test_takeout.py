@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import httpx2
@@ -9,8 +10,10 @@ import openai
 import pytest
 
 from helpers.base.errors import DataError
+from helpers.cli import takeout as verb
 from helpers.finetuning import takeout as module
-from helpers.finetuning.takeout import takeout
+from helpers.finetuning.takeout import Takeout, takeout
+from tests.places import ROOT
 
 FILE = {"object": "file", "bytes": 3, "created_at": 1, "status": "processed"}
 FILES = [
@@ -104,6 +107,18 @@ def test_everything_is_fetched_once_and_what_may_not_be_had_is_named(account, cl
     again = takeout(client, tmp_path / "home")
     assert again.fetched == []
     assert "/files/file-train/content" not in account.asked
+
+
+def test_a_key_alone_means_the_account_at_openai(monkeypatch, tmp_path, capsys):
+    asked = []
+    monkeypatch.setattr(
+        verb, "takeout", lambda client, out: (asked.append(client), Takeout(out))[1]
+    )
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-real-key")
+    assert verb.run(ROOT, argparse.Namespace(out=tmp_path)) == 0
+    assert asked[0].base_url.host == "api.openai.com"
+    assert "own server" not in capsys.readouterr().out
 
 
 def test_a_run_that_was_stopped_goes_on_and_mends_what_was_damaged(account, client, tmp_path):

@@ -120,7 +120,8 @@ class _CallIds:
         for number, row in enumerate(given):
             # LLaMA-Factory has one message for all answers, ms-swift one for each call.
             if row.get("role") == "observation":
-                answers = row["content"].split(RESULTS)
+                # No more than there are calls: what a tool said may look like what is between.
+                answers = row["content"].split(RESULTS, len(self._open) - 1)
                 made += [self.message({**row, "content": answer}) for answer in answers]
             elif number and row.get("role") == given[number - 1].get("role") == "tool_call":
                 made[-1]["tool_calls"] += self.message(row)["tool_calls"]
