@@ -2,8 +2,8 @@
 
 Two things are given that no file can say: the numbers that LoRA begins with, and the order of the
 rows. Every adapter is measured by our own trainer on the validation file, since each program
-averages a loss in its own way. The base is a tiny one of random weights with the course's tokens;
-a whole epoch on the course's own was not tried.
+averages a loss in its own way. Of preferences the course has 20, which are trained on and measured
+both. The base is a tiny one of random weights with the course's tokens.
 """
 
 from __future__ import annotations
@@ -36,7 +36,13 @@ HERE = ROOT / "tests" / "peers" / "targets"
 DATA = ROOT / "data" / "support"
 ADAPTERS = {"trl": "adapter", "llamafactory": "out", "torchtune": "out/epoch_0"}
 ROWS = 64
-"""Of the course's training file."""
+"""Of the course's training file at most."""
+FILES = {
+    "supervised": (DATA / "train.jsonl", DATA / "validation.jsonl"),
+    "dpo": (DATA / "preferences.jsonl", DATA / "preferences.jsonl"),
+}
+BATCH = {"supervised": 8, "dpo": 2}
+"""Few pairs make enough steps to learn something so."""
 NEAR = 0.01
 """The share by which losses may differ."""
 T = TypeVar("T")
@@ -50,6 +56,7 @@ class Ours:
     """A training of our own, and what others need to do the same."""
 
     spec: TrainSpec
+    recipe: Recipe
     base: Path
     start: Path
     """An adapter that has learnt nothing yet."""
@@ -84,9 +91,15 @@ def train(spec: TrainSpec, folder: Path) -> tuple[list[float], float]:
     return [row["train_loss"] for row in steps], steps[-1]["full_valid_loss"]
 
 
-def measured(spec: TrainSpec, adapter: Path, folder: Path) -> float:
-    """The validation loss of an adapter."""
-    trainer = Trainer(replace(spec, parent_adapter=str(adapter)), folder, emit=print)
+def measured(spec: TrainSpec, start: Path, adapter: Path, folder: Path) -> float:
+    """The validation loss of an adapter, whose training began with `start`."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    # Preferences are measured against the parent, and `start` changes nothing yet.
+    trainer = Trainer(replace(spec, parent_adapter=str(start)), folder, emit=print)
+    values = load_file(adapter / "adapter_model.safetensors")
+    assert not set_peft_model_state_dict(trainer.model, values).unexpected_keys
     return trainer.measure(trainer.valid).mean_loss
 
 
@@ -111,22 +124,25 @@ def tiny(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ours")
+def ours(request, tmp_path_factory):
+    method = request.param
+    train_file, valid_file = FILES[method]
+    folder = tmp_path_factory.mktemp(method)
     base, gguf = apart(tiny, folder / "base")
-    rows = list(jsonl.read(DATA / "train.jsonl"))[:ROWS]
+    rows = list(jsonl.read(train_file))[:ROWS]
     jsonl.write(folder / "train.jsonl", rows)
     order = epoch_order(len(rows), seed=42, epoch=0)
     jsonl.write(folder / "ordered.jsonl", [rows[place] for place in order])
+    recipe = Recipe(model=str(base), n_epochs=1, batch_size=BATCH[method])
     spec = TrainSpec(
-        str(gguf), str(folder / "train.jsonl"), str(DATA / "validation.jsonl"), n_epochs=1,
-        precision="float32",
+        str(gguf), str(folder / "train.jsonl"), str(valid_file), method=method,
+        n_epochs=recipe.n_epochs, batch_size=recipe.batch_size, precision="float32",
     )  # fmt: skip
     start = folder / "start"
     apart(begin, spec, start)
     losses, valid = apart(train, spec, folder / "job")
-    untrained = apart(measured, spec, start, folder)
-    return Ours(spec, base, start, folder / "ordered.jsonl", losses, untrained, valid)
+    untrained = apart(measured, spec, start, start, folder)
+    return Ours(spec, recipe, base, start, folder / "ordered.jsonl", losses, untrained, valid)
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +150,14 @@ def bench(tmp_path_factory):
     return TargetBench(ROOT, tmp_path_factory.mktemp("targets"))
 
 
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize(
+    ("ours", "name"),
+    [(method, name) for method in FILES for name in ADAPTERS],
+    indirect=["ours"],
+)
 def test_an_epoch_elsewhere_comes_to_our_loss(name, ours, bench, tmp_path):
-    folder = tmp_path / name
-    recipe = Recipe(model=str(ours.base), n_epochs=1)
-    export(ours.rows, folder, target=name, validation=DATA / "validation.jsonl", recipe=recipe)
+    folder, spec = tmp_path / name, ours.spec
+    export(ours.rows, folder, target=name, validation=spec.validation_file, recipe=ours.recipe)
     words = [bench.python(name), HERE / f"train_{name}.py", ours.start, folder]
     words += [ours.base] if name == "torchtune" else []
     own = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
@@ -148,9 +167,9 @@ def test_an_epoch_elsewhere_comes_to_our_loss(name, ours, bench, tmp_path):
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, done.stderr[-3000:]
     losses = json.loads(lines[-1].removeprefix("RESULT "))
-    valid = apart(measured, ours.spec, folder / ADAPTERS[name], tmp_path)
+    valid = apart(measured, spec, ours.start, folder / ADAPTERS[name], tmp_path)
     said = f"validation {ours.untrained:.4f}, then {valid:.4f} ({ours.valid:.4f} here)"
-    print(f"{name}: first step {losses[0]:.4f} ({ours.losses[0]:.4f} here), {said}")
+    print(f"{spec.method}, {name}: {losses} ({ours.losses} here), {said}")
     if name != "llamafactory":  # it learns the line break after an answer too
         assert losses[0] == pytest.approx(ours.losses[0], rel=1e-3)
     assert valid == pytest.approx(ours.valid, rel=NEAR)

@@ -5,7 +5,31 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from helpers.datasets.example import TrainingExample
 from tests.places import ROOT
 
 CASES = ROOT / "tests" / "peers" / "targets" / "cases.json"
 EXAMPLES: dict[str, dict[str, Any]] = json.loads(CASES.read_text(encoding="utf-8"))
+
+
+def canonical(example: TrainingExample, *, weights: bool = True) -> str:
+    """The example without what has no meaning: ids of calls, spaces in JSON, null for no text.
+
+    Weights count in chats alone: of a preference, only the compared answers are learnt.
+    """
+    ids: dict[str, str] = {}
+    messages = []
+    for message in example.said:
+        row = {"content": None, **message}
+        row["content"] = row["content"] or ""
+        if row.get("weight") == 1 or not weights or example.kind == "dpo":
+            row.pop("weight", None)
+        for call in row.pop("tool_calls", None) or ():
+            ids[call["id"]] = f"call {len(ids)}"
+            held = [ids[call["id"]], call["function"]["name"]]
+            row.setdefault("calls", []).append([*held, json.loads(call["function"]["arguments"])])
+        if "tool_call_id" in row:
+            row["tool_call_id"] = ids[row["tool_call_id"]]
+        messages.append(row)
+    return json.dumps([example.kind, messages, example.tools, example.parallel_tool_calls,
+                       example.metadata], sort_keys=True)  # fmt: skip

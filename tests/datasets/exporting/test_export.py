@@ -4,8 +4,6 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from helpers.backend.training.spec import TrainSpec
 from helpers.base import jsonl
@@ -17,9 +15,9 @@ from helpers.datasets.exporting.losses import Account, tried
 from helpers.datasets.exporting.portability import check_portability
 from helpers.datasets.exporting.readers import read_row, rows_of_file
 from helpers.datasets.exporting.rows import rows_of
-from helpers.datasets.exporting.targets import LOSSES, TARGETS
+from helpers.datasets.exporting.targets import TARGETS
 from helpers.datasets.validation.file import validate_file
-from tests.datasets.exporting.rows import EXAMPLES
+from tests.datasets.exporting.rows import EXAMPLES, canonical
 
 WEIGHED = [EXAMPLES["chat"], EXAMPLES["weight_0"]]
 
@@ -29,26 +27,6 @@ def test_each_feature_is_found_where_it_stands_and_only_there():
     for name, row in EXAMPLES.items():
         assert name in features.of(TrainingExample.of(row)), name
     assert features.of(TrainingExample.of(EXAMPLES["chat"])) == {"chat"}
-
-
-def canonical(example: TrainingExample) -> str:
-    """The example without what has no meaning: ids of calls, spaces in JSON, null for no text."""
-    ids: dict[str, str] = {}
-    messages = []
-    for message in example.said:
-        row = {"content": None, **message}
-        row["content"] = row["content"] or ""
-        if row.get("weight") == 1:
-            del row["weight"]
-        for call in row.pop("tool_calls", None) or ():
-            ids[call["id"]] = f"call {len(ids)}"
-            held = [ids[call["id"]], call["function"]["name"]]
-            row.setdefault("calls", []).append([*held, json.loads(call["function"]["arguments"])])
-        if "tool_call_id" in row:
-            row["tool_call_id"] = ids[row["tool_call_id"]]
-        messages.append(row)
-    return json.dumps([example.kind, messages, example.tools, example.parallel_tool_calls,
-                       example.metadata], sort_keys=True)  # fmt: skip
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
@@ -281,53 +259,3 @@ def test_what_trips_a_valid_file_elsewhere_is_named(tmp_path):
     path = tmp_path / "bom.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + jsonl.dump(EXAMPLES["chat"]))
     assert "byte order mark" in str(check_portability(path, target="together"))
-
-
-words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(str.strip)
-
-
-@st.composite
-def chats(draw):
-    """Chats of any texts, weights and calls, with two turns at most."""
-    messages = [{"role": "system", "content": draw(words)}] if draw(st.booleans()) else []
-    for turn in range(draw(st.integers(1, 2))):
-        messages.append({"role": "user", "content": draw(words)})
-        if ids := [f"call_{turn}_{number}" for number in range(draw(st.integers(0, 2)))]:
-            calls = []
-            for call_id in ids:
-                arguments = json.dumps(draw(st.dictionaries(words, words | st.none(), max_size=2)))
-                function = {"name": "hours", "arguments": arguments}
-                calls.append({"id": call_id, "type": "function", "function": function})
-            messages.append({"role": "assistant", "content": None, "tool_calls": calls})
-            messages += [{"role": "tool", "tool_call_id": i, "content": draw(words)} for i in ids]
-        messages.append({"role": "assistant", "content": draw(words)})
-    if draw(st.booleans()):
-        first = next(m for m in messages if m["role"] == "assistant")
-        if first is not messages[-1]:
-            first["weight"] = 0
-    return {"messages": messages, "tools": EXAMPLES["tools"]["tools"]}
-
-
-@st.composite
-def pairs(draw):
-    """Preferences that go on from such chats."""
-    *asked, answer = draw(chats())["messages"]
-    given = {"messages": [{k: v for k, v in m.items() if k != "weight"} for m in asked]}
-    given |= {"tools": EXAMPLES["tools"]["tools"]} if draw(st.booleans()) else {}
-    rejected = {"role": "assistant", "content": draw(words)}
-    return {"input": given, "preferred_output": [answer], "non_preferred_output": [rejected]}
-
-
-@settings(max_examples=25, deadline=None)
-@given(chats() | pairs())
-def test_what_comes_back_is_what_was_sent_but_for_what_the_account_names(row):
-    example = TrainingExample.of(row)
-    for target in TARGETS.values():
-        account = Account(target)
-        account.add(1, example)
-        lost = {loss.feature for loss in account.losses.values() if loss.fate in LOSSES}
-        unrolled = any(loss.fate == "unrolled" for loss in account.losses.values())
-        if lost or unrolled:
-            continue
-        (back,) = (read_row(json.loads(jsonl.dump(one))) for one in rows_of(example, target))
-        assert canonical(back) == canonical(example), target.name
