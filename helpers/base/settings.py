@@ -15,6 +15,11 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
+
+from helpers.base.errors import CourseError
+
+Precision = Literal["auto", "float32", "bfloat16"]
 
 BASE_MODEL = "smollm2-135m-instruct"
 EMBEDDING_MODEL = "all-minilm-l6-v2"
@@ -79,6 +84,9 @@ class Settings:
     """`WORKBOOK_ENVIRONMENTS`: where old packages are installed; None means in `state`."""
     lab_root: Path | None = None
     """`WORKBOOK_LAB_ROOT`: the folder that JupyterLab shows as its root; set by `lab`."""
+    precision: Precision = "auto"
+    """`WORKBOOK_PRECISION`: what a training computes in. By "auto", each job measures which is
+    faster: where both are nearly alike, two equal jobs may differ in it and in their adapters."""
     engine: str = "auto"
     """`WORKBOOK_ENGINE`: which engine answers, `llama.cpp`, `openvino`, or `auto`: the faster one
     here."""
@@ -112,32 +120,56 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     return Settings(
         root=root,
         state=Path(env.get("WORKBOOK_STATE") or root / ".workbook"),
-        threads=int(env.get("WORKBOOK_THREADS") or min(os.cpu_count() or 2, 8)),
+        threads=int(_number(env, "WORKBOOK_THREADS") or min(os.cpu_count() or 2, 8)),
         api_key=env.get("OPENAI_API_KEY") or None,
         base_url=env.get("OPENAI_BASE_URL") or None,
         extra_models=Path(extra) if extra else None,
         base=env.get("WORKBOOK_BASE") or None,
-        jobs_at_once=max(0, int(env.get("WORKBOOK_JOBS") or 0)) or None,
+        jobs_at_once=int(_number(env, "WORKBOOK_JOBS")) or None,
         executor=None
         if env.get("WORKBOOK_EXECUTOR") in (None, "", "local")
         else env["WORKBOOK_EXECUTOR"],
         exchange=env.get("WORKBOOK_EXCHANGE") or None,
         node_python=env.get("WORKBOOK_NODE_PYTHON") or "python",
-        node_threads=int(env.get("WORKBOOK_NODE_THREADS") or 0) or None,
+        node_threads=int(_number(env, "WORKBOOK_NODE_THREADS")) or None,
         ray_token=_ray_token(env),
         database=env.get("WORKBOOK_DATABASE") or None,
         files=env.get("WORKBOOK_FILES") or None,
-        job_memory=int(float(env["WORKBOOK_JOB_GB"]) * 1e9) if env.get("WORKBOOK_JOB_GB") else None,
+        job_memory=int(_number(env, "WORKBOOK_JOB_GB") * 1e9) or None,
         four_bit=bool(env.get("WORKBOOK_4BIT")),
         strict=bool(env.get("WORKBOOK_STRICT")),
         environments=Path(apart) if apart else None,
         lab_root=Path(lab_root) if lab_root else None,
+        precision=_precision(env),
         engine=env.get("WORKBOOK_ENGINE") or "auto",
         lab_in_hub=bool(env.get("JUPYTERHUB_USER")),
         notebook=Path(session).stem if session else None,
         hub=_hub(env),
         headless=bool(env.get("WORKBOOK_HEADLESS")),
     )
+
+
+def _number(env: dict[str, str], name: str) -> float:
+    """Of a variable; 0 where it is not set. Raises `CourseError` for what is no such number."""
+    text = env.get(name) or "0"
+    whole = name != "WORKBOOK_JOB_GB"
+    try:
+        found = int(text) if whole else float(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found < 1_000_000:
+        kind = "a whole number" if whole else "a number"
+        raise CourseError(f"{name} is {text!r}", fix=f"write {kind} that is not negative")
+    return found
+
+
+def _precision(env: dict[str, str]) -> Precision:
+    asked = env.get("WORKBOOK_PRECISION") or "auto"
+    for known in get_args(Precision):
+        if asked == known:
+            return known
+    fix = f"write {', '.join(get_args(Precision))}, or leave it out"
+    raise CourseError(f"there is no precision {asked!r} (WORKBOOK_PRECISION)", fix=fix)
 
 
 def _hub(env: dict[str, str]) -> HubService | None:

@@ -61,6 +61,8 @@ class ServerApart:
         """Start it, also again after its end; returns when it answers."""
         own = {"WORKBOOK_STATE": str(self.settings.state), "WORKBOOK_ENGINE": "llama.cpp"}
         own |= {"WORKBOOK_MODELS": str(self.folder / "models"), "WORKBOOK_THREADS": "1"}
+        # Jobs are compared byte for byte, and each would measure which precision is faster.
+        own["WORKBOOK_PRECISION"] = "float32"
         env = {name: text for name, text in os.environ.items() if not name.startswith("OPENAI_")}
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(

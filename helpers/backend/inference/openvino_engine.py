@@ -33,7 +33,7 @@ import psutil
 
 from helpers.backend.inference import llama_graph
 from helpers.backend.inference.blocks import Blocks, names
-from helpers.backend.inference.llama_graph import BLOCK, LlamaShape, LoraShape
+from helpers.backend.inference.llama_graph import BLOCK, LlamaShape, LoraShape, Weight
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.inference.rows import AnswerRow, Row, ScoredRow
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob
@@ -47,9 +47,10 @@ ROWS = 64
 """Answers that are continued at the same time."""
 PASS = 512
 """Tokens of prompts in one pass: a long prompt lets others go on between two."""
-CACHE_BYTES = 1 << 30
-"""Of the cache that all models of a shape share; of the course's model 46,000 tokens in bfloat16,
-23,000 in float32. Memory is taken as it is written, and not given back before the last model."""
+CACHE_BYTES = 400 << 20
+"""Of the cache that all models of a shape share; of the course's model 18,000 tokens in bfloat16.
+In float32, two of its longest requests take more. Memory is taken as it is written, so a class
+fills all of it, and not given back before the last model."""
 SPARE_BYTES = 1 << 30
 """What a further model leaves free for others, where models that nobody asks can make room."""
 LOOK_SECONDS = 0.1
@@ -70,6 +71,7 @@ class GraphName:
 class CompiledGraph:
     """Compiled weights, and the adapter that the next pass would use."""
 
+    weights: dict[str, Weight]
     request: openvino.InferRequest
     adapter_of: ServedModel | None = None
 
@@ -345,8 +347,11 @@ class OpenVinoEngine:
         return LoadedModel(graph, adapter)
 
     def _compiled(self, graph: GraphName) -> CompiledGraph:
+        # A base and what was tuned on it are two graphs of the same weights.
+        known = [made.weights for name, made in self._graphs.items() if name.gguf == graph.gguf]
+        weights = known[0] if known else llama_graph.llama_weights(graph.gguf, graph.shape)
         compiled = llama_graph.compiled_llama(
-            graph.gguf, graph.lora, graph.shape, threads=self._threads
+            weights, graph.lora, graph.shape, threads=self._threads
         )
         if graph.shape not in self._caches:
             self._caches[graph.shape] = BlockCache(graph.shape)
@@ -355,7 +360,7 @@ class OpenVinoEngine:
         request = compiled.create_infer_request()
         for name, tensor in self._caches[graph.shape].tensors.items():
             request.set_tensor(name, tensor)
-        return CompiledGraph(request)
+        return CompiledGraph(weights, request)
 
     def _drop(self, model: ServedModel) -> None:
         graph = self._loaded.pop(model).graph

@@ -208,6 +208,7 @@ class Training:
             seed=settings.seed,
             threads=self._settings.job_threads,
             max_tokens=longest_example(gguf),
+            precision=self._settings.precision,
             four_bit=self._settings.four_bit and folder_of(gguf) is not None,
             training_sha256=data.training.sha256,
         )

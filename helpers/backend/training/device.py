@@ -11,15 +11,13 @@ import os
 import time
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from helpers.backend.training.kernels import FrozenLinear
 from helpers.backend.training.spec import PRECISION
 from helpers.base.files import write_text
-
-Precision = Literal["float32", "bfloat16", "auto"]
+from helpers.base.settings import Precision
 
 # PyTorch's names for the features, not those of /proc/cpuinfo.
 NATIVE = ("avx512_bf16", "amx_bf16")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from helpers.base.files import own_copy, write_text
+from helpers.base.settings import Precision
 
 SPEC, PROGRESS, STOP, RESUME = "spec.json", "progress.jsonl", "stop", "resume.pt"
 LOSSES = "example_losses.csv"
@@ -55,7 +56,7 @@ class TrainSpec:
     alpha: int = 32
     max_tokens: int = 2048
     """Longer examples are cut at the end."""
-    precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    precision: Precision = "auto"
     """"auto" is bfloat16 where it is measured to be faster, see `device.choose_precision`."""
     recompute: bool = False
     """Work activations out twice: slower, and far less memory."""
