@@ -82,6 +82,8 @@ class Seen:
     """Of each learner's file and job, by what it is."""
     megabytes: float = 0.0
     seconds: float = 0.0
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when all have ended, or must: who waits for something goes home."""
 
 
 class Learner:
@@ -100,7 +102,7 @@ class Learner:
         try:
             job = self._begin()
             for asked in range(QUESTIONS):
-                time.sleep(self._draw.uniform(*READS))
+                self._pause(self._draw.uniform(*READS))
                 self._chat(f"{self.name} asks question {asked}: is my router online?")
                 if number % 3 == 0 and asked == QUESTIONS // 2:
                     self._cancel(job)
@@ -136,7 +138,11 @@ class Learner:
                 return call()
             except RateLimitError as refusal:
                 self._seen.refusals += 1
-                time.sleep(float(refusal.response.headers.get("retry-after", 1)))
+                self._pause(float(refusal.response.headers.get("retry-after", 1)))
+
+    def _pause(self, seconds: float) -> None:
+        if self._seen.over.wait(seconds):
+            raise InterruptedError("the class was ended")
 
     def _chat(self, text: str) -> None:
         start = time.perf_counter()
@@ -156,7 +162,7 @@ class Learner:
             self._asked(lambda: self._client.fine_tuning.jobs.list_events(job, limit=5))
             if found.status in ENDED:
                 return str(found.status)
-            time.sleep(2)
+            self._pause(2)
 
     def _look_at_others(self) -> None:
         """Ask for what others have; each answer is a crossing."""
@@ -224,18 +230,21 @@ class Course:
             Learner(name, client, seen, examples, base)
             for name, client in zip(names, self._clients(names), strict=True)
         ]
-        start, over = time.perf_counter(), threading.Event()
-        watch = threading.Thread(target=self._watch, args=(seen, over))
+        start = time.perf_counter()
+        watch = threading.Thread(target=self._watch, args=(seen,))
         watch.start()
         with ThreadPoolExecutor(LEARNERS) as room:
-            list(room.map(Learner.attend, learners, range(LEARNERS)))
+            try:
+                list(room.map(Learner.attend, learners, range(LEARNERS)))
+            finally:
+                # Also by Ctrl-C: the room waits for those who are in it.
+                seen.over.set()
         seen.seconds = time.perf_counter() - start
-        over.set()
         watch.join()
         return seen
 
-    def _watch(self, seen: Seen, over: threading.Event) -> None:
-        while not over.wait(0.2):
+    def _watch(self, seen: Seen) -> None:
+        while not seen.over.wait(0.2):
             seen.megabytes = max(seen.megabytes, self._megabytes())
 
     def _megabytes(self) -> float:

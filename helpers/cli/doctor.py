@@ -86,6 +86,7 @@ def findings(root: Path, config: Settings) -> Iterator[Finding]:
     yield _proxy(getproxies(), bool(proxy_bypass(HERE)))
     yield _backend(config)
     yield _cluster(config)
+    yield _shared(config)
     yield _browser()
 
 
@@ -263,6 +264,33 @@ def _cluster(config: Settings) -> Finding:
         return Finding("jobs", True, "train on a cluster; not looked at before the set-up")
     except CourseError as error:
         return Finding("jobs", False, error.message, error.fix or "")
+
+
+def _shared(config: Settings) -> Finding:
+    """Where documents and files lie, if other servers share them."""
+    if config.database is None and config.files is None:
+        return Finding("documents and files", True, "in the state folder")
+    try:
+        from helpers.backend.executors.exchange import Exchange
+        from helpers.backend.storage import postgres
+
+        text = "documents in the state folder"
+        if config.database:
+            text = f"documents in PostgreSQL {postgres.release(config.database)}"
+        if config.files:
+            place = Exchange.at(config.files, "WORKBOOK_FILES")
+            place.put("doctor", b"x")
+            place.remove("doctor")
+            text += ", files in the place of WORKBOOK_FILES, which is writable"
+        return Finding("documents and files", True, text)
+    except ImportError:
+        text = "shared with other servers; not looked at before the set-up"
+        return Finding("documents and files", True, text)
+    except OSError as error:
+        fix = "look at WORKBOOK_FILES, and at AWS_ACCESS_KEY_ID for S3"
+        return Finding("documents and files", False, f"files cannot be written: {error}", fix)
+    except CourseError as error:
+        return Finding("documents and files", False, error.message, error.fix or "")
 
 
 def _answers(host: str | None, port: int | None, scheme: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import httpx2
@@ -57,9 +58,19 @@ def test_what_a_server_shows_of_others_is_counted():
     assert {text.rsplit(" ", 1)[1] for text in found[1:]} == {"job", "events", "cancel"}
 
 
-def test_a_refusal_is_counted_and_asked_again_when_it_says(monkeypatch):
-    slept: list[float] = []
-    monkeypatch.setattr(classroom.time, "sleep", slept.append)
+class Never(threading.Event):
+    """Nobody ends the class, and nobody waits; remembers for how long they would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0)
+        return False
+
+
+def test_a_refusal_is_counted_and_asked_again_when_it_says():
     replies = [answered(RateLimitError, 429, **{"retry-after": "7"}), "done"]
 
     def call():
@@ -68,14 +79,29 @@ def test_a_refusal_is_counted_and_asked_again_when_it_says(monkeypatch):
             raise reply
         return reply
 
-    seen = Seen()
+    seen = Seen(over=Never())
     assert Learner("anna", Client(), seen, b"")._asked(call) == "done"  # type: ignore[arg-type]
-    assert (seen.refusals, slept) == (1, [7.0])
+    assert (seen.refusals, seen.over.waited) == (1, [7.0])
 
 
-def test_an_error_is_told_and_ends_nobody_elses_course(monkeypatch):
-    monkeypatch.setattr(classroom.time, "sleep", lambda _: None)
+def test_who_waits_goes_home_when_the_class_is_ended():
     seen = Seen()
+    client = Client()
+    client.files.create = lambda **_: SimpleNamespace(id="file-a")
+    client.fine_tuning.jobs.create = lambda **_: SimpleNamespace(id="ftjob-a")
+    learner = threading.Thread(target=Learner("anna", client, seen, b"").attend, args=(0,))
+    learner.start()
+    # Reading takes seconds, and so would the jobs.
+    learner.join(0.5)
+    assert learner.is_alive()
+    seen.over.set()
+    learner.join(5)
+    assert not learner.is_alive()
+    assert "ended" in seen.errors[0]
+
+
+def test_an_error_is_told_and_ends_nobody_elses_course():
+    seen = Seen(over=Never())
     Learner("anna", Client(), seen, b"").attend(0)  # type: ignore[arg-type]
     assert seen.errors[0].startswith("anna: AttributeError")
 

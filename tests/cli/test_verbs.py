@@ -91,6 +91,23 @@ def test_doctor_names_what_would_fail_before_it_fails(finding, ok):
     assert "secret" not in finding.text
 
 
+def test_doctor_looks_at_the_database_and_the_place_of_files(tmp_path, settings):
+    assert doctor._shared(settings).text == "in the state folder"
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    assert doctor._shared(replace(settings, files=str(shared))).ok
+    assert not any(file.is_file() for file in shared.rglob("*"))
+    (tmp_path / "file").write_text("in the way")
+    for bad in (
+        replace(settings, files=str(tmp_path / "file" / "below")),
+        replace(settings, database="postgresql://anna:secret@127.0.0.1:1/course"),
+    ):
+        said = doctor._shared(bad)
+        assert not said.ok
+        assert said.fix
+        assert "secret" not in f"{said.text} {said.fix}"
+
+
 def test_doctor_passes_over_what_a_killed_install_left(tmp_path):
     place = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages"
     (place / "torch-2.13.0.dist-info").mkdir(parents=True)

@@ -191,6 +191,12 @@ class Postgres:
             ) from error
 
 
+def release(url: str) -> str:
+    """Which PostgreSQL answers there. Raises `BackendError` where none does; changes nothing."""
+    with _opened(url) as db:
+        return str(db.execute("SHOW server_version").fetchall()[0][0])
+
+
 def _opened(url: str) -> psycopg.Connection[Row]:
     try:
         import psycopg

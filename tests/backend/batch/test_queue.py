@@ -294,3 +294,17 @@ def test_a_long_batch_is_read_and_written_one_line_at_a_time(settings):
     # Both files have some 20 MB.
     assert file["bytes"] > 15e6
     assert peak < 3e6
+
+
+def test_a_batch_of_a_hundred_thousand_is_taken_and_no_larger_one(tmp_path):
+    path = tmp_path / INPUT
+    with path.open("w") as stream:
+        for number in range(100_000):
+            stream.write(json.dumps(line(number)) + "\n")
+    lines, problems = read(path, endpoint=CHAT)
+    assert (lines.total, problems) == (100_000, [])
+    with path.open("a") as stream:
+        stream.write(json.dumps(line(100_000)) + "\n")
+    [problem] = read(path, endpoint=CHAT)[1]
+    assert problem.code == "too_many_tasks"
+    assert "in parts" in problem.message

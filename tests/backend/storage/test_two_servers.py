@@ -190,6 +190,10 @@ def test_an_address_that_cannot_be_read_is_not_repeated(tmp_path):
         assert "secret" not in str(refused.value)
 
 
+def test_which_postgresql_answers(cluster):
+    assert postgres.release(cluster.new())[0].isdigit()
+
+
 def test_without_the_package_the_remedy_is_said(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     with pytest.raises(BackendError, match="pip install"):
