@@ -199,8 +199,10 @@ class RayCluster:
         script = " && ".join([*self._inside(space, own / "tmp"), 'exec "$@"'])
         command = ["ip", "netns", "exec", space, "unshare", "-m", "sh", "-c", script, "sh", *ray]
         with (own / "ray.log").open("ab") as log:
+            # In the root: a folder below /tmp is hidden from the node by its own, and Ray's
+            # dashboard, which goes there again, then never comes up.
             self._blocks[name] = subprocess.Popen(
-                command, env=self.env, stdout=log, stderr=log, cwd=own, start_new_session=True
+                command, env=self.env, stdout=log, stderr=log, cwd="/", start_new_session=True
             )
 
     def _inside(self, space: str, tmp: Path) -> list[str]:
