@@ -34,8 +34,8 @@ NEIGHBOURS = 8
 whose rows are joined through one another all the same."""
 MARGIN = 0.2
 """Pairs whose estimated similarity is this far below the threshold are not checked."""
-BATCH = 1_000_000
-"""Letters hashed at a time: bounds the memory."""
+BATCH = 200_000
+"""Letters hashed at a time: bounds the memory, and fits into a processor's cache."""
 
 _WORDS = re.compile(r"\w+(?:[+#]+(?!\w))?|[$€£¥₹%]")
 """Words; "C++", "C#" and "A+" keep the signs that tell them apart, and so do "$1" and "£1"."""

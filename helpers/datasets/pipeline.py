@@ -24,11 +24,12 @@ from helpers.base.files import atomic
 from helpers.base.remedies import argument
 from helpers.datasets import html_report
 from helpers.datasets import manifest as lineage
+from helpers.datasets.cleaning import languages
 from helpers.datasets.cleaning.contradicting import contradicting_rows
 from helpers.datasets.cleaning.run import CleaningResult, Step, run
 from helpers.datasets.cleaning.steps import default_steps, own_contacts
 from helpers.datasets.conversion import csv_bytes, messages_of, rows_of, write_rejects
-from helpers.datasets.frame import ANSWER, QUESTION
+from helpers.datasets.frame import ANSWER, QUESTION, full_texts
 from helpers.datasets.prepared import PARTS, PreparedDataset
 from helpers.datasets.reading.columns import Columns
 from helpers.datasets.reading.formats import read_source
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 LEAST = 10
 """Rows without which no training file is taken."""
+LARGE = 3000
+"""Rows from which memory is short: smaller tables keep what the next one needs again."""
 TOP = 3
 """Reasons that are named where no row is left."""
 
@@ -89,6 +92,8 @@ def prepare(
     or its columns cannot be read, if it is in two languages, or if no row is left.
     """
     folder = Path(folder)
+    # Before the table, so that what reading it takes for a moment does not come on top.
+    languages.hold()
     source = read_source(path, header=header, encoding=encoding, sheet=sheet)
     tabled = to_table(source, columns, roles=roles, date_format=date_format)
     task = find_task(tabled.table)
@@ -98,6 +103,9 @@ def prepare(
             keep=keep, own=own, wanted=language, task=task, without=without, majority=majority
         )
     cleaning = run(steps, tabled.table)
+    main = languages.table_language(full_texts(cleaning.table)).main
+    if tabled.rows_in >= LARGE:
+        languages.let_go()
     rejected = _rejects(tabled, cleaning)
     # Before a failure is raised for want of rows: it points to this file.
     write_rejects(folder / "rows", rejected)
@@ -139,6 +147,7 @@ def prepare(
         version=manifest,
         report_file=folder / "report.html",
         task=task,
+        language=main,
         problems=tuple(table_problems(cleaning, against, parts, wanted)),
         contradictions=against,
         changed_file=_write_changes(folder / "rows.changed.csv", tabled, cleaning),

@@ -47,6 +47,8 @@ class PreparedDataset:
     report_file: Path
     task: Task = "answers"
     """Whether the answers are texts of their own, or labels: few that come again."""
+    language: str = ""
+    """The one that most of it is in, as two letters, or "" where no text is long enough to tell."""
     problems: tuple[Problem, ...] = ()
     """Of the table: what a person should look at; `line` is the row of the source."""
     contradictions: tuple[Contradiction, ...] = ()

@@ -90,7 +90,12 @@ class QuestionTexts:
         shown = [_named(_SHORTENED.sub(" ", text[:longest])) for text in texts]
         self._names = _names(shown) if strictly else frozenset()
         self.plain = [dedup.normalise(text) for text in shown]
-        self.words = [content_words(text, fillers) for text in self.plain]
+        # A word that many rows have is held once.
+        held: dict[str, str] = {}
+        self.words = [
+            tuple(held.setdefault(word, word) for word in content_words(text, fillers))
+            for text in self.plain
+        ]
         self.keys = ["".join(map(_singular, words)) for words in self.words]
         """Equal where two rows ask the same without any slip of the pen."""
         self._rows_with = Counter(word for words in self.words for word in set(words))

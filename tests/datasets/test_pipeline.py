@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import random
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -340,3 +345,47 @@ def test_of_labels_every_other_one_is_a_contradiction(tmp_path: Path) -> None:
     done = prepare(of_pairs(tmp_path, *rows), tmp_path / "out")
     assert done.task == "labels"
     assert [(found.here, found.there) for found in done.contradictions] == [(("maybe",), ("yes",))]
+
+
+STATUS = Path("/proc/self/status")
+TICKETS = f"""
+import json, re, sys, time
+from pathlib import Path
+from helpers.datasets.pipeline import prepare
+done = prepare(*sys.argv[1:], columns={{"question": "Ticket Description", "answer": "Resolution"}})
+# Not `ru_maxrss`, which begins with the peak of the process that started this one.
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("{STATUS}").read_text())[1])
+found = {{"kept": done.cleaning.kept, "MB": peak / 2**10, "seconds": time.process_time()}}
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not STATUS.is_file(), reason="the peak is read as Linux tells it")
+def test_ten_thousand_rows_of_17_columns_take_300_mb_and_20_s(tmp_path: Path) -> None:
+    draw, letters = random.Random(1), "bcdfghklmnprstvz"
+    words = [
+        "".join(draw.choice(letters) + draw.choice("aeiou") for _ in "abc") for _ in range(900)
+    ]
+
+    def some(number: int) -> str:
+        return " ".join(draw.sample(words, number))
+
+    path = tmp_path / "tickets.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        others = [f"Field {place}" for place in range(1, 16)]
+        table.writerow(["Ticket Description", "Resolution", *others])
+        for _ in range(10_000):
+            asked = (
+                f"I have a problem with the {some(20)} and I do not know what it is. Please help."
+            )
+            said = f"You can look for the {some(12)} and then it should be as it was before."
+            table.writerow([asked, said, *(some(2) for _ in others)])
+    command = [sys.executable, "-c", TICKETS, str(path), str(tmp_path / "out")]
+    env = {**os.environ, "PYTHONPATH": str(settings.load().root)}
+    run = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    found = json.loads(run.stdout)
+    assert found["kept"] > 9_900
+    assert found["MB"] < 300, found
+    assert found["seconds"] < 20, found

@@ -355,12 +355,14 @@ def duplicates(*, near: bool = True) -> Step:
     """
 
     def function(table: pd.DataFrame) -> StepOutcome:
+        # First, so that the words of the questions are gone before those of the answers are there.
+        groups = same_questions(asked_texts(table), strictly=True).members()
         plain = [dedup.normalise(text) for text in full_texts(table)]
         answers = [str(answer) for answer in table[ANSWER]]
         # Built once for all groups: which words are rare is a matter of the whole table.
         said = QuestionTexts(answers, strictly=True)
         reasons = {}
-        for group in same_questions(asked_texts(table), strictly=True).members():
+        for group in groups:
             for place, kept in zip(group, _same_answers(group, answers, said), strict=True):
                 if place != kept and (near or plain[place] == plain[kept]):
                     kind = "duplicate" if plain[place] == plain[kept] else "near duplicate"
