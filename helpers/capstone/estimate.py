@@ -28,6 +28,8 @@ PILOT_SHARE = 0.1
 """Of a budget, for the questions that measure how long answers take."""
 PROBE_SHARE = 0.2
 """Of a budget, at most, for the short job that measures the training."""
+QUEUE_SHARE = 0.5
+"""Of a budget, at most, to wait for other jobs: what is left is for one's own."""
 MARGIN = 0.85
 """Of a budget that is planned; the rest is for what an estimate cannot know."""
 BATCH = 8

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helpers.base import jsonl
-from helpers.base.errors import CourseError
 from helpers.base.files import atomic
 from helpers.base.progress_bar import note
-from helpers.base.remedies import argument
 from helpers.capstone import baselines, pilot, proof_page, scoring, takeaway, training
 from helpers.capstone.budget import Budget
+from helpers.capstone.embeddable import embeddable
 from helpers.capstone.estimate import LEAST_ROWS, ProofPlan, counted
 from helpers.capstone.interview import Interview, Material, gather
+from helpers.capstone.lookup import KeptVectors
 from helpers.capstone.methods import WITH_TRAINING
 from helpers.capstone.ranking import Ranking, by_talk, rank
 from helpers.capstone.result import CapstoneResult
@@ -45,14 +45,13 @@ from helpers.evaluation.grading import Answer, EvaluationReport, grade
 from helpers.evaluation.results import save_result
 from helpers.evaluation.scorers import Sample
 from helpers.rag.documents import Article
+from helpers.rag.embedding import embedder
 
 if TYPE_CHECKING:
     from helpers.connection import Connection
 
 QUESTIONS = 300
 """Held-out questions that are asked at most, unless more are wanted."""
-LEAST_TALKS, TALKS_A_MINUTE = 20, 300
-"""Training talks, for each minute of a budget, that are embedded and searched at most."""
 
 
 def run(
@@ -144,15 +143,18 @@ def prove(
     # pilot asked is part of any plan.
     order = random.Random(seed).sample(range(len(data.held_out)), len(data.held_out))[:questions]
     drawn = [data.held_out[place] for place in order]
-    if minutes is not None:
-        data = _embeddable(data, minutes, seed)
+    embed = KeptVectors(embedder(course.client, course.embedding_model))
+    if minutes is not None and end is not None:
+        part = embeddable(data, drawn, articles, embed, minutes=minutes, end=end, seed=seed)
+        data, articles = part.data, part.articles
+        order, drawn = order[: part.asked], drawn[: part.asked]
     # What is never asked need not be embedded.
     asked_about = replace(data, held_out=tuple(data.held_out[place] for place in sorted(order)))
-    material = gather(course, asked_about, articles, folder, brief=minutes is not None)
+    material = gather(course, asked_about, articles, folder, embed, brief=minutes is not None)
     interview = Interview(course, material)
     recipe = _recipe(course, material, epochs=epochs, seed=seed)
-    timed = pilot.questions(course, interview, drawn, minutes)
-    pace = pilot.measure(course, interview, timed, folder, recipe, minutes=minutes, judge=judge)
+    timed = pilot.questions(course, interview, drawn, end)
+    pace = pilot.measure(course, interview, timed, folder, recipe, end=end, judge=judge)
     budget = Budget(pace, len(timed), end)
     plan = budget.plan(questions=len(order), epochs=epochs)
     expected = budget.estimate(plan, spent=time.monotonic() - started)
@@ -229,14 +231,18 @@ def _train(job: Job, budget: Budget, plan: ProofPlan) -> tuple[TunedModel, Proof
         return job(plan, budget.watch(plan)), plan
     except training.TooSlow as slow:
         if not slow.pace:
-            raise CourseError(
-                "the training did not begin within the budget",
-                fix=f"try again when other jobs are over, or give more: {argument('minutes', 30)}",
-            ) from None
-        # A job's own steps say more than those that were measured before.
-        plan = budget.slowed(slow.pace).plan(questions=plan.questions, epochs=1)
-        # To its end: a second one that is broken off would leave nothing at all.
-        return job(plan, None), plan
+            raise training.not_begun() from None
+        pace = slow.pace
+    # A job's own steps say more than those that were measured before.
+    budget = budget.slowed(pace)
+    plan = budget.plan(questions=plan.questions, epochs=1)
+    watch = budget.watch(plan)
+    # To its end: a second one that is broken off would leave nothing at all.
+    watch = replace(watch, to_its_end=True) if watch else None
+    try:
+        return job(plan, watch), plan
+    except training.TooSlow:
+        raise training.not_begun() from None
 
 
 def _job(
@@ -335,23 +341,6 @@ def _reach(train: Sequence[AnswerTurn], held_out: Sequence[AnswerTurn]) -> float
     # Answers without facts say nothing of what could be learnt.
     wanted = [found for turn in held_out if (found := facts(turn.answer))]
     return float(np.mean([len(one & known) / len(one) for one in wanted])) if wanted else None
-
-
-def _embeddable(data: TableData, minutes: float, seed: int) -> TableData:
-    """The part of a large table's training talks that a budget has the time to embed."""
-    # However short the time, some are needed to know how long an answer is.
-    most, talks = max(LEAST_TALKS, int(TALKS_A_MINUTE * minutes)), len(data.train_talks)
-    if talks <= most:
-        return data
-    kept = sorted(random.Random(seed).sample(range(talks), most))
-    numbers = {place + 1 for place in kept}
-    note = f"The budget allowed {most:,} of {talks:,} training rows to be looked up and learnt."
-    return replace(
-        data,
-        train_talks=tuple(data.train_talks[place] for place in kept),
-        train=tuple(turn for turn in data.train if turn.talk in numbers),
-        notes=(*data.notes, note),
-    )
 
 
 def _form(material: Material) -> list[str]:

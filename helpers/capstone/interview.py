@@ -3,13 +3,13 @@
 For: the proof's questions, those with a clock and the others. Not for: the order of the
 proof, see `helpers.capstone.experiment`.
 
-    material = gather(course, data, None, folder, brief=False)
+    embed = KeptVectors(embedder(course.client, course.embedding_model))
+    material = gather(course, data, None, folder, embed, brief=False)
     Interview(course, material).ask("base", course.chat_model, data.held_out)
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helpers.capstone.lookup import Found, NoteStore, OwnArticles, PastAnswers, embedded
+from helpers.capstone.lookup import (
+    Found,
+    KeptVectors,
+    NoteStore,
+    OwnArticles,
+    PastAnswers,
+    embedded,
+)
 from helpers.capstone.methods import Messages, PromptForm, prompt
 from helpers.capstone.samples import AnswerTurn, sample
 from helpers.capstone.table import MOST_ANSWER_TOKENS, TableData, answer_limit
 from helpers.evaluation.grading import Answer, ask
 from helpers.rag.documents import Article
-from helpers.rag.embedding import Embedder, embedder
 
 if TYPE_CHECKING:
     from helpers.connection import Connection
@@ -39,7 +45,7 @@ class Material:
     """What all methods draw from."""
 
     data: TableData
-    embed: Embedder
+    embed: KeptVectors
     past: PastAnswers
     store: NoteStore
     form: PromptForm
@@ -49,8 +55,6 @@ class Material:
     choices: tuple[str, ...]
     """The only answers that a model may give, where the endpoint can be told."""
     max_tokens: int
-    per_text: float
-    """Seconds to embed a text."""
 
     def notes_for_training(self, turns: Sequence[AnswerTurn]) -> list[list[Found]]:
         """For each turn its notes, without those of its own talk."""
@@ -71,6 +75,7 @@ def gather(
     data: TableData,
     articles: Sequence[Article] | None,
     folder: Path,
+    embed: KeptVectors,
     *,
     brief: bool,
 ) -> Material:
@@ -78,11 +83,8 @@ def gather(
 
     With `brief`, for a budget, answers may have fewer tokens.
     """
-    embed = embedder(course.client, course.embedding_model)
-    started = time.monotonic()
     past = PastAnswers.build(data.train, embed)
     vectors = embedded([turn.search_text for turn in data.held_out], embed)
-    per_text = (time.monotonic() - started) / (len(data.train) + len(data.held_out))
     store: NoteStore = OwnArticles.build(articles, embed, folder) if articles else past
     labels = _labels(data)
     most = BRIEF_TOKENS if brief else MOST_ANSWER_TOKENS
@@ -92,7 +94,7 @@ def gather(
     # A model that words a label otherwise would be wrong for its words alone; other endpoints may
     # not know the parameter.
     choices = labels if course.backend == "embedded" else ()
-    return Material(data, embed, past, store, form, vectors, labels, choices, limit, per_text)
+    return Material(data, embed, past, store, form, vectors, labels, choices, limit)
 
 
 def _labels(data: TableData) -> tuple[str, ...]:

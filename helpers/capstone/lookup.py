@@ -10,6 +10,7 @@ knowledge bases with versions, see `helpers.rag.index`; articles are searched th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from helpers.base import jsonl
 from helpers.base.errors import DataError
 from helpers.base.files import atomic
+from helpers.capstone.estimate import counted
 from helpers.capstone.samples import AnswerTurn, head
 from helpers.rag import index as rag_index
 from helpers.rag.documents import Article
@@ -160,7 +162,7 @@ class OwnArticles:
 
     @property
     def what(self) -> str:
-        return f"your {len(self.index.articles())} articles"
+        return f"your {counted(len(self.index.articles()), 'article')}"
 
     @classmethod
     def build(cls, articles: Sequence[Article], embed: Embedder, folder: Path) -> OwnArticles:
@@ -204,6 +206,29 @@ def load_store(folder: Path, embed: Embedder) -> NoteStore:
     if (folder / PAST).is_file():
         return PastAnswers.load(folder)
     raise DataError(f"no index in {folder.name}", fix="copy the whole folder of the model")
+
+
+class KeptVectors:
+    """An embedder that embeds no text twice, and knows how long a text takes."""
+
+    def __init__(self, embed: Embedder) -> None:
+        self._embed, self.name = embed, embed.name
+        self._held: dict[str, np.ndarray] = {}
+        self._seconds = 0.0
+
+    @property
+    def per_text(self) -> float:
+        """Seconds to embed a text, so far."""
+        return self._seconds / max(1, len(self._held))
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        new = [text for text in dict.fromkeys(texts) if text not in self._held]
+        if new or not texts:
+            start = time.monotonic()
+            vectors = self._embed(new)
+            self._seconds += time.monotonic() - start
+            self._held |= dict(zip(new, vectors, strict=True))
+        return np.array([self._held[text] for text in texts]) if texts else vectors
 
 
 def embedded(texts: Sequence[str], embed: Embedder) -> np.ndarray:

@@ -3,8 +3,8 @@
 For: the pace that an estimate and a budget are made of: some questions of each method, asked
 alone and at once, and a short training job. Not for: the plan, see `helpers.capstone.estimate`.
 
-    timed = questions(course, interview, drawn, minutes=None)
-    pace = measure(course, interview, timed, folder, recipe, minutes=None, judge=None)
+    timed = questions(course, interview, drawn, end=None)
+    pace = measure(course, interview, timed, folder, recipe, end=None, judge=None)
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ import numpy as np
 
 from helpers.base.tokens import local_tokenizer
 from helpers.capstone import scoring, training
-from helpers.capstone.estimate import FINISHING, LEAST_ROWS, PROBE_SHARE, Pace, pilot_size, rates
+from helpers.capstone.estimate import (
+    FINISHING,
+    LEAST_ROWS,
+    PROBE_SHARE,
+    QUEUE_SHARE,
+    Pace,
+    pilot_size,
+    rates,
+)
 from helpers.capstone.interview import Interview, Material
 from helpers.capstone.samples import AnswerTurn, sample
 from helpers.costs import monthly
@@ -34,6 +42,8 @@ METHODS = (BASE, FEW_SHOT, RETRIEVAL)
 """Methods that can be timed before the training."""
 TIMED, BURST = 3, 13
 """Questions of each method asked alone, and at once, to see how long answers take."""
+LEAST_QUEUE = 5.0
+"""Seconds in which a job that waits for no other begins."""
 LOOKED_AT = 8
 """Validation examples that the trainer looks at between the ends of epochs."""
 CHECKING = 1 / 3
@@ -41,18 +51,20 @@ CHECKING = 1 / 3
 
 
 def questions(
-    course: Connection, interview: Interview, drawn: Sequence[AnswerTurn], minutes: float | None
+    course: Connection, interview: Interview, drawn: Sequence[AnswerTurn], end: float | None
 ) -> Sequence[AnswerTurn]:
     """The held-out turns that are asked to see how long answers take.
 
-    Of a budget they take a small part only: the first of them says how many that are.
+    Of what is left until `end`, a moment of `time.monotonic`, they take a small part only: the
+    first of them says how many that are.
     """
     picked = drawn[: TIMED + BURST]
-    if minutes is None:
+    if end is None:
         return picked
     # `interview` keeps the answer: the pilot's first question is not asked twice.
     (first,) = interview.ask(METHODS[0], course.chat_model, picked[:1], timed=1)
-    return picked[: pilot_size(minutes * 60, first.seconds or 0.0, methods=len(METHODS))]
+    left = max(0.0, end - time.monotonic())
+    return picked[: pilot_size(left, first.seconds or 0.0, methods=len(METHODS))]
 
 
 def measure(
@@ -62,7 +74,7 @@ def measure(
     folder: Path,
     recipe: training.TrainingRecipe,
     *,
-    minutes: float | None,
+    end: float | None,
     judge: str | None,
 ) -> Pace:
     """Time some questions of the untrained methods and a short job; write the training files."""
@@ -96,7 +108,7 @@ def measure(
         # Some of its questions are asked alone, which takes longer for each.
         rest += TIMED * max(0.0, waited[like][-1] - asking[like])
     grading = _grading(course, material, runs[0][0], judge=judge)
-    pace = _training_pace(course, material, folder, recipe, minutes=minutes)
+    pace = _training_pace(course, material, folder, recipe, end=end)
     return replace(pace, asking=asking, rest=rest, grading=grading)
 
 
@@ -107,7 +119,7 @@ def _grading(
     if material.labels:
         return 0.0
     # Each method's answer is embedded, and the right one.
-    seconds = material.per_text * (len(monthly.METHODS) + 1)
+    seconds = material.embed.per_text * (len(monthly.METHODS) + 1)
     if judge:
         start = time.monotonic()
         turn = material.data.held_out[0]
@@ -122,7 +134,7 @@ def _training_pace(
     folder: Path,
     recipe: training.TrainingRecipe,
     *,
-    minutes: float | None,
+    end: float | None,
 ) -> Pace:
     data = material.data
     files = training.files_of(folder, data)
@@ -141,9 +153,16 @@ def _training_pace(
         return Pace({}, None)
     if training.is_trained(course.client, files, recipe):
         return Pace({}, 0.0)
-    most = training.PROBE if minutes is None else LEAST_ROWS
-    limit = math.inf if minutes is None else PROBE_SHARE * 60 * minutes
-    speed = training.measure(course.client, rows, folder, recipe, most=most, seconds=limit)
+    left = math.inf if end is None else max(0.0, end - time.monotonic())
+    speed = training.measure(
+        course.client,
+        rows,
+        folder,
+        recipe,
+        most=training.PROBE if end is None else LEAST_ROWS,
+        seconds=PROBE_SHARE * left,
+        queue=max(LEAST_QUEUE, QUEUE_SHARE * left),
+    )
     if speed is None:
         return Pace({}, None)
     rate = speed.tokens_per_second

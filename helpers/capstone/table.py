@@ -87,7 +87,7 @@ class TableData:
     notes: tuple[str, ...] = ()
     """What the reader should know about the parts."""
     seconds: float = 0.0
-    """That reading took."""
+    """Spent so far, of a budget: on reading, and on what else had to be there."""
 
 
 def read_table(

@@ -212,6 +212,8 @@ class Watch:
     """Steps that the validation after an epoch takes as long as."""
     pace: float = 0.0
     """Seconds of a step, as far as it is known."""
+    to_its_end: bool = False
+    """Whether it may take longer, once it has begun."""
     _first: tuple[float, int] | None = None
     """When the first step was seen, and its number."""
     _newest: tuple[float, int] = (0.0, 0)
@@ -219,6 +221,8 @@ class Watch:
     def __call__(self, step: int, steps: int) -> bool:
         """Whether time is over, or no epoch can end in time at the pace so far."""
         now, per_epoch = time.monotonic(), steps / self.epochs
+        if self.to_its_end and step:
+            return False
         if step == 0 or step >= per_epoch:
             # A step that ends an epoch is told of before its checkpoint is written.
             return now > self.until and not (step and step % per_epoch == 0)
@@ -250,6 +254,14 @@ def is_trained(client: OpenAI, files: JobFiles, recipe: TrainingRecipe) -> bool:
     mark = job_fingerprint(held, model=recipe.model, method=method, seed=recipe.seed)
     job = same_job(client, mark)
     return job is not None and job.status == "succeeded"
+
+
+def not_begun() -> CourseError:
+    """A budget that was over before other jobs were."""
+    return CourseError(
+        "the training did not begin within the budget",
+        fix=f"try again when other jobs are over, or give more: {argument('minutes', 30)}",
+    )
 
 
 def _held(client: OpenAI, job_id: str) -> list[FineTuningJobCheckpoint]:
@@ -290,10 +302,12 @@ def measure(
     *,
     most: int,
     seconds: float = math.inf,
+    queue: float = math.inf,
 ) -> Speed | None:
     """Train a few of the rows once, on the embedded server, with a clock; None if it cannot.
 
     After `seconds` the job is ended: then the machine is taken for half as fast as would have done.
+    Raises `CourseError` if other jobs let it wait longer than `queue` seconds.
     """
     # Every n-th: the first rows are plain talks, and the ones with notes come last and are longer.
     picked = rows[:: max(1, len(rows) // most)][:most]
@@ -310,12 +324,15 @@ def measure(
             # A job found again would take no time, and measure nothing.
             fresh=True,
         )
-        queued = wait_for_turn(client, started.job.id, every=0.1)
-        over = time.monotonic() + seconds
+        queued = wait_for_turn(client, started.job.id, every=0.1, seconds=queue)
+        # One that has not begun by then would only stand in the others' way.
+        over = time.monotonic() + (seconds if queued < queue else 0.0)
         job = wait(client, started.job.id, every=0.1, stop=lambda *_: time.monotonic() > over)
     except CourseError:
         # Fewer than 10 examples, or a server that cannot train: the real job will say so.
         return None
+    if job.status != "succeeded" and queued >= queue:
+        raise not_begun()
     if job.status != "succeeded":
         return Speed(tokens_of(picked) / seconds / UNENDED, 0.0)
     # A job of an earlier run, before this one, says nothing of how long this one takes.

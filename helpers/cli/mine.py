@@ -228,10 +228,7 @@ def _tell_problems(data: TableData, talk: Dialogue) -> None:
 
 def _language(data: TableData) -> str:
     """A sentence for tables that the small models were not made for."""
-    from helpers.datasets.cleaning.languages import table_language
-    from helpers.datasets.frame import full_texts
-
-    code = table_language(full_texts(data.prepared.cleaning.table)).main
+    code = data.prepared.language
     if code in READS_BEST:
         return ""
     return (
@@ -250,11 +247,14 @@ def _train_and_talk(data: TableData, out: Path, options: argparse.Namespace, tal
     # Before `connect`, which starts one.
     ours = daemon.find(settings.load()) is None
     talk.say("3. Measure this machine, and estimate")
+    began = time.monotonic()
     articles = load_articles(options.articles) if options.articles else None
     if articles is None:
         # Of an earlier run into the same folder; the chat would take its notes from there.
         shutil.rmtree(out / "articles.lance", ignore_errors=True)
     course = _with_base(connect(), options.base)
+    # A server that had to be started took its part of a budget.
+    data = replace(data, seconds=data.seconds + time.monotonic() - began)
 
     def agreed(estimate: str) -> None:
         talk.say(f"   {estimate}")

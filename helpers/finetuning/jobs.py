@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -283,17 +284,21 @@ def wait(
     return succeeded(job)
 
 
-def wait_for_turn(client: OpenAI, job_id: str, *, every: float = 0.5) -> float:
+def wait_for_turn(
+    client: OpenAI, job_id: str, *, every: float = 0.5, seconds: float = math.inf
+) -> float:
     """Block until a job is no longer queued behind others; the seconds that it took.
 
-    A job of an earlier run that was broken off goes on, and the next one waits for it.
+    A job of an earlier run that was broken off goes on, and the next one waits for it. After
+    `seconds` it is waited for no longer.
     """
-    start = time.monotonic()
+    start, waited = time.monotonic(), 0.0
     with counted("jobs before this one") as tell:
-        while client.fine_tuning.jobs.retrieve(job_id).status in QUEUED:
+        while waited < seconds and client.fine_tuning.jobs.retrieve(job_id).status in QUEUED:
             time.sleep(every)
             tell(0, 1)
-    return time.monotonic() - start
+            waited = time.monotonic() - start
+    return waited
 
 
 def succeeded(job: FineTuningJob) -> FineTuningJob:

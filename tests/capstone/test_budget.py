@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace as Bag
 from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers.base.errors import CourseError
 from helpers.base.tokens import local_tokenizer
-from helpers.capstone import budget, experiment, interview, pilot, table, takeaway, training
+from helpers.capstone import (
+    budget,
+    embeddable,
+    experiment,
+    lookup,
+    pilot,
+    table,
+    takeaway,
+    training,
+)
 from helpers.capstone.budget import Budget
 from helpers.capstone.estimate import FINISHING, Pace, ProofPlan, within
 from helpers.capstone.table import TableOptions, read_table
@@ -21,6 +33,7 @@ from helpers.connection import Connection
 from helpers.costs.monthly import BASE
 from helpers.evaluation import requests
 from helpers.finetuning import jobs
+from helpers.rag.documents import Article
 from tests.capstone.fake import FakeClient
 
 MINUTES = 10.0
@@ -47,9 +60,19 @@ class Clock:
 class Machine(FakeClient):
     """Answers and trains at a pace of its own; what comes after the measuring may be slower."""
 
-    def __init__(self, clock: Clock, *, answer: float, step: float, slower: float) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        answer: float,
+        step: float,
+        slower: float,
+        embed: float,
+        free: Sequence[float],
+    ) -> None:
         super().__init__()
         self._clock, self._seconds, self._step, self._slower = clock, answer, step, slower
+        self._embedding, self._free = embed, free
         self.jobs: list[Any] = []
         made = self.fine_tuning.jobs
         made.retrieve, made.cancel = self._at, self._cancel
@@ -58,7 +81,7 @@ class Machine(FakeClient):
         self.models.retrieve = lambda name: Bag(id=name)
 
     def _embed(self, model, input):
-        self._clock.sleep(0.005 * len(input))
+        self._clock.sleep(self._embedding * len(input))
         return super()._embed(model, input)
 
     def _answer(self, model, messages, **given):
@@ -83,9 +106,11 @@ class Machine(FakeClient):
         # The first job is the one that measures.
         slower = self._slower if self.jobs else 1
         steps = math.ceil(rows / 8)
+        # Jobs of others are over then.
+        turn = max([self._clock.now, *self._free[len(self.jobs) :][:1]])
         job = Bag(
             id=f"ftjob-{len(self.jobs)}", rows=rows, epochs=epochs, per_epoch=steps, over=None,
-            step=self._step * slower, begun=self._clock.now + START,
+            step=self._step * slower, turn=turn, begun=turn + START,
             trained_tokens=training.tokens_of(learnt),
         )  # fmt: skip
         self.jobs.append(job)
@@ -104,7 +129,8 @@ class Machine(FakeClient):
     def _at(self, job_id):
         job = self.jobs[int(job_id.split("-")[1])]
         whole = self._steps(job) == job.per_epoch * job.epochs
-        job.status = "succeeded" if whole else "running" if job.over is None else "cancelled"
+        going = "queued" if self._clock.now < job.turn else "running"
+        job.status = "succeeded" if whole else going if job.over is None else "cancelled"
         job.fine_tuned_model = f"ft:{job.id}" if whole else None
         job.error = None
         return job
@@ -230,17 +256,34 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture
-def proved(data, tmp_path, monkeypatch):
-    def prove(*, answer, step, slower, thinking=0.0, minutes=MINUTES):
+def clients():
+    """Each clock and machine of a test, also where the proof ends with an error."""
+    return []
+
+
+@pytest.fixture
+def proved(data, tmp_path, monkeypatch, clients):
+    def prove(
+        *, answer, step, slower, thinking=0.0, minutes=MINUTES, embed=0.005, free=(), articles=None
+    ):
         clock = Clock()
-        for module in (budget, experiment, interview, jobs, pilot, requests, table, training):
+        modules = (
+            budget, embeddable, experiment, jobs, lookup, pilot, requests, table, training
+        )  # fmt: skip
+        for module in modules:
             monkeypatch.setattr(module, "time", clock)
-        client = Machine(clock, answer=answer, step=step, slower=slower)
+        client = Machine(clock, answer=answer, step=step, slower=slower, embed=embed, free=free)
+        clients.append((clock, client))
         monkeypatch.setattr(takeaway, "_weights", lambda *_: None)
         monkeypatch.setattr(training, "measured_rate", client.rate)
         course = Connection(client, "embedded", "http://localhost/v1", "base", "words")  # type: ignore[arg-type]
         found = experiment.prove(
-            course, data, tmp_path / "out", minutes=minutes, tell=lambda _: clock.sleep(thinking)
+            course,
+            data,
+            tmp_path / "out",
+            articles=articles,
+            minutes=minutes,
+            tell=lambda _: clock.sleep(thinking),
         )
         return found, client, clock.now - thinking
 
@@ -314,8 +357,74 @@ def test_a_job_that_never_begins_is_an_error_that_names_the_remedy(proved, monke
 
 
 def test_of_a_large_table_a_budget_embeds_a_part_and_says_so(proved, monkeypatch):
-    monkeypatch.setattr(experiment, "TALKS_A_MINUTE", 10)
+    monkeypatch.setattr(embeddable, "TALKS_A_MINUTE", 10)
     done, client, _ = proved(answer=0.02, step=0.1, slower=1)
     assert done.store == "the 100 training answers"
     assert {job.rows for job in client.jobs[1:]} == {200}
     assert any(note.startswith("The budget allowed 100 of ") for note in done.notes)
+
+
+@pytest.mark.parametrize("embed", [0.5, 2.0])
+def test_a_slow_embedding_model_gets_a_part_of_the_time_and_the_proof_says_what_was_left(
+    proved, embed
+):
+    done, client, seconds = proved(answer=0.02, step=0.5, slower=1, embed=embed)
+    assert seconds < 720, done.estimate
+    assert done.store != "the 240 training answers"
+    assert 5 <= len(done.reports[BASE].rows) < 60
+    rows = next(note for note in done.notes if "looked up and learnt" in note)
+    assert rows.startswith(f"The budget allowed {done.store.split()[1]} of 240 training rows")
+    assert client.jobs[-1].status == "succeeded"
+
+
+def test_what_is_embedded_within_its_part_of_the_time_is_a_draw_that_begins_with_the_first():
+    clock, units = Clock(), [[str(place), f"{place} again"] for place in range(40)]
+    asked = []
+
+    class Slow:
+        name = "slow"
+
+        def __call__(self, texts):
+            clock.sleep(1.0 * len(texts))
+            asked.extend(texts)
+            return np.ones((len(texts), 2), np.float32)
+
+    embed = lookup.KeptVectors(Slow())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(embeddable, "time", clock)
+        patched.setattr(lookup, "time", clock)
+        # Sixteen texts at a time: time is over when the second look at the clock says so.
+        assert embeddable.in_time(units, embed, until=20.0, least=1) == 16
+        assert embeddable.in_time(units, embed, until=0.0, least=20) == 24
+        assert asked == [text for unit in units[:24] for text in unit]
+        assert embed.per_text == pytest.approx(1.0)
+        assert embeddable.in_time(units, embed, until=math.inf, least=0) == 40
+    assert len(asked) == len(set(asked)) == 80
+
+
+def test_of_many_articles_a_budget_embeds_a_part_and_says_so(proved):
+    articles = [Article(f"a{n}", f"Note {n}", f"The pool has {n} ducks.") for n in range(400)]
+    done, _, seconds = proved(answer=0.02, step=0.5, slower=1, embed=0.3, articles=articles)
+    assert seconds < 720
+    kept = int(re.fullmatch(r"your (\d+) articles", done.store)[1])
+    assert 20 < kept < 400
+    assert f"The budget allowed {kept} of 400 articles to be looked up, drawn at random." in (
+        done.notes
+    )
+
+
+@pytest.mark.parametrize("free", [60.0, 250.0])
+def test_jobs_before_the_first_one_take_time_of_the_budget(proved, free):
+    done, client, seconds = proved(answer=0.3, step=1.0, slower=1, free=[free])
+    assert client.jobs[0].status == client.jobs[-1].status == "succeeded"
+    assert seconds < 720, done.estimate
+
+
+@pytest.mark.parametrize("free", [[9e9], [0.0, 9e9], [0.0, 0.0, 9e9]])
+def test_a_queue_that_does_not_end_is_an_error_within_the_budget(proved, clients, free):
+    with pytest.raises(CourseError, match=r"did not begin within the budget .*minutes="):
+        proved(answer=0.02, step=1.0, slower=20, free=free)
+    ((clock, client),) = clients
+    assert clock.now < 720
+    assert len(client.jobs) == len(free)
+    assert client.jobs[-1].status == "cancelled"

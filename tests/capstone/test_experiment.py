@@ -110,7 +110,7 @@ def test_your_own_articles_can_be_looked_up_instead(course, tmp_path):
     articles = [Article("a", "Note", "The pool has 99 ducks.")]
     done = experiment.run(course, TABLES / "bakery_sheet.csv", tmp_path, articles=articles)
     assert {row["answer"] for row in done.reports[RETRIEVAL].rows} == {"The pool has 99 ducks."}
-    assert done.store == "your 1 articles"
+    assert done.store == "your 1 article"
 
 
 def test_a_table_that_is_too_small_is_refused_with_the_reason(course, tmp_path):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
+from types import SimpleNamespace
 
 import pytest
 
+from helpers import connection
 from helpers.__main__ import parser
+from helpers.backend import daemon
 from helpers.base import jsonl
 from helpers.base.errors import CourseError, DataError
+from helpers.capstone import experiment
+from helpers.capstone.table import TableOptions, read_table
 from helpers.cli import mine
 from tests.places import ROOT
 
@@ -146,6 +151,30 @@ def test_every_flag_reaches_the_reading(tmp_path):
     assert (read.header, read.date_format, read.language) == (False, "%d.%m.%Y", "de")
     assert (list(read.keep), read.system) == (["a@b.example"], "S")
     assert (list(read.without), read.own, read.majority) == (["signatures"], False, True)
+
+
+def test_the_start_of_a_server_is_time_of_the_budget(tmp_path, monkeypatch):
+    now, seen = [100.0], []
+
+    def connect():
+        now[0] += 50.0
+
+    class Proved(Exception):
+        pass
+
+    def prove(course, data, *_, **given):
+        seen.append((data.seconds, given["minutes"]))
+        raise Proved
+
+    monkeypatch.setattr(mine, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(connection, "connect", connect)
+    monkeypatch.setattr(daemon, "find", lambda _: "one that runs")
+    monkeypatch.setattr(experiment, "prove", prove)
+    reading = read_table(table(tmp_path, "Frage;Antwort"), tmp_path / "d", TableOptions(), test=0.3)
+    words = options("t.csv", "--minutes", "10", "--out", str(tmp_path / "out"), "--yes")
+    with pytest.raises(Proved):
+        mine._train_and_talk(reading, tmp_path / "out", words, Reader().dialogue(may_ask=False))
+    assert seen == [(pytest.approx(reading.seconds + 50.0), 10.0)]
 
 
 def test_the_line_says_how_far_it_is(capsys):
