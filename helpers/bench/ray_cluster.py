@@ -196,8 +196,12 @@ class RayCluster:
         _ip("-n", space, "link", "set", "lo", "up")
         ray = [str(self.ray), "start", "--block", "--disable-usage-stats", *words]
         ray += [f"--object-store-memory={STORE_BYTES}"]
-        script = " && ".join([*self._inside(space, own / "tmp"), 'exec "$@"'])
+        script = " && ".join([*self._inside(own / "tmp"), 'exec "$@"'])
         command = ["ip", "netns", "exec", space, "unshare", "-m", "sh", "-c", script, "sh", *ray]
+        if self._share and name != "head":
+            # Out here: what `ip` starts has a /sys of its own, without groups of processes.
+            group = shlex.quote(str(_limited(space, self._share) / "cgroup.procs"))
+            command = ["sh", "-c", f'echo $$ > {group} && exec "$@"', "sh", *command]
         with (own / "ray.log").open("ab") as log:
             # In the root: a folder below /tmp is hidden from the node by its own, and Ray's
             # dashboard, which goes there again, then never comes up.
@@ -205,12 +209,9 @@ class RayCluster:
                 command, env=self.env, stdout=log, stderr=log, cwd="/", start_new_session=True
             )
 
-    def _inside(self, space: str, tmp: Path) -> list[str]:
+    def _inside(self, tmp: Path) -> list[str]:
         """What the shell of a node does before Ray starts."""
         lines = []
-        if self._share and space != "wb-head":
-            place = _limited(space, self._share)
-            lines.append(f"echo $$ > {shlex.quote(str(place / 'cgroup.procs'))}")
         for path in self._seen:
             if path.is_relative_to("/tmp"):
                 target = shlex.quote(str(tmp / path.relative_to("/tmp")))
