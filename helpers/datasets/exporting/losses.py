@@ -100,7 +100,7 @@ class Account:
 
 HEAD = """# What {title} does not take as it is
 
-Tried with {package}. `left out`: the row is there without it. `row left out`: the whole row is
+{tried} `left out`: the row is there without it. `row left out`: the whole row is
 not there. `trained on`: an answer of weight 0 is learnt all the same. `rewritten` and
 `unrolled` (one row for each answer) lose nothing that is learnt.
 """
@@ -110,8 +110,9 @@ def losses_page(
     target: Target, accounts: Sequence[tuple[str, Account]], remarks: Sequence[str] = ()
 ) -> str:
     """`LOSSES.md` for the files of one export; `remarks` are about these files alone."""
-    package = target.package or "no package: written by the host's documented rules"
-    parts = [HEAD.format(title=target.title, package=package)]
+    unseen = "No package read these rows: the notes below say why."
+    known = f"Tried with {target.package}." if target.name in tried() else unseen
+    parts = [HEAD.format(title=target.title, tried=known)]
     for name, account in accounts:
         parts.append(f"\n## {name}: {account.rows_in} rows, {account.rows_left_out} left out\n\n")
         if account.losses:

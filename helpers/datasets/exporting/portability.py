@@ -9,6 +9,7 @@ for: the defects of a file, see `helpers.datasets.validation`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,12 @@ def _for_trl(path: Path, count: Callable[[str], int]) -> list[str]:
 
 
 def _mixed(path: Path, made: Account) -> list[str]:
-    if path.stat().st_size > BLOCK and "parts" in made.losses:
-        return ["lists of parts in a file over 10 MB: datasets turns the texts near them to JSON"]
-    return []
+    """A list of parts of which the first ten megabytes, which decide the types, show nothing."""
+    if "parts" not in made.losses:
+        return []
+    first = made.losses["parts"].lines[0]
+    above = itertools.takewhile(lambda line: line.number < first, jsonl.lines(path))
+    if sum(len(line.raw) + len(line.ending) for line in above) < BLOCK:
+        return []
+    why = "datasets then turns the texts near them into JSON"
+    return [f"the first list of parts stands below 10 MB of plain texts ({why}): {first}"]

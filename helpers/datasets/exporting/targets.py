@@ -102,7 +102,7 @@ _ALL = (
         notes=("Ids of calls have no place: answers follow their calls in order.",),
     ),
     Target(
-        "cohere", "Cohere", "cohere 7.3.1",
+        "cohere", "Cohere", "",
         {**_TEXT, **_NO_TOOLS, **_NO_PAIRS, **_NO_COMPLETION, **_ALTERNATE,
          "weight_0": "trained on"},
         notes=(_UNSEEN,),

@@ -9,7 +9,7 @@ from helpers.backend.training.spec import TrainSpec
 from helpers.base import jsonl
 from helpers.base.errors import DataError
 from helpers.datasets.example import TrainingExample
-from helpers.datasets.exporting import features, recipes
+from helpers.datasets.exporting import features, portability, recipes
 from helpers.datasets.exporting.export import export
 from helpers.datasets.exporting.losses import Account, tried
 from helpers.datasets.exporting.portability import check_portability
@@ -70,6 +70,8 @@ def test_the_page_of_an_export_says_all_that_its_target_carries_and_what_was_see
     export(path, tmp_path / "hosted", target="cohere")
     page = (tmp_path / "hosted" / "LOSSES.md").read_text(encoding="utf-8")
     assert "| a chat | kept | no | not tried |" in page
+    assert "No package read these rows" in page
+    assert "not tried there" in page
 
 
 def test_an_export_appears_whole_or_not_at_all(tmp_path):
@@ -259,3 +261,13 @@ def test_what_trips_a_valid_file_elsewhere_is_named(tmp_path):
     path = tmp_path / "bom.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + jsonl.dump(EXAMPLES["chat"]))
     assert "byte order mark" in str(check_portability(path, target="together"))
+
+
+def test_a_list_that_comes_late_in_a_large_file_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "train.jsonl"
+    monkeypatch.setattr(portability, "BLOCK", 1000)
+    many = [EXAMPLES["chat"]] * 10
+    for rows, named in ((([*many, EXAMPLES["parts"]]), True), ([EXAMPLES["parts"], *many], False)):
+        jsonl.write(path, rows)
+        found = str(check_portability(path, target="trl", count_tokens=len))
+        assert ("below 10 MB of plain texts" in found) == named
