@@ -19,10 +19,15 @@ from helpers.datasets.example import Kind, Provenance, TrainingExample
 from helpers.datasets.exporting import recipes
 from helpers.datasets.exporting.losses import TIMES, Account, losses_page
 from helpers.datasets.exporting.rows import Row, claude, rows_of
+from helpers.datasets.exporting.shapes import show_first
 from helpers.datasets.exporting.targets import TRAIN, VALID, Target, target_of
 from helpers.datasets.validation.file import validate_file
 
 LOSSES_FILE = "LOSSES.md"
+MOVED = (
+    "{name}: {count} rows stand in front that were further down. They hold what the first ten "
+    "megabytes did not show, where datasets stops reading."
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class DatasetExport:
     accounts: Mapping[str, Account]
     """What became of each source's rows, by the name of its split."""
     remarks: tuple[str, ...] = ()
-    """What is lost in training, though it is in the files."""
+    """What stands against a training, or is lost in it, though it is in the files."""
 
     def __str__(self) -> str:
         lines = [f"{self.folder.name}: for {self.target.title}"]
@@ -80,8 +85,10 @@ def export(
         # An error in the block removes the folder again.
         if not all(rows.values()):
             raise DataError(f"no row is left for {to.title}", fix="choose another target")
+        moved = {name: show_first(partial / name) for name in rows} if to.trainer else {}
         remarks = (
             *_remarks(to, recipe, rows),
+            *(MOVED.format(name=name, count=count) for name, count in moved.items() if count),
             *(f"{split}: {TIMES}" for split, one in accounts.items() if one.times),
         )
         page = losses_page(to, [(sources[s].name, one) for s, one in accounts.items()], remarks)
@@ -95,6 +102,8 @@ def export(
 
 
 def _remarks(target: Target, recipe: recipes.Recipe, rows: Mapping[str, int]) -> Iterator[str]:
+    if target.closed:
+        yield target.closed
     train = next(count for name, count in rows.items() if TRAIN in name)
     if rest := recipes.unlearnt(target, recipe, train):
         yield rest

@@ -20,12 +20,11 @@ from helpers.base.tokens import local_tokenizer
 from helpers.datasets.exporting.export import account, examples_in
 from helpers.datasets.exporting.losses import SHOWN, TIMES, Account
 from helpers.datasets.exporting.recipes import OURS, unlearnt
+from helpers.datasets.exporting.shapes import BLOCK
 from helpers.datasets.exporting.targets import Target, target_of
 
 TRL_LENGTH = 1024
 """Tokens that TRL keeps unless `max_length` says otherwise."""
-BLOCK = 10_000_000
-"""Bytes from which the datasets library guesses the types of a JSON Lines file."""
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,9 @@ def _together(job: Job) -> dict[str, str]:
     one = job.recipe
     words = [
         "tg fine-tuning create", f"--training-file {job.train}",
-        *([f"--validation-file {job.valid}"] if job.valid else []), '--model "$MODEL"',
+        # Unless a number of evaluations is named, a validation file is never looked at.
+        *([f"--validation-file {job.valid} --n-evals {one.n_epochs}"] if job.valid else []),
+        f'--model "$MODEL" --max-seq-length {one.max_tokens} --random-seed {one.seed}',
         f"--n-epochs {one.n_epochs} --batch-size {one.batch_size} --no-packing",
         f"--learning-rate {one.learning_rate} --lr-scheduler-type cosine",
         f"--warmup-ratio {one.warmup} --lora --lora-r {one.rank} --lora-alpha {one.alpha}",
@@ -168,14 +170,18 @@ def _together(job: Job) -> dict[str, str]:
 
 def _fireworks(job: Job) -> dict[str, str]:
     one = job.recipe
-    kind = "dpo-job" if job.kind == "dpo" else "sftj"
-    return {
-        "train.sh": (
-            f"firectl create dataset course {job.train}\n"
-            f'firectl create {kind} --base-model "$1" --dataset course '
-            f"--epochs {one.n_epochs} --learning-rate {one.learning_rate} --lora-rank {one.rank}\n"
-        )
-    }
+    kind = "dpo" if job.kind == "dpo" else "supervised-fine-tuning"
+    upload = f"firectl dataset create course {job.train}\n"
+    # Its batch size counts tokens, so that ours says nothing there.
+    words = [
+        f'firectl {kind}-job create --base-model "$1" --dataset course',
+        f"--epochs {one.n_epochs} --learning-rate {one.learning_rate}",
+        f"--lora-rank {one.rank} --max-context-length {one.max_tokens}",
+    ]
+    if job.valid and job.kind != "dpo":
+        upload += f"firectl dataset create course-valid {job.valid}\n"
+        words.append("--evaluation-dataset course-valid")
+    return {"train.sh": upload + " \\\n    ".join(words) + "\n"}
 
 
 def _mistral(job: Job) -> dict[str, str]:
@@ -190,32 +196,40 @@ def _google(job: Job) -> dict[str, str]:
     spec: dict[str, Any] = {"trainingDatasetUri": f"gs://BUCKET/{job.train}"}
     if job.valid:
         spec["validationDatasetUri"] = f"gs://BUCKET/{job.valid}"
-    numbers = {"epochCount": job.recipe.n_epochs, "adapterSize": "ADAPTER_SIZE_SIXTEEN"}
+    numbers: dict[str, Any] = {"epochCount": job.recipe.n_epochs,
+                               "adapterSize": "ADAPTER_SIZE_SIXTEEN"}  # fmt: skip
+    numbers |= {"beta": job.recipe.beta} if job.kind == "dpo" else {}
     key = "preferenceOptimizationSpec" if job.kind == "dpo" else "supervisedTuningSpec"
     body = {"baseModel": "MODEL", key: {**spec, "hyperParameters": numbers}}
     return {"tuning_job.json": json.dumps(body, indent=1) + "\n"}
 
 
 def _cohere(job: Job) -> dict[str, str]:
-    body = {"base_model": {"base_type": "BASE_TYPE_CHAT"}, "dataset_id": "DATASET",
-            "hyperparameters": {"train_epochs": job.recipe.n_epochs,
-                                "train_batch_size": job.recipe.batch_size,
-                                "learning_rate": job.recipe.learning_rate}}  # fmt: skip
+    one = job.recipe
+    numbers = {"train_epochs": one.n_epochs, "train_batch_size": one.batch_size,
+               "learning_rate": one.learning_rate, "lora_rank": one.rank,
+               "lora_alpha": one.alpha}  # fmt: skip
+    base = {"base_type": "BASE_TYPE_CHAT"}
+    body = {"base_model": base, "dataset_id": "DATASET", "hyperparameters": numbers}
     return {"settings.json": json.dumps(body, indent=1) + "\n"}
 
 
 def _bedrock(job: Job) -> dict[str, str]:
     body: dict[str, Any] = {
+        # In capitals: yours to fill in. Bedrock makes no job without any of them.
+        "jobName": "JOB", "customModelName": "NAME", "baseModelIdentifier": "MODEL",
+        "roleArn": "arn:aws:iam::ACCOUNT:role/ROLE",
+        "outputDataConfig": {"s3Uri": "s3://BUCKET/out"},
         "customizationType": "FINE_TUNING",
         "trainingDataConfig": {"s3Uri": f"s3://BUCKET/{job.train}"},
         "hyperParameters": {"epochCount": str(job.recipe.n_epochs)},
-    }
+    }  # fmt: skip
     if job.valid:
         body["validationDataConfig"] = {"validators": [{"s3Uri": f"s3://BUCKET/{job.valid}"}]}
     return {"customization_job.json": json.dumps(body, indent=1) + "\n"}
 
 
-def _trl(job: Job, *, script: str = "") -> dict[str, str]:
+def _trl(job: Job, *, script: str = "trl.py.txt") -> dict[str, str]:
     one = job.recipe
     name = "DPO" if job.kind == "dpo" else "SFT"
     files = {"train": job.train} | ({"validation": job.valid} if job.valid else {})
@@ -231,7 +245,7 @@ def _trl(job: Job, *, script: str = "") -> dict[str, str]:
     settings |= {"eval_strategy": "epoch"} if job.valid else {}
     settings |= {"beta": one.beta} if job.kind == "dpo" else {}
     lora = {"r": one.rank, "lora_alpha": one.alpha, "target_modules": list(MODULES)}
-    text = (script or _TRL).format(
+    text = _beside(script).format(
         name=name, files=files, config=_arguments(settings), lora=_arguments(lora),
         template=f"tokenizer.chat_template = open({TEMPLATE!r}).read()\n", model=one.model,
         length=one.max_tokens,
@@ -241,52 +255,6 @@ def _trl(job: Job, *, script: str = "") -> dict[str, str]:
 
 def _arguments(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in values.items())
-
-
-_TRL = '''"""Train with TRL: the same tokens, the same targets."""
-
-import torch
-from datasets import load_dataset
-from peft import LoraConfig
-from transformers import AutoTokenizer
-from trl import {name}Config, {name}Trainer
-
-MODEL = {model!r}
-data = load_dataset("json", data_files={files!r})
-tokenizer = AutoTokenizer.from_pretrained(MODEL)
-{template}
-trainer = {name}Trainer(
-    model=MODEL,
-    # Its default of bfloat16 is refused where there is no GPU.
-    args={name}Config({config}, bf16=torch.cuda.is_available()),
-    train_dataset=data["train"],
-    eval_dataset=data.get("validation"),
-    processing_class=tokenizer,
-    peft_config=LoraConfig({lora}, task_type="CAUSAL_LM"),
-)
-trainer.train()
-trainer.save_model("adapter")
-'''
-_UNSLOTH = '''"""Train with Unsloth, which needs a GPU: not run where this was written."""
-
-from unsloth import FastLanguageModel  # first: it changes what is imported after it
-
-from datasets import load_dataset
-from trl import {name}Config, {name}Trainer
-
-data = load_dataset("json", data_files={files!r})
-model, tokenizer = FastLanguageModel.from_pretrained({model!r}, max_seq_length={length})
-{template}model = FastLanguageModel.get_peft_model(model, {lora})
-trainer = {name}Trainer(
-    model=model,
-    args={name}Config({config}),
-    train_dataset=data["train"],
-    eval_dataset=data.get("validation"),
-    processing_class=tokenizer,
-)
-trainer.train()
-model.save_pretrained("adapter")
-'''
 
 
 def _yaml(values: Mapping[str, Any]) -> str:
@@ -492,7 +460,7 @@ def _datasets(job: Job) -> dict[str, str]:
 _MAKERS: dict[str, Callable[[Job], dict[str, str]]] = {
     "openai": _openai, "azure": _azure, "together": _together, "fireworks": _fireworks,
     "mistral": _mistral, "google": _google, "cohere": _cohere, "bedrock": _bedrock, "trl": _trl,
-    "unsloth": lambda job: _trl(job, script=_UNSLOTH), "axolotl": _axolotl,
+    "unsloth": lambda job: _trl(job, script="unsloth.py.txt"), "axolotl": _axolotl,
     "llamafactory": _llamafactory, "torchtune": _torchtune, "ms-swift": _swift, "mlx-lm": _mlx,
     "oumi": _oumi, "safe": lambda job: {}, "datasets": _datasets,
 }  # fmt: skip

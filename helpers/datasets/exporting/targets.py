@@ -36,6 +36,8 @@ class Target:
     trainer: bool = False
     """Whether it runs on a machine of one's own, from the files of this export."""
     notes: tuple[str, ...] = ()
+    closed: str = ""
+    """Why hardly anybody can train there any more, and when that was read; "" of all others."""
     times: tuple[Kind, ...] = ()
     """Kinds of which `datasets` 5.2.0 would read a column of dates as times for it."""
     unfilled: str = ""
@@ -94,6 +96,10 @@ _ALL = (
             "Ids of calls become nine letters and digits.",
             "Tokenizers before v7 put tools and system text in front of the last question.",
         ),
+        closed=(
+            "Mistral calls its fine-tuning API deprecated, without a replacement, and its client "
+            "mistralai 3.7.0 has no call that makes a job (2026-11-30)."
+        ),
     ),
     Target(
         "google", "Google Gemini on Vertex AI", "google-genai 3.3.0",
@@ -106,6 +112,7 @@ _ALL = (
         {**_TEXT, **_NO_TOOLS, **_NO_PAIRS, **_NO_COMPLETION, **_ALTERNATE,
          "weight_0": "trained on"},
         notes=(_UNSEEN,),
+        closed="Cohere retired its fine-tuning on 2025-09-15 (read 2026-11-30).",
     ),
     Target(
         "bedrock", "AWS Bedrock", "",

@@ -9,12 +9,12 @@ from helpers.backend.training.spec import TrainSpec
 from helpers.base import jsonl
 from helpers.base.errors import DataError
 from helpers.datasets.example import TrainingExample
-from helpers.datasets.exporting import features, portability, recipes
+from helpers.datasets.exporting import features, portability, recipes, shapes
 from helpers.datasets.exporting.export import export
 from helpers.datasets.exporting.losses import Account, tried
 from helpers.datasets.exporting.portability import check_portability
 from helpers.datasets.exporting.readers import read_row, rows_of_file
-from helpers.datasets.exporting.rows import rows_of
+from helpers.datasets.exporting.rows import RESULTS, rows_of
 from helpers.datasets.exporting.targets import TARGETS
 from helpers.datasets.validation.file import validate_file
 from tests.datasets.exporting.rows import EXAMPLES, canonical
@@ -151,6 +151,14 @@ def test_both_answers_of_tools_are_one_turn_where_a_trainer_wants_turns():
     assert [message["role"] for message in row["messages"]] == roles
 
 
+def test_what_one_tool_said_is_one_answer_whatever_it_looks_like():
+    row = json.loads(json.dumps(EXAMPLES["tool_answers"]))
+    row["messages"][3]["content"] = f"a{RESULTS}b"
+    example = TrainingExample.of(row)
+    *_, made = rows_of(example, "llamafactory")
+    assert canonical(read_row(made)) == canonical(example)
+
+
 def test_a_text_and_the_call_after_it_count_as_one_message_where_they_would_be_joined():
     said = {"role": "assistant", "content": "Let me see."}
     row = {**EXAMPLES["tool_answers"]}
@@ -271,3 +279,20 @@ def test_a_list_that_comes_late_in_a_large_file_is_named(tmp_path, monkeypatch):
         jsonl.write(path, rows)
         found = str(check_portability(path, target="trl", count_tokens=len))
         assert ("below 10 MB of plain texts" in found) == named
+
+
+def test_what_a_large_file_shows_late_stands_in_front_where_types_are_guessed(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "train.jsonl"
+    many = [EXAMPLES["chat"]] * 10
+    jsonl.write(path, [*many, *WEIGHED * 2, EXAMPLES["tool_calls"]])
+    export(path, tmp_path / "small", target="trl")
+    monkeypatch.setattr(shapes, "BLOCK", 1000)
+    done = export(path, tmp_path / "large", target="trl")
+    assert "train.jsonl: 2 rows stand in front" in str(done)
+    assert "2 rows stand in front" in (tmp_path / "large" / "LOSSES.md").read_text("utf-8")
+    small, large = (list(jsonl.read(tmp_path / n / "train.jsonl")) for n in ("small", "large"))
+    assert large == [small[11], small[14], *small[:11], *small[12:14]]
+    export(path, tmp_path / "hosted", target="openai")
+    assert list(jsonl.read(tmp_path / "hosted" / "train.jsonl")) == list(jsonl.read(path))

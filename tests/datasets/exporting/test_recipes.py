@@ -171,3 +171,31 @@ def test_what_is_no_job_is_an_error_with_a_remedy(text, tmp_path):
     (tmp_path / "job.json").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"job\.json"):
         recipe_of_job(tmp_path / "job.json")
+
+
+def test_a_hosts_job_looks_at_the_validation_file_and_holds_what_the_host_asks_for():
+    def made(name, kind="chat", **names):
+        rows = names or {"train.jsonl": 16, "validation.jsonl": 8}
+        given = {"kind": kind, "rows": rows, "unrolled": False}
+        return "".join(recipes.texts(TARGETS[name], recipes.OURS, **given).values())
+
+    assert "--validation-file validation.jsonl --n-evals 3" in made("together")
+    assert "--n-evals" not in made("together", **{"train.jsonl": 16})
+    assert "--evaluation-dataset course-valid" in made("fireworks")
+    job = json.loads(made("bedrock", **{"nova-train.jsonl": 16}))
+    # What Bedrock's own description of the call, in botocore 1.44.8, names as required.
+    required = {"jobName", "customModelName", "roleArn", "baseModelIdentifier",
+                "trainingDataConfig", "outputDataConfig"}  # fmt: skip
+    assert required <= job.keys()
+    numbers = json.loads(made("google", "dpo"))["preferenceOptimizationSpec"]["hyperParameters"]
+    assert numbers["beta"] == recipes.OURS.beta
+
+
+def test_an_export_says_where_nobody_can_train_any_more(tmp_path):
+    path = tmp_path / "train.jsonl"
+    jsonl.write(path, [EXAMPLES["chat"]] * 10)
+    for name, said in {"cohere": "retired its fine-tuning", "mistral": "deprecated"}.items():
+        done = export(path, tmp_path / name, target=name)
+        assert said in str(done)
+        assert said in (tmp_path / name / "LOSSES.md").read_text(encoding="utf-8")
+    assert "deprecated" not in str(export(path, tmp_path / "trl", target="trl"))

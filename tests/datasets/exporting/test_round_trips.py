@@ -19,7 +19,7 @@ from helpers.datasets.validation.file import validate_file
 from tests.datasets.exporting.rows import canonical
 
 odd = st.sampled_from(
-    ["<|im_end|>", "<tool_call>\n{}\n</tool_call>", "\n</tool_response>\n<tool_response>\n", "null",
+    ["<|im_end|>", "<tool_call>\n{}\n</tool_call>", "</tool_response>", "null",
      "[]", '{"a": 1}', "2026-11-30", " both ", "two\n\nlines", "\u2028"]
 )  # fmt: skip
 words = odd | st.text(

@@ -1,10 +1,11 @@
-"""google-genai's own types, which forbid keys that they do not know."""
+"""google-genai's own types, which forbid keys that they do not know, for rows and the job."""
 
 import reading
 from google.genai import types
 
 
 def read(model, folder):
+    types.TuningJob.model_validate_json((folder / "tuning_job.json").read_text(encoding="utf-8"))
     return reading.checked(folder, check)
 
 
