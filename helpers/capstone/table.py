@@ -19,12 +19,14 @@ from helpers.base import jsonl
 from helpers.base.errors import DataError
 from helpers.base.remedies import argument
 from helpers.base.tokens import local_tokenizer
+from helpers.capstone.estimate import counted
 from helpers.capstone.samples import MESSAGE, AnswerTurn, Message, readable, turns
 from helpers.datasets.cleaning.run import Step
-from helpers.datasets.frame import ANSWER
+from helpers.datasets.frame import ANSWER, asked_texts
 from helpers.datasets.pipeline import LEAST, prepare
 from helpers.datasets.prepared import PreparedDataset
 from helpers.datasets.reading.columns import Columns
+from helpers.datasets.same_question import same_questions
 from helpers.datasets.task import Task
 from helpers.datasets.validation.cross_checks import leakage
 from helpers.datasets.validation.schema import short
@@ -144,12 +146,7 @@ def read_table(
     train, valid, held_out = (tuple(map(readable, part)) for part in (train, valid, held_out))
     found = tuple(turns(held_out))
     if not found:
-        raise DataError(
-            f"no question is left to be held out of {prepared.cleaning.kept} examples: "
-            f"training takes {LEAST} at least",
-            fix=f"collect {2 * LEAST} examples or more; {argument('test', 'FILE')} holds out the "
-            "questions of another table",
-        )
+        raise _none_held_out(prepared)
     return TableData(
         prepared,
         str(options.system),
@@ -161,6 +158,24 @@ def read_table(
         file,
         tuple(notes),
         time.monotonic() - started,
+    )
+
+
+def _none_held_out(prepared: PreparedDataset) -> DataError:
+    """Why no question is left to be asked: too few rows, or too few questions among them."""
+    kept = prepared.cleaning.kept
+    asked = len(set(same_questions(asked_texts(prepared.cleaning.table)).labels.tolist()))
+    elsewhere = f"{argument('test', 'FILE')} holds out the questions of another table"
+    if kept < 2 * LEAST:
+        return DataError(
+            f"no question is left to be held out of {kept} examples: training takes {LEAST} at "
+            "least",
+            fix=f"collect {2 * LEAST} examples or more; {elsewhere}",
+        )
+    return DataError(
+        f"no question is left to be held out: {kept} examples ask {counted(asked, 'question')}, "
+        "and what asks the same stays on one side",
+        fix=f"see whether another column holds the questions; {elsewhere}",
     )
 
 

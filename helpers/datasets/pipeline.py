@@ -148,7 +148,7 @@ def prepare(
         report_file=folder / "report.html",
         task=task,
         language=main,
-        problems=tuple(table_problems(cleaning, against, parts, wanted)),
+        problems=tuple(table_problems(cleaning, against, parts, wanted, task)),
         contradictions=against,
         changed_file=_write_changes(folder / "rows.changed.csv", tabled, cleaning),
         training_price=training_price,

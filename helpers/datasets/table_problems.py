@@ -20,6 +20,7 @@ from helpers.datasets.cleaning.contradicting import Contradiction
 from helpers.datasets.cleaning.run import CleaningResult
 from helpers.datasets.frame import ANSWER
 from helpers.datasets.personal_data import KINDS
+from helpers.datasets.task import Task
 from helpers.datasets.validation.codes import Problem
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from helpers.datasets.splitting import Split
 
 # Gaps of templates: "{{name}}", "${order}", "<<date>>", "[[id]]", "%ORDER_ID%", "[YOUR NAME]",
-# "[insert date]" and "{name}".
+# "[insert date]", "{name}", "{0}", "{% if late %}", "%s", "%(name)s", "__NAME__" and "<ORDER ID>".
 _PLACEHOLDER = re.compile(
     r"\{\{[^{}\n]{1,40}\}\}|\$\{[^{}\n]{1,40}\}|<<[^<>\n]{1,40}>>|\[\[[^][\n]{1,40}\]\]"
     r"|%[A-Z][A-Z_]{2,30}%|\[(?:[A-Z][A-Z _-]{2,30}|(?:[Yy]our|[Ii]nsert) [\w ]{2,30})\]"
-    r"|\{[A-Za-z][A-Za-z_ ]{1,30}\}"
+    r"|\{(?:[A-Za-z][A-Za-z_ ]{1,30}|\d)\}|\{%[^{}%\n]{1,60}%\}|(?<![\w%])%(?:\(\w{1,30}\))?[sd]\b"
+    r"|\b__[A-Z][A-Z_]{1,30}__\b|(?<!<)<[A-Z][A-Z _-]{2,30}>(?!>)"
 )
 _TAKEN_OUT = re.compile(r"\[(?:" + "|".join(KINDS) + r")\]")
 SHOWN = 5
@@ -43,9 +45,12 @@ def table_problems(
     contradictions: Sequence[Contradiction],
     split: Split,
     shares: Mapping[str, float],
+    task: Task = "answers",
 ) -> Iterator[Problem]:
     """All of them; `line` is the row of the source, 0 for the table as a whole."""
     yield from _empty(split, shares)
+    if task == "labels":
+        yield from _spelt_apart(cleaning.table)
     for change in cleaning.shortened:
         share = 1 - len(change.after) / len(change.before)
         text = f"Row {change.row} lost {share:.0%} of its answer ({', '.join(change.kinds)})"
@@ -69,6 +74,20 @@ def _empty(split: Split, shares: Mapping[str, float]) -> Iterator[Problem]:
             text = f"No row is left for {part}: {share:.0%} of {rows} rows in whole groups is none"
             fix = f"collect more rows, or raise the share: {argument(part, min(0.5, 2 * share))}"
             yield Problem(0, "empty_split", "warning", text, fix)
+
+
+def _spelt_apart(table: pd.DataFrame) -> Iterator[Problem]:
+    """Labels that differ in their capitals alone, which count as one where they are scored."""
+    spelt: dict[str, Counter[str]] = {}
+    for label in map(str, table[ANSWER]):
+        spelt.setdefault(label.casefold(), Counter())[label] += 1
+    for ways in spelt.values():
+        if len(ways) > 1:
+            often = ways.most_common()
+            told = ", ".join(f"{label!r} ({rows} rows)" for label, rows in often)
+            text = f"{told} count as one label, and are learnt as {len(ways)}"
+            fix = f"write all of them as {often[0][0]!r} in your table"
+            yield Problem(0, "labels_spelt_apart", "warning", text, fix)
 
 
 def _placeholders(table: pd.DataFrame) -> Iterator[Problem]:

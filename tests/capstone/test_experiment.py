@@ -129,6 +129,14 @@ def test_ten_examples_are_learnt_and_none_is_left_to_ask(course, tmp_path):
         experiment.run(course, table, tmp_path / "out")
 
 
+def test_many_rows_that_ask_the_same_are_told_so(tmp_path):
+    table = tmp_path / "same.csv"
+    rows = [f"Is it open?,Look for {' '.join(WORDS[n : n + 5])} there." for n in range(30)]
+    table.write_text("\n".join(["question,answer", *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"30 examples ask 1 question, and .* another column holds"):
+        read_table(table, tmp_path / "out", TableOptions(), test=0.3)
+
+
 WORDS = [
     "bread",
     "cheese",

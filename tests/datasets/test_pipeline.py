@@ -347,6 +347,42 @@ def test_of_labels_every_other_one_is_a_contradiction(tmp_path: Path) -> None:
     assert [(found.here, found.there) for found in done.contradictions] == [(("maybe",), ("yes",))]
 
 
+def test_labels_that_differ_in_their_capitals_alone_are_named(tmp_path: Path) -> None:
+    names = ["Billing", "billing", "BILLING", "Delivery"]
+    rows = [
+        (f"Where is the {'abcdefghij'[n % 10] * 4} of number {n}", names[n % 4]) for n in range(40)
+    ]
+    done = prepare(of_pairs(tmp_path, *rows), tmp_path / "out")
+    assert done.task == "labels"
+    (found,) = [p for p in done.problems if p.code == "labels_spelt_apart"]
+    for name in names[:3]:
+        assert f"'{name}' (10 rows)" in found.message
+    assert "Delivery" not in found.message
+    assert "write all of them as 'Billing'" in found.fix
+
+
+@pytest.mark.parametrize(
+    "gap",
+    ["{0}", "%s", "%(name)s", "{% if late %}", "__NAME__", "<ORDER ID>", "{{ name }}", "${x}"],
+)
+def test_gaps_of_many_templates_are_named(tmp_path: Path, gap: str) -> None:
+    names = ["Alba", "Boreal", "Cirrus", "Dune", "Ember", "Fjord"] * 3
+    rows = [
+        (f"Where is {n} of {name}?", f"It is at {gap}, {name}.") for n, name in enumerate(names)
+    ]
+    done = prepare(of_pairs(tmp_path, *rows), tmp_path / "out")
+    (found,) = [p for p in done.problems if p.code == "placeholder"]
+    assert f"hold {gap}" in found.message
+
+
+@pytest.mark.parametrize("said", ["It is 50%so far", "a<B and C>d", "x = {12}", "a __init__ of B"])
+def test_what_only_looks_like_a_gap_is_none(tmp_path: Path, said: str) -> None:
+    names = ["Alba", "Boreal", "Cirrus", "Dune", "Ember", "Fjord"] * 3
+    rows = [(f"Where is {n} of {name}?", f"{said}, {name}.") for n, name in enumerate(names)]
+    done = prepare(of_pairs(tmp_path, *rows), tmp_path / "out")
+    assert not [p for p in done.problems if p.code == "placeholder"]
+
+
 STATUS = Path("/proc/self/status")
 TICKETS = f"""
 import json, re, sys, time

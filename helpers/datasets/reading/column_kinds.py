@@ -7,6 +7,7 @@ For: telling which columns can be questions and answers. Not for: what they mean
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,8 @@ class ColumnKind:
     """Share of values that read as a question."""
     length: float
     """Mean letters."""
+    json: bool = False
+    """Whether its texts are objects or lists of JSON, such as what was taken from a text."""
     speaks: bool = False
     """Whether its few values tell who asks and who answers, and nothing but notes beside."""
 
@@ -140,8 +143,16 @@ def kind_of_values(values: Sequence[Any]) -> ColumnKind:
         repeated=len(counts) < len(texts),
         asking=_share(texts, lambda text: bool(_QUESTION.search(text))),
         length=sum(map(len, texts)) / len(texts) if texts else 0.0,
+        json=kind == "list" and _share(texts, _is_json) >= _MOST,
         speaks=_speaks(counts),
     )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _speaks(counts: Counter[str]) -> bool:

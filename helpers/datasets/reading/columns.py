@@ -265,6 +265,9 @@ class _Finder:
             return bool(ASKERS & set(map(plain_name, self.present)))
         if kind in ("text", "label") and not (plain in OFTEN_OTHER and kind == "label"):
             return meaning != "body" or kind == "text" or plain in GENUINE
+        if kind == "list":
+            # Whoever has a model take data from texts, or tell data, has JSON on one side.
+            return self.kinds[name].json and plain in GENUINE | {"input", "target", "response"}
         if plain in GENUINE:
             return kind in ("label", "number", "name", "flag", "status", "id") or (
                 kind == "time" and self.kinds[name].length < 11
@@ -373,8 +376,10 @@ class _Finder:
         return self.kind(name) == "label" or (stated and rank("intent", name) is not None)
 
     def _two_said(self) -> bool:
-        said = [self.kind(name) in ("text", "label") for name in self.present]
-        return all(said) and "label" not in map(self.kind, self.present[:1])
+        kinds = [self.kind(name) for name in self.present]
+        data = [name in self.kinds and self.kinds[name].json for name in self.present]
+        said = [kind in ("text", "label") or one for kind, one in zip(kinds, data, strict=True)]
+        return all(said) and not all(data) and kinds[0] != "label"
 
     def _two(self, texts: Sequence[str]) -> Columns:
         first, second = self.present

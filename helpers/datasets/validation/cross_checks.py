@@ -50,6 +50,7 @@ class CrossChecker:
         self._numbers = array("Q")
         self._first_facts: dict[int, tuple[int, frozenset[str]]] = {}
         self._classes: Counter[str] = Counter()
+        self._spelt: dict[str, str] = {}
         self._many_classes = False
         self._systems: dict[str, int] = {}
 
@@ -125,10 +126,14 @@ class CrossChecker:
             if self.label is not None and self.label in place:
                 # A label that was named stands for the answer, however long the answers are.
                 answer = str(place[self.label])
-        self._classes[dedup.normalise(answer)[:100]] += 1
+        # As a label is compared: its signs tell it from others, as in "-1" and "1".
+        plain = " ".join(answer.casefold().split())[:100]
+        self._classes[plain] += 1
+        self._spelt.setdefault(plain, answer.strip()[:100])
         if self.label is None and len(self._classes) > CLASSES:
             self._many_classes = True
             self._classes.clear()
+            self._spelt.clear()
 
     def _balance(self) -> Iterator[Problem]:
         counts = self._classes.most_common()
@@ -138,7 +143,8 @@ class CrossChecker:
             return
         (most, often), (least, rarely) = counts[0], counts[-1]
         if often >= IMBALANCE * rarely:
-            text = f'"{short(most)}" is the class of {often} examples, "{short(least)}" of {rarely}'
+            most, least = (short(self._spelt[plain]) for plain in (most, least))
+            text = f'"{most}" is the class of {often} examples, "{least}" of {rarely}'
             yield problem("class_imbalance", 0, text)
 
 

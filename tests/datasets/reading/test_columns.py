@@ -153,6 +153,24 @@ def test_two_columns_of_dates_lists_or_numbers_are_refused(column: list[Any]) ->
         decide(table("x,y", *zip(column, column, strict=True)))
 
 
+@pytest.mark.parametrize("head", ["question,answer", "input,output", "text,entities", "x,y"])
+@pytest.mark.parametrize("made", ['{{"item": "shelf {0}", "n": {0}}}', '["shelf {0}", {0}]'])
+def test_data_that_is_taken_from_texts_is_an_answer(head: str, made: str) -> None:
+    rows = [(f"Please send me {n} more of shelf {n}.", made.format(n)) for n in range(9)]
+    asked, said = head.split(",")
+    found = decide(table(head, *rows)).columns
+    assert (found.question, found.answer) == (asked, said)
+    # And the other way: a text that tells the data.
+    told = decide(table(head, *((data, text) for text, data in rows))).columns
+    assert (told.question, told.answer) == (asked, said)
+
+
+def test_what_only_looks_like_data_is_none() -> None:
+    rows = [(f"How long is shelf {n}?", "{'text': array(['it']), 'start': [4]}") for n in range(9)]
+    with pytest.raises(DataError, match="'answer' holds lists"):
+        decide(table("question,answer", *rows))
+
+
 def test_two_unknown_columns_are_told_by_who_asks() -> None:
     pairs = [("We open at nine.", "When do you open?"), ("By card.", "How can I pay?")]
     choice = decide(table("x,y", *pairs))

@@ -90,6 +90,20 @@ def test_rare_classes_are_named_for_classification_data() -> None:
     assert (0, "class_imbalance") in deep(*rows)
 
 
+def test_classes_are_named_as_they_are_spelt_and_signs_tell_them_apart() -> None:
+    letters = "abcdefghijklmnopqrst"
+    rows = [{"prompt": f"{letters[i] * 9}?", "completion": " +1"} for i in range(20)]
+    rows.append({"prompt": "a letter from my bank", "completion": " -1"})
+    report = validate_file(stream(*rows), deep=True)
+    (told,) = [p.message for p in report.problems if p.code == "class_imbalance"]
+    assert '"+1" is the class of 20 examples, "-1" of 1' in told
+    rows = [{**row, "completion": " HUM" if "1" in row["completion"] else ""} for row in rows]
+    rows[0]["completion"] = " Abbr"
+    report = validate_file(stream(*rows), deep=True)
+    (told,) = [p.message for p in report.problems if p.code == "class_imbalance"]
+    assert '"HUM" is the class of 20 examples, "Abbr" of 1' in told
+
+
 def test_classes_may_stand_in_a_label_of_their_own() -> None:
     rows = [chat(f"{'abc'[i % 3] * 9} {i}?", f"Answer {i}.", intent="wifi") for i in range(12)]
     rows.append(chat("And the refund?", "Soon.", intent="refund"))
