@@ -134,6 +134,11 @@ class RayCluster:
             with contextlib.suppress(OSError):
                 _cgroup(space).rmdir()
 
+    def set_share(self, share: float | None) -> None:
+        """Give each node that runs so much of a processor; None for as much as it can take."""
+        for name in self._blocks.keys() - {"head"}:
+            _limited(f"wb-{name}", share)
+
     def cut_off(self, name: str) -> None:
         """Take the network from a node; what runs there goes on, and a shared folder is seen."""
         _ip("link", "set", f"wb-{name}", "down")
@@ -220,15 +225,17 @@ class RayCluster:
         return [*lines, f"mount --rbind {shlex.quote(str(tmp))} /tmp"]
 
 
-def _limited(name: str, share: float) -> Path:
+def _limited(name: str, share: float | None) -> Path:
     """A group of processes that gets so much of a processor and no more."""
     place = _cgroup(name)
     place.mkdir(exist_ok=True)
     if (place / "cpu.max").exists():
-        (place / "cpu.max").write_text(f"{int(share * PERIOD)} {PERIOD}")
+        quota = "max" if share is None else str(int(share * PERIOD))
+        (place / "cpu.max").write_text(f"{quota} {PERIOD}")
     else:
         (place / "cpu.cfs_period_us").write_text(str(PERIOD))
-        (place / "cpu.cfs_quota_us").write_text(str(int(share * PERIOD)))
+        quota = "-1" if share is None else str(int(share * PERIOD))
+        (place / "cpu.cfs_quota_us").write_text(quota)
     return place
 
 
