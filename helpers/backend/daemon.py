@@ -99,6 +99,12 @@ def ensure_running(settings: Settings) -> Address:
             f"the server does not answer within {START_SECONDS} s",
             fix=f"wait until the machine is less busy, or end process {present.pid}",
         )
+    if spawned and spawned.poll() is None:
+        # Nothing is wrong with it: on a busy machine, loading took longer than anybody waits.
+        raise BackendError(
+            f"the server is still starting after {START_SECONDS} s",
+            fix="wait until the machine is less busy, and try again",
+        )
     raise BackendError(
         f"the server did not start: {_log_end(settings)}", fix="run: python3 -m helpers doctor"
     )

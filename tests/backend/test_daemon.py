@@ -63,6 +63,20 @@ def test_a_server_that_is_gone_is_replaced(settings, silent, spawned):
     assert spawned == [settings]
 
 
+def test_a_server_that_is_still_starting_is_not_called_dead(settings, monkeypatch):
+    """Seen on a machine that was busy: it said "the log is empty", and answered a minute later."""
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    slow = subprocess.Popen(command)
+    monkeypatch.setattr(daemon, "_spawn", lambda settings: slow)
+    monkeypatch.setattr(daemon, "START_SECONDS", 0.5)
+    try:
+        with pytest.raises(BackendError, match="still starting after"):
+            daemon.ensure_running(settings)
+    finally:
+        slow.kill()
+        slow.wait()
+
+
 def test_a_number_that_another_program_has_now_is_not_ended(settings, silent, spawned):
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     known = {"url": "http://127.0.0.1:9", "pid": other.pid}

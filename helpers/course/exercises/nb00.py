@@ -52,7 +52,7 @@ _epochs = number(
 TASKS = (
     ExerciseTask(
         "00-messages",
-        "🟢",
+        "•",
         "The system message sets the scene, the user message asks.",
         _messages,
         (
@@ -67,7 +67,7 @@ TASKS = (
     ),
     ExerciseTask(
         "00-order",
-        "🔵",
+        "••",
         "File, job, model id, chat: the whole workflow.",
         _order,
         (
@@ -79,7 +79,7 @@ TASKS = (
     ),
     ExerciseTask(
         "00-epochs",
-        "⚫",
+        "•••",
         "Nine examples, each seen five times.",
         _epochs,
         (

@@ -89,7 +89,7 @@ _price = number(
 TASKS = (
     ExerciseTask(
         "01-example",
-        "🟢",
+        "•",
         "The roles in order, and the answer ends the example: that is a whole line of JSONL.",
         _example,
         (
@@ -107,7 +107,7 @@ TASKS = (
     ),
     ExerciseTask(
         "01-redact",
-        "🔵",
+        "••",
         "An order number is LW and exactly eight digits; longer numbers and other words stay.",
         _redact,
         (
@@ -123,7 +123,7 @@ def answer(text):
     ),
     ExerciseTask(
         "01-price",
-        "⚫",
+        "•••",
         "Every epoch is paid: 31,000 x 3 = 93,000 tokens, at $25 a million $2.33.",
         _price,
         (
@@ -135,7 +135,7 @@ def answer(text):
     ),
     ExerciseTask(
         "01-inspect",
-        "⚫",
+        "•••",
         "What is cheap to see in a row should never reach the training file.",
         any_function("the arguments message and reply"),
         (

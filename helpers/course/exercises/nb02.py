@@ -51,7 +51,7 @@ _steps = number(
 TASKS = (
     ExerciseTask(
         "02-mask",
-        "🟢",
+        "•",
         "Only the assistant's message is learnt; the rest is context.",
         _mask,
         (
@@ -63,7 +63,7 @@ TASKS = (
     ),
     ExerciseTask(
         "02-lora",
-        "🔵",
+        "••",
         "8 x 576 + 1536 x 8 = 16,896 numbers instead of 884,736: 1.9%.",
         _lora,
         (
@@ -75,7 +75,7 @@ TASKS = (
     ),
     ExerciseTask(
         "02-steps",
-        "⚫",
+        "•••",
         "378 examples in batches of 8 are 48 steps an epoch, so 144 in three.",
         _steps,
         (
@@ -87,7 +87,7 @@ TASKS = (
     ),
     ExerciseTask(
         "02-settings",
-        "⚫",
+        "•••",
         "With so few steps, each has to go further: the rate and the batch decide how far.",
         no_settings,
         (

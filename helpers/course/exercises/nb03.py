@@ -72,7 +72,7 @@ _overlap = choice(
 TASKS = (
     ExerciseTask(
         "03-recall",
-        "🟢",
+        "•",
         "One of two key facts is stated: 0.5.",
         _recall,
         (
@@ -84,7 +84,7 @@ TASKS = (
     ),
     ExerciseTask(
         "03-scorer",
-        "🔵",
+        "••",
         "A scorer is a small function: output and sample in, Score out.",
         _scorer,
         (
@@ -100,7 +100,7 @@ def answer(output, sample):
     ),
     ExerciseTask(
         "03-paired",
-        "⚫",
+        "•••",
         "Both models answered the same questions, so their differences are what varies.",
         _overlap,
         (
@@ -112,7 +112,7 @@ def answer(output, sample):
     ),
     ExerciseTask(
         "03-agree",
-        "⚫",
+        "•••",
         "A scorer is itself measured, against people, before it measures a model.",
         any_function("the arguments reference and output"),
         (

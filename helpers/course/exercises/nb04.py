@@ -65,7 +65,7 @@ def _curve(answer: Any) -> str | None:
 TASKS = (
     ExerciseTask(
         "04-next",
-        "🟢",
+        "•",
         "New phrasings of the intents that fail are the cheapest remedy.",
         _next,
         (
@@ -77,7 +77,7 @@ TASKS = (
     ),
     ExerciseTask(
         "04-guard",
-        "🔵",
+        "••",
         "A regression set is a comparison question by question, never of means alone.",
         _guard,
         (
@@ -90,7 +90,7 @@ TASKS = (
     ),
     ExerciseTask(
         "04-curve",
-        "⚫",
+        "•••",
         "Doubling the data won 0.02: look for what is wrong before you collect more.",
         _curve,
         (
@@ -102,7 +102,7 @@ TASKS = (
     ),
     ExerciseTask(
         "04-keys",
-        "⚫",
+        "•••",
         "One change, measured on tickets that came later: that is an iteration.",
         any_function("one argument, a text"),
         (

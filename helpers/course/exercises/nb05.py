@@ -66,7 +66,7 @@ _window = number(
 TASKS = (
     ExerciseTask(
         "05-cost",
-        "🟢",
+        "•",
         "4 x 60 x 10,000 = 2,400,000 tokens a month, for every month.",
         _cost,
         (
@@ -78,7 +78,7 @@ TASKS = (
     ),
     ExerciseTask(
         "05-choose",
-        "🔵",
+        "••",
         "The k best, in rising order: the best stands right before the question.",
         _choose,
         (
@@ -91,7 +91,7 @@ TASKS = (
     ),
     ExerciseTask(
         "05-window",
-        "⚫",
+        "•••",
         "8192 - 20 - 30 - 150 = 7992, and 7992 / 80 is 99.9: 99 fit.",
         _window,
         (
@@ -103,7 +103,7 @@ TASKS = (
     ),
     ExerciseTask(
         "05-show",
-        "⚫",
+        "•••",
         "A rare word that two questions share says more than three common ones.",
         any_function("the arguments question and known"),
         (

@@ -51,7 +51,7 @@ _diagnose = choice(
 TASKS = (
     ExerciseTask(
         "06-rrf",
-        "🔵",
+        "••",
         "1/61 + 1/63: two good ranks beat one very good rank.",
         _rrf,
         (
@@ -63,7 +63,7 @@ TASKS = (
     ),
     ExerciseTask(
         "06-recall",
-        "🟢",
+        "•",
         "One of two relevant articles is among the first three.",
         _recall,
         (
@@ -75,7 +75,7 @@ TASKS = (
     ),
     ExerciseTask(
         "06-diagnose",
-        "⚫",
+        "•••",
         "The article was not found, so no prompt could have saved the answer.",
         _diagnose,
         (
@@ -87,7 +87,7 @@ TASKS = (
     ),
     ExerciseTask(
         "06-note",
-        "⚫",
+        "•••",
         "The first words of an article introduce it; what is asked for are numbers and places.",
         any_function("one argument, the text of an article"),
         (

@@ -42,7 +42,7 @@ _export = choice("peft", {"base.gguf": _GGUF, "adapter.gguf": _GGUF, "gguf": _GG
 TASKS = (
     ExerciseTask(
         "07-breakeven",
-        "🔵",
+        "••",
         "$8 divided by 200 tokens at $0.40 a million. If the data changes earlier, it never pays.",
         _breakeven,
         (
@@ -54,7 +54,7 @@ TASKS = (
     ),
     ExerciseTask(
         "07-method",
-        "🟢",
+        "•",
         "What changes weekly belongs in a store that can be edited.",
         _method,
         (
@@ -66,7 +66,7 @@ TASKS = (
     ),
     ExerciseTask(
         "07-export",
-        "⚫",
+        "•••",
         "vLLM takes its own copy of the base model and the adapter in PEFT's form.",
         _export,
         (
@@ -78,7 +78,7 @@ TASKS = (
     ),
     ExerciseTask(
         "07-bill",
-        "⚫",
+        "•••",
         "The job is paid anew with each update, the longer prompt with each question.",
         any_function("the arguments questions and updates"),
         (

@@ -62,7 +62,7 @@ _leak = function(
 TASKS = (
     ExerciseTask(
         "10-rows",
-        "🟢",
+        "•",
         "220 - 20 = 200 rows are kept, and 30% of them are held out.",
         _held_out,
         (
@@ -74,7 +74,7 @@ TASKS = (
     ),
     ExerciseTask(
         "10-decided",
-        "🔵",
+        "••",
         "The interval reaches from below 0 to above it, and p is far above 0.05: more questions.",
         _decided,
         (
@@ -86,7 +86,7 @@ TASKS = (
     ),
     ExerciseTask(
         "10-leak",
-        "⚫",
+        "•••",
         "What is in both parts is no test: letters and spaces make no new question.",
         _leak,
         (

@@ -12,7 +12,7 @@ A file of data/quiz/ is a JSON list. Each question is an object with these field
     topic        what the score is counted by
     notebook     two digits, "00" to "10"
     source       heading of the section to read again, as it stands in that notebook
-    level        🟢 to remember, 🔵 to understand, ⚫ to apply
+    level        • to remember, •• to understand, ••• to apply
     kind         one, several, number, order or gap
     stem         the question; `backticks` mark code
     code         optional: lines of code below the stem; ____ marks a gap
@@ -40,7 +40,7 @@ from helpers.course import chapters
 Kind = Literal["one", "several", "number", "order", "gap"]
 
 KINDS: tuple[Kind, ...] = ("one", "several", "number", "order", "gap")
-LEVELS = {"🟢": "remember", "🔵": "understand", "⚫": "apply"}
+LEVELS = {"•": "remember", "••": "understand", "•••": "apply"}
 DATA = Path(__file__).resolve().parents[3] / "data" / "quiz"
 _NEEDED = ("id", "topic", "notebook", "level", "kind", "stem", "explanation", "source")
 _OPTIONAL = ("code", "check", "options", "accepted", "tolerance", "hint", "traps")

@@ -10,7 +10,7 @@ ROW = {
     "id": "meaning",
     "topic": "basics",
     "notebook": "00",
-    "level": "🟢",
+    "level": "•",
     "kind": "one",
     "stem": "What is fine-tuning?",
     "explanation": "The model is trained further on your examples.",
