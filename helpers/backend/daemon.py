@@ -94,18 +94,25 @@ def ensure_running(settings: Settings) -> Address:
             if spawned:
                 spawned.terminate()
             raise
+    raise _not_up(settings, spawned, present)
+
+
+def _not_up(
+    settings: Settings, spawned: subprocess.Popen[bytes] | None, present: psutil.Process | None
+) -> BackendError:
+    """Why nobody answers after the wait, and what to do."""
+    busy = "wait until the machine is less busy"
     if spawned is None and present:
-        raise BackendError(
+        return BackendError(
             f"the server does not answer within {START_SECONDS} s",
-            fix=f"wait until the machine is less busy, or end process {present.pid}",
+            fix=f"{busy}, or end process {present.pid}",
         )
     if spawned and spawned.poll() is None:
-        # Nothing is wrong with it: on a busy machine, loading took longer than anybody waits.
-        raise BackendError(
-            f"the server is still starting after {START_SECONDS} s",
-            fix="wait until the machine is less busy, and try again",
+        # Nothing is wrong with it: loading took longer than anybody waits.
+        return BackendError(
+            f"the server is still starting after {START_SECONDS} s", fix=f"{busy}, and try again"
         )
-    raise BackendError(
+    return BackendError(
         f"the server did not start: {_log_end(settings)}", fix="run: python3 -m helpers doctor"
     )
 

@@ -1,7 +1,8 @@
 """What a notebook shows when a cell fails: a line that says what to do, not the library's insides.
 
-For: kernels, where importing `helpers` installs it. The whole traceback is still there, with
-`%tb`. Not for: programs and tests, whose tracebacks stay as they are.
+For: kernels, where importing `helpers` installs it; those of `lab` do so before the first cell.
+The whole traceback is still there, with `%tb`. Not for: programs and tests, whose tracebacks
+stay as they are.
 
     install()
     said(BackendError("the job was cancelled", fix="run the cell that starts it"))
@@ -37,6 +38,11 @@ def install(shell: Any = None) -> bool:
         return False
     shell.set_custom_exc((Exception, KeyboardInterrupt), _show)
     return True
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """For kernels that `lab` starts: importing this module has installed what is to be."""
+    install(shell)
 
 
 def said(error: BaseException) -> str:

@@ -4,6 +4,7 @@ For: calls that block a cell or a command. Not for: training jobs, which have a 
 own, see `helpers.widgets`; nor the learner's progress, see `helpers.course.progress`.
 
     with counted("answers") as tell:
+        tell.now("loading the model")
         tell(17, 254)
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from html import escape
 
 from helpers.base import settings
@@ -20,6 +22,18 @@ Tell = Callable[[int, int], None]
 """Called with how many are done, and how many there are."""
 Show = Callable[[int, int, str], None]
 """The same with what is counted; how many there are is 0 at the end."""
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Called as a `Tell`; `now` says what happens while there is nothing to count."""
+
+    count: Tell
+    now: Callable[[str], None] = lambda words: None
+
+    def __call__(self, done: int, total: int) -> None:
+        self.count(done, total)
+
 
 # The innermost is asked: a command may show a wait within a wait in its own way.
 _shown_by: list[Show] = []
@@ -36,17 +50,17 @@ def shown_by(show: Show) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def counted(what: str) -> Iterator[Tell]:
+def counted(what: str) -> Iterator[Teller]:
     """A bar with its number, until the end of the block; elsewhere, as `shown_by` was told."""
     if _shown_by:
         show = _shown_by[-1]
         try:
-            yield lambda done, total: show(done, total, what)
+            yield Teller(lambda done, total: show(done, total, what))
         finally:
             show(0, 0, what)
         return
     if not in_a_kernel() or settings.load().headless:
-        yield lambda done, total: None
+        yield Teller(lambda done, total: None)
         return
     from IPython.display import display
 
@@ -54,9 +68,16 @@ def counted(what: str) -> Iterator[Tell]:
         # Empty as plain text: a stored notebook keeps no bar.
         return {"text/html": html, "text/plain": ""}
 
-    handle = display(shown(""), raw=True, display_id=True)
+    # At once, and not with the first of them: until then, a reader would see an idle cell.
+    handle = display(shown(bar(0, 0, f"{what}: none yet")), raw=True, display_id=True)
+
+    def update(done: int, total: int, words: str) -> None:
+        handle.update(shown(bar(done, total, words)), raw=True)
+
     try:
-        yield lambda done, total: handle.update(shown(bar(done, total, what)), raw=True)
+        yield Teller(
+            lambda done, total: update(done, total, what), lambda words: update(0, 0, words)
+        )
     finally:
         handle.update(shown(""), raw=True)
 
@@ -77,7 +98,9 @@ def in_a_kernel() -> bool:
 
 
 def bar(done: int, total: int, what: str) -> str:
-    """The bar as HTML that needs no script."""
+    """The bar as HTML that needs no script; without a total it moves by itself."""
+    if not total:
+        return f"<label><progress></progress> {escape(what)}</label>"
     return (
         f'<label><progress max="{total}" value="{done}"></progress> '
         f"{done} of {total} {escape(what)}</label>"

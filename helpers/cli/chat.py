@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.base import settings
 from helpers.base.errors import DataError
 from helpers.base.files import write_text
-from helpers.cli import foreground, quiz
+from helpers.cli import foreground, lab
 
 if TYPE_CHECKING:
     from helpers.connection import Connection
@@ -58,9 +58,9 @@ def write_page() -> Path:
 
 
 def environment(root: Path, folder: str) -> dict[str, str]:
-    """That of the quiz's page; the notebook stands in another folder than the course."""
+    """That of `lab`; the notebook stands in another folder than the course."""
     places = [str(root), os.environ.get("PYTHONPATH", "")]
-    return quiz.environment(root) | {
+    return lab.environment(root) | {
         "WORKBOOK_CHAT": str(Path(folder).resolve()) if folder else "",
         "PYTHONPATH": os.pathsep.join(filter(None, places)),
     }

@@ -100,11 +100,19 @@ def style(root: Path) -> str:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """The process's own, with the course's quiet settings and its own layout of the window."""
-    paths = [str(root / "helpers" / "cli" / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    """The process's own, with the course's quiet settings and its own layout of the window.
+
+    Its kernels, found by JUPYTER_PATH, show errors in short from the first cell on, also where a
+    reader begins with one in the middle.
+    """
+    ours = str(root / "helpers" / "cli" / "jupyter")
+    found = ("JUPYTER_CONFIG_PATH", "JUPYTER_PATH")
+    paths = {
+        name: os.pathsep.join(filter(None, (ours, os.environ.get(name, "")))) for name in found
+    }
     return {
         **os.environ,
-        "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths)),
+        **paths,
         "JUPYTERLAB_WORKSPACES_DIR": str(workspaces(settings.load())),
         # Views make links from it, which are relative to the root of the server.
         "WORKBOOK_LAB_ROOT": str(root),

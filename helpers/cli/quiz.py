@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,7 @@ CODE = "from helpers.widgets import quiz\n\nquiz.review()"
 
 def run(root: Path, options: argparse.Namespace) -> int:
     """Show it until Ctrl-C."""
-    return foreground.call(command(root, options), env=environment(root))
-
-
-def environment(root: Path) -> dict[str, str]:
-    """That of `lab`, with the template of a page that asks no other server for anything."""
-    paths = [str(root / "helpers" / "cli" / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
-    return lab.environment(root) | {"JUPYTER_PATH": os.pathsep.join(filter(None, paths))}
+    return foreground.call(command(root, options), env=lab.environment(root))
 
 
 def command(root: Path, options: argparse.Namespace) -> list[str]:
@@ -34,6 +27,7 @@ def command(root: Path, options: argparse.Namespace) -> list[str]:
     page.parent.mkdir(parents=True, exist_ok=True)
     write_text(page, json.dumps(notebook()))
     words = [sys.executable, "-m", "voila", str(page), "--Voila.ip=localhost"]
+    # Its template, one that asks no other server for anything, is found by JUPYTER_PATH.
     words += ["--template=offline"]
     words += [f"--port={options.port}"] if options.port else []
     return [*words, "--no-browser"] if options.no_browser else words

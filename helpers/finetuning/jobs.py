@@ -275,13 +275,25 @@ def wait(
         with counted("training steps") as tell:
             while job.status not in ENDED:
                 time.sleep(every)
-                if stop(*_newest_step(client, job_id, tell)):
+                step, steps = _newest_step(client, job_id, tell)
+                if not steps:
+                    tell.now(before_the_first_step(job.status))
+                if stop(step, steps):
                     return _cancelled(client, job_id)
                 job = client.fine_tuning.jobs.retrieve(job_id)
     except KeyboardInterrupt:
         # "from None": a reader who pressed stop needs no traceback of the sleep.
         raise no_longer_waiting(job_id) from None
     return succeeded(job)
+
+
+def before_the_first_step(status: str) -> str:
+    """What a job does of which no step is known yet, for a reader who waits."""
+    if status == "validating_files":
+        return "checking the files"
+    if status == "queued":
+        return "waiting for its turn to train"
+    return "reading the base model and the examples"
 
 
 def wait_for_turn(

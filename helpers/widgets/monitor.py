@@ -22,7 +22,14 @@ import traitlets
 
 from helpers.base.markup import cell, html_text
 from helpers.finetuning.epoch_answers import EpochAnswers
-from helpers.finetuning.jobs import ENDED, Snapshot, follow, no_longer_waiting, succeeded
+from helpers.finetuning.jobs import (
+    ENDED,
+    Snapshot,
+    before_the_first_step,
+    follow,
+    no_longer_waiting,
+    succeeded,
+)
 from helpers.widgets import loss_chart
 from helpers.widgets.assets import assets
 from helpers.widgets.reachable import reachable
@@ -75,12 +82,10 @@ def phase(state: Snapshot, before: int = 0) -> str:
     if state.ended:
         steps = f" after step {state.step} of {state.total_steps}" if state.step else ""
         return state.status + (steps if state.status != "succeeded" else "")
-    if state.status == "validating_files":
-        return "checking the files"
     if state.status == "queued":
         return f"waiting: {before} before it in the queue" if before else "starting"
     if not state.step:
-        return "reading the base model and the examples"
+        return before_the_first_step(state.status)
     return f"step {state.step} of {state.total_steps}, loss {state.train_loss:.2g}"
 
 

@@ -28,8 +28,15 @@ def shown(monkeypatch):
 def test_a_bar_grows_and_is_gone_at_the_end(shown):
     with counted("answers") as tell:
         tell(2, 3)
-    assert [text.count("<progress") for text in shown] == [0, 1, 0]
+    assert [text.count("<progress") for text in shown] == [1, 1, 0]
     assert "2 of 3 answers" in shown[1]
+
+
+def test_there_is_a_bar_before_the_first_is_counted_and_it_says_what_happens(shown):
+    with counted("answers") as tell:
+        assert "answers: none yet" in shown[-1]
+        tell.now("loading <the> model")
+        assert "<progress></progress> loading &lt;the&gt; model" in shown[-1]
 
 
 def test_it_is_gone_after_an_error_too(shown):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.cli import lab as lab_verb
 from helpers.cli import quiz as quiz_verb
 from helpers.course.quiz import questions
 from tests.browser.conftest import ROOT, end, free_port, picture, serious_violations, wait_for
@@ -24,7 +25,7 @@ def served(chromium: str, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     state.mkdir()
     words = quiz_verb.command(ROOT, argparse.Namespace(port=port, no_browser=True))
     environment = {
-        **quiz_verb.environment(ROOT),
+        **lab_verb.environment(ROOT),
         "WORKBOOK_STATE": str(state),
         "PYTHONPATH": str(ROOT),
         "JUPYTER_DATA_DIR": str(tmp_path / "data"),

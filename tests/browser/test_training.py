@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from typing import Any
 
 import nbformat
@@ -23,6 +24,11 @@ SMALL = """
 rows = parts["train"][:12]
 jsonl.write(WORK / "small.jsonl", rows)
 """
+END = """from helpers.connection import connect
+
+client = connect().client
+job = client.fine_tuning.jobs.list(limit=1).data[0]
+print(client.fine_tuning.jobs.cancel(job.id).status)"""
 
 
 def scratch() -> list[str]:
@@ -119,3 +125,34 @@ def test_the_curve_moves_and_the_button_cancels_while_a_cell_waits(lab, open_tab
     assert len(said.inner_text().splitlines()) <= 10
     picture(tab, "02-monitor-cancelled-light")
     assert tab.complaints == []
+
+
+def test_without_its_kernel_the_monitor_says_so_and_offers_no_button_that_nobody_hears(
+    lab, open_tab
+):
+    lab.end_sessions()
+    lab.write("scratch_restart", scratch()[:-1])
+    tab = open_tab(width=1366, height=768)
+    open_notebook(tab, lab, "scratch_restart")
+    tab.page.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    monitor = tab.page.locator("section.monitor")
+    monitor.wait_for(timeout=120_000)
+    monitor.get_by_role("status").get_by_text("step").first.wait_for(timeout=120_000)
+    monitor.get_by_role("button", name="Cancel this job …").click()
+    (kernel,) = [session["kernel"]["id"] for session in lab.sessions()]
+    address = f"{lab.url}/api/kernels/{kernel}/restart"
+    urllib.request.urlopen(urllib.request.Request(address, method="POST"), timeout=60).close()
+    monitor.get_by_text("does not answer").wait_for(timeout=30_000)
+    picture(tab, "02-monitor-without-kernel")
+    assert monitor.get_by_role("button").count() == 0
+    assert " left" not in monitor.locator(".time").inner_text()
+
+    # The notebook goes on below with nothing known: one line says what to run.
+    rewrite(tab, tab.page.locator(".jp-CodeCell").last, "job = await monitor.wait()")
+    said = tab.page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").last
+    said.get_by_text("'monitor' is not known yet").wait_for()
+    assert len(said.inner_text().splitlines()) <= 3
+    # Whoever runs the cells again finds the job by its fingerprint, and can end it.
+    rewrite(tab, tab.page.locator(".jp-CodeCell").last, END)
+    said.get_by_text("cancelled", exact=True).wait_for(timeout=60_000)

@@ -217,6 +217,27 @@ def test_lab_keeps_a_learners_own_jupyter_settings(monkeypatch):
     assert quiet["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
+FIRST_CELL = """
+from jupyter_client.manager import start_new_kernel
+
+manager, client = start_new_kernel(kernel_name="python3")
+told = client.execute_interactive("job = await monitor.wait()", output_hook=lambda _: None)
+print(*told["content"]["traceback"], sep="\\n")
+client.stop_channels()
+manager.shutdown_kernel(now=True)
+"""
+
+
+def test_a_cell_that_is_run_before_all_others_says_in_a_line_what_to_run():
+    """The day after: a new kernel, and the reader goes on where they stopped."""
+    environ = lab.environment(ROOT)
+    words = [sys.executable, "-c", FIRST_CELL]
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=True)
+    shown = done.stdout.strip().splitlines()
+    assert len(shown) == 3
+    assert shown[1].startswith("'monitor' is not known yet")
+
+
 def test_serving_on_a_foreign_address_is_one_clear_error():
     with pytest.raises(BackendError, match="no address of this machine"):
         serve.free_port("192.0.2.1")

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import httpx
@@ -6,13 +7,14 @@ import pytest
 
 from helpers.base import jsonl
 from helpers.base.errors import NotAvailable
-from helpers.base.progress_bar import shown_by
+from helpers.base.progress_bar import Teller, shown_by
 from helpers.finetuning.jobs import (
     Hyperparameters,
     Snapshot,
     fine_tune,
     fingerprint,
     follow,
+    wait,
     wait_for_turn,
 )
 from helpers.widgets.monitor import curves, describe, seconds_left, watch_text
@@ -128,3 +130,27 @@ def test_a_queued_job_says_that_it_waits_for_others():
         waited = wait_for_turn(client, "ftjob-1", every=0.01)
     assert told == [(0, 1, "jobs before this one")] * 3 + [(0, 0, "jobs before this one")]
     assert waited >= 0.03
+
+
+def test_a_cell_that_waits_says_what_the_job_does_before_its_first_step(monkeypatch):
+    """Seen in notebook 04 on a busy machine: an empty box for most of a minute."""
+    states = iter(["validating_files", "queued", "running", "running", "succeeded"])
+    nothing, first = SimpleNamespace(data=[]), SimpleNamespace(data=[event(1)])
+    events = iter([nothing, nothing, nothing, first])
+    found = SimpleNamespace(
+        retrieve=lambda _: SimpleNamespace(status=next(states)),
+        list_events=lambda *_, **__: next(events),
+    )
+    told = []
+    monkeypatch.setattr(
+        "helpers.finetuning.jobs.counted",
+        lambda what: nullcontext(Teller(lambda *step: told.append(step), told.append)),
+    )
+    client = SimpleNamespace(fine_tuning=SimpleNamespace(jobs=found))
+    assert wait(client, "ftjob-1", every=0).status == "succeeded"
+    assert told == [
+        "checking the files",
+        "waiting for its turn to train",
+        "reading the base model and the examples",
+        (1, 10),
+    ]

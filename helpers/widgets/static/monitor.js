@@ -56,11 +56,14 @@ function render({ model, el }) {
     const since = (Date.now() - known) / 1000;
     const ended = model.get("ended");
     const parts = [`${clock(model.get("seconds") + (ended ? 0 : since))} ${ended ? "in all" : "so far"}`];
-    const left = model.get("left");
-    if (left >= 0 && !ended) parts.push(`about ${clock(left - since)} left`);
-    time.textContent = parts.join(" · ");
     const silent = !ended && Date.now() - lastSign > SILENT_MS;
+    const left = model.get("left");
+    if (left >= 0 && !ended && !silent) parts.push(`about ${clock(left - since)} left`);
+    time.textContent = parts.join(" · ");
     note.hidden = !silent;
+    // Nobody would hear the click: better no button than one that says "Cancelling" for ever.
+    if (ended || silent) sure.hidden = true;
+    cancel.hidden = ended || silent || !sure.hidden;
     if (silent) {
       note.textContent = "The notebook's kernel does not answer: it was restarted or is busy. The "
         + "job goes on in the server. After a restart, run the cells above again, then this one.";
@@ -77,8 +80,6 @@ function render({ model, el }) {
     if (ended || total) bar.value = model.get("status") === "succeeded" ? bar.max : model.get("step");
     else bar.removeAttribute("value");
     bar.hidden = ended && model.get("status") !== "succeeded";
-    if (ended) sure.hidden = true;
-    cancel.hidden = ended || !sure.hidden;
     // SVG that `loss_chart` made of numbers alone.
     chart.innerHTML = model.get("chart") || (ended ? "" : "<p>The curve begins with the first step.</p>");
     help.hidden = !model.get("chart");
