@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
 from helpers.base.markup import html_text
+from helpers.base.progress_bar import counted
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL, Settings
 from helpers.base.tokens import local_tokenizer
 
@@ -162,7 +163,11 @@ def _embedded(config: Settings) -> Connection:
 
     from helpers.backend import daemon
 
-    address = daemon.ensure_running(config)
+    address = daemon.find(config)
+    if not address:
+        with counted("the server") as tell:
+            tell.now("the server is starting: some seconds, at its first start up to a minute")
+            address = daemon.ensure_running(config)
     url = address.url.rstrip("/") + "/v1"
     note = ""
     if config.api_key:

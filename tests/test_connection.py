@@ -1,12 +1,15 @@
 import json
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from helpers.backend import daemon
 from helpers.base import settings as settings_module
 from helpers.base.errors import BackendError
+from helpers.base.progress_bar import Teller
 from helpers.base.settings import BASE_MODEL, EMBEDDING_MODEL
 from helpers.base.tokens import local_tokenizer
 from helpers.connection import Connection, connect
@@ -138,3 +141,18 @@ def test_the_tokenizer_is_that_of_the_chat_model(tmp_path, monkeypatch):
     assert replace(course, backend="other").tokenizer.vocabulary_id == own
     with pytest.raises(BackendError, match=r"none-such is not on this machine .*models add"):
         _ = replace(course, chat_model="none-such").tokenizer
+
+
+def test_a_cell_that_starts_the_server_says_so(settings, monkeypatch):
+    """Seen after a server was killed on a busy machine: a silent cell for more than a minute."""
+    told = []
+    monkeypatch.setattr(
+        "helpers.connection.counted", lambda what: nullcontext(Teller(told.append, told.append))
+    )
+    monkeypatch.setattr(daemon, "find", lambda settings: None)
+    monkeypatch.setattr(
+        daemon, "ensure_running", lambda settings: daemon.Address("http://localhost:1", "t")
+    )
+    assert connect(settings=settings).url == "http://localhost:1/v1"
+    assert told
+    assert told[0].startswith("the server is starting")

@@ -31,7 +31,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 HARMLESS = ("favicon", "Autofocus", "preloaded using link preload")
 
 
-def wait_for(address: str, *, seconds: float = 60) -> None:
+def wait_for(address: str, *, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
