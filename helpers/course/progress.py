@@ -215,10 +215,13 @@ def gather(files: Iterable[Path]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    return pd.DataFrame([_row(file) for file in files])
+    table = pd.DataFrame([row_of(file) for file in files])
+    # Whole numbers stay whole beside the empty row of a damaged file; a problem stands last.
+    return table[sorted(table, key="problem".__eq__)].convert_dtypes()
 
 
-def _row(file: Path) -> dict[str, Any]:
+def row_of(file: Path) -> dict[str, Any]:
+    """What one file says; under "problem", why it is not one that was exported."""
     row: dict[str, Any] = {"file": file.stem}
     try:
         done, problem = read(file), ""
@@ -234,6 +237,8 @@ def _row(file: Path) -> dict[str, Any]:
     except DataError as error:
         problem = error.message
     # A file that is valid JSON can still hold anything where rows are expected.
-    except (OSError, KeyError, TypeError, AttributeError) as error:
-        problem = f"cannot be read: {type(error).__name__}"
+    except (KeyError, TypeError, AttributeError):
+        problem = "not what Export my progress writes: ask for the file again"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or type(error).__name__}"
     return row | ({"problem": problem} if problem else {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from helpers.cli import class_report
@@ -49,6 +51,12 @@ def test_the_topic_that_was_failed_most_comes_first_with_its_hardest_question(fi
     hard = select(topic="Retrieval")[0]
     assert table["hardest question"][0].startswith(hard.stem[:40])
     assert (table["of it right"][0], table["notebook"][0]) == (0.33, hard.notebook)
+
+
+def test_a_file_that_is_damaged_in_one_place_counts_nowhere(files, tmp_path):
+    half = json.loads(files[0].read_text(encoding="utf-8")) | {"notebooks": {"00": "today"}}
+    files[3].write_text(json.dumps(half), encoding="utf-8")
+    assert [one.nickname for one in class_report.readable(files)] == ["ana", "ben", "cy"]
 
 
 def test_exercises_come_least_solved_first(files):

@@ -54,6 +54,11 @@ def test_a_damaged_file_among_the_handed_in_ones_keeps_its_row_and_says_so(state
     assert table["file"].tolist() == ["ana", *broken]
     assert table["exercises solved"].fillna(-1).tolist() == [1, -1, -1, -1, -1]
     assert table["problem"].notna().tolist() == [False, True, True, True, True]
+    # In words, not in the name of an exception; and beside it, counts are counts.
+    assert "ask for the file again" in table["problem"][3]
+    assert "Error" not in "".join(table["problem"].dropna())
+    assert list(table)[-1] == "problem"
+    assert "1.0" not in table.drop(columns="minutes").to_string()
 
 
 def test_two_kernels_that_record_at_once_lose_nothing(state):
