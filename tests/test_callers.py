@@ -18,6 +18,7 @@ from tests.places import ROOT, tree
 
 KEPT = {
     "ask_text": "the quiz for a terminal or a screen reader; notebook pages name it",
+    "load_ipython_extension": "IPython calls it; a kernel.json of `lab` names its module",
     "read_answer": "what writes such a text is tested by reading it back",
     "watch_text": "the monitor for a terminal or a screen reader",
 }
