@@ -17,11 +17,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from helpers.base.chat_format import SYSTEM_ROLES, Message, text_of
+from helpers.base.chat_format import SYSTEM_ROLES, Message, is_result, role_of, text_of, turns
 from helpers.base.errors import DataError
+from helpers.base.tool_format import calls_text, result_text
 
 PROBE = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
 """A chat that every template can write."""
+SIGN = "\u2042"
+"""A sign that no template writes itself."""
+CALL = {"name": "probe", "arguments": {"a": 1}}
+CALLED = [
+    PROBE[0],
+    {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": CALL}]},
+    {"role": "tool", "content": "c"},
+]
+OFFERED = [{"type": "function", "function": {"name": "probe", "description": SIGN}}]
+"""A chat with a tool that is shown, called, and answers."""
 THINK, THOUGHT = "<think>", "</think>"
 """What models that reason aloud put around it."""
 
@@ -41,10 +52,21 @@ class ChatTemplate:
     def takes_system(self) -> bool:
         """Whether it has a place for a system message."""
         try:
-            # A sign that no template writes itself.
-            return "\u2042" in self._render([{"role": "system", "content": "\u2042"}, *PROBE])
+            return SIGN in self._render([{"role": "system", "content": SIGN}, *PROBE])
         except DataError:
             return False
+
+    @functools.cached_property
+    def writes_calls(self) -> bool:
+        """Whether it shows tools, and writes calls and results as `tool_format` reads them.
+
+        Qwen's templates do. Llama 3.1's writes calls in another form, Gemma's in none.
+        """
+        try:
+            written = self._render(CALLED, tools=OFFERED, add_generation_prompt=True)
+        except DataError:
+            return False
+        return all(part in written for part in (SIGN, calls_text([CALL]), result_text("c")))
 
     def render(
         self,
@@ -56,9 +78,13 @@ class ChatTemplate:
     ) -> str:
         """The whole text. `think`: let a model that can reason aloud first.
 
-        A system message that the template cannot write stands before the first question.
+        Where the template has no such form for tools, they stand at the end of the system message,
+        calls and results in plain messages. A system message that the template cannot write stands
+        before the first question.
         Raises `DataError` with the template's own words for a chat that it refuses.
         """
+        if (tools or any(map(_has_tools, messages))) and not self.writes_calls:
+            messages, tools = _in_words(messages, tools), ()
         given = [_plain(message) for message in messages]
         if given and given[0]["role"] == "system" and not self.takes_system:
             given = _put_before(given)
@@ -86,6 +112,24 @@ class ChatTemplate:
             ) from error
 
 
+def _has_tools(message: Message) -> bool:
+    return bool(message.get("tool_calls") or message.get("function_call")) or is_result(message)
+
+
+def _in_words(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """Tools, calls and results as what somebody says."""
+    # With a system message, as `turns` would put that of the course's own model in front.
+    first, *rest = turns(_with_system(messages), tools)
+    said = [{"role": turn.role, "content": turn.text} for turn in rest]
+    head = first.text.lstrip()
+    return [{"role": "system", "content": head}, *said] if head else said
+
+
+def _with_system(messages: Sequence[Message]) -> list[Message]:
+    there = bool(messages) and role_of(messages[0]) == "system"
+    return [*messages] if there else [{"role": "system", "content": ""}, *messages]
+
+
 def _put_before(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The system message at the head of the first question."""
     first, *rest = messages
@@ -101,8 +145,12 @@ def _plain(message: Message) -> dict[str, Any]:
     # `weight` is OpenAI's word for training files; a template that lists all fields would write it.
     plain = {key: value for key, value in message.items() if key != "weight"}
     calls = message.get("tool_calls")
+    # The older form of the same.
+    if function := plain.pop("function_call", None):
+        calls = [{"type": "function", "function": function}]
     content = text_of({**message, "tool_calls": None, "function_call": None})
-    plain |= {"role": "system" if role in SYSTEM_ROLES else role, "content": content}
+    named = "tool" if is_result(message) else role
+    plain |= {"role": "system" if role in SYSTEM_ROLES else named, "content": content}
     if calls:
         plain["tool_calls"] = [_call(call) for call in calls]
     return plain

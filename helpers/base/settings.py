@@ -77,7 +77,7 @@ class Settings:
     job_memory: int | None = None
     """`WORKBOOK_JOB_GB`: bytes that a job may take; None means what is free when it is made."""
     four_bit: bool = False
-    """`WORKBOOK_4BIT`: train bases in 4 bits, which needs CUDA and bitsandbytes."""
+    """`WORKBOOK_4BIT`: train bases that came as folders in 4 bits, which needs bitsandbytes."""
     strict: bool = False
     """`WORKBOOK_STRICT`: a wrong answer to an exercise raises. For tests."""
     environments: Path | None = None

@@ -148,7 +148,7 @@ class TemplateTokenizer(LocalTokenizer):
         add_generation_prompt: bool = True,
     ) -> list[int]:
         """Token ids of `chat(messages, tools)`; no message can open another turn from inside."""
-        pieces = self._write(messages, tools, add_generation_prompt=add_generation_prompt)
+        pieces = self.write(messages, tools, add_generation_prompt=add_generation_prompt)
         return [token for piece in pieces for token, _ in self.tokens_of(piece)]
 
     def training_turns(
@@ -175,18 +175,24 @@ class TemplateTokenizer(LocalTokenizer):
             start = span.end
         return made
 
-    def _write(self, messages: Sequence[Message], tools: Any, **options: Any) -> list[WrittenPart]:
-        safe = [self.guarded(message) for message in messages]
-        return self.split_at_marks(self.template.render(safe, tools, **options))
+    def write(self, messages: Sequence[Message], tools: Any, **options: Any) -> list[WrittenPart]:
+        """The chat as the template writes it; nothing that is said becomes a mark."""
+        safe = [self._guarded(message) for message in messages]
+        return self.split_at_marks(self.template.render(safe, self._guard(tools), **options))
 
-    def guarded(self, message: Message) -> Message:
-        """The message with a guard in all that reads like a mark."""
+    def _guarded(self, message: Message) -> Message:
         text = text_of({**message, "tool_calls": None, "function_call": None})
-        return {**message, "refusal": None, "content": self._guard(text)}
+        inside: dict[str, Any] = self._guard({**message, "refusal": None, "content": text})
+        return inside
 
-    def _guard(self, text: str) -> str:
-        # Behind the first letter, so that the mark is no longer one; `split_at_marks` takes it out.
-        return self._marks.sub(lambda found: f"{found[0][0]}{GUARD}{found[0][1:]}", text)
+    def _guard(self, value: Any) -> Any:
+        """The same with a guard in all that reads like a mark, arguments of calls among it."""
+        if isinstance(value, str):
+            # Behind the first letter, so that it is no mark; `split_at_marks` takes it out.
+            return self._marks.sub(lambda found: f"{found[0][0]}{GUARD}{found[0][1:]}", value)
+        if isinstance(value, Mapping):
+            return {key: self._guard(inner) for key, inner in value.items()}
+        return [self._guard(inner) for inner in value] if isinstance(value, list | tuple) else value
 
     def split_at_marks(self, written: str) -> list[WrittenPart]:
         """Marks and texts in turn; empty texts are left out."""
@@ -227,10 +233,7 @@ class _Written:
         self.text = _joined(self._all)
 
     def _pieces(self, messages: Sequence[Message], **options: Any) -> list[WrittenPart]:
-        safe = [self._tokenizer.guarded(message) for message in messages]
-        render = self._tokenizer.template.render
-        text = render(safe, self._tools, think=self._think, **options)
-        return self._tokenizer.split_at_marks(text)
+        return self._tokenizer.write(messages, self._tools, **{"think": self._think} | options)
 
     def tokens(self, cuts: Iterable[int]) -> list[tuple[int, int]]:
         """All tokens with their places. At a cut, where generation begins, none goes across: an
@@ -258,15 +261,22 @@ class _Written:
 
     def _answer_start(self, place: int) -> int:
         """Where the model would be asked for this answer: up to there, both texts are the same."""
-        # Rendered twice, with the answer and up to it: where they part, the answer begins.
-        asked = _joined(self._pieces(self._messages[:place], add_generation_prompt=True))
-        start = _same(asked, self.text)
+        start = self._asked_until(self._messages[:place])
         said = _visible(text_of(self._messages[place]))
         found = self.text.find(said, start) if said else start
         # Thoughts that the data does not hold are the template's, not the answer's.
         if found > start and not self._think and THOUGHT in self.text[start:found]:
             return found
         return start
+
+    def _asked_until(self, messages: Sequence[Message]) -> int:
+        # A template may ask for an answer behind thoughts that are left out, and write one that
+        # others follow without them: then the form in which it asks for thoughts fits.
+        for think in (self._think, True):
+            asked = _joined(self._pieces(messages, add_generation_prompt=True, think=think))
+            if self.text.startswith(asked):
+                return len(asked)
+        return _same(asked, self.text)
 
     def _said_until(self, message: Message, start: int) -> int:
         # Calls are left out: templates write them in ways of their own, behind the text.

@@ -27,7 +27,10 @@ def write_adapter(model: PeftModel, path: Path) -> None:
     """
     base: Any = model.get_base_model()
     lora: Any = model.peft_config["default"]
-    shape = read_shape(base.config.to_dict())
+    config = base.config.to_dict()
+    # A base that is held in few bits while it is trained came in others.
+    config.pop("quantization_config", None)
+    shape = read_shape(config)
     names = names_of(shape)
     with written(path, shape.family.architecture) as writer:
         describe_adapter(writer, float(lora.lora_alpha))

@@ -29,6 +29,8 @@ TARGETS_AT_ONCE, KEPT_PROBS = 128, 1_000_000
 layer's attention if there is more of it."""
 FAST_KINDS = ("llama", "mistral")
 """As in `training.networks`: trained by the course's kernels."""
+PACKED = 0.53
+"""Bytes of a weight in 4 bits: half a byte, and its part of the scales."""
 SPARE = 1.15
 """What stays between two uses, and is not counted above; peaks of one job differ by 8%."""
 SCORE_COPIES = 4
@@ -75,6 +77,7 @@ def training_bytes(
     targets: int,
     rank: int = 16,
     recompute: bool = False,
+    four_bit: bool = False,
     width_bytes: int = 4,
 ) -> int:
     """Bytes of a training process at its peak.
@@ -84,14 +87,18 @@ def training_bytes(
     """
     embedding = shape.vocabulary * shape.width
     matrices = shape.parameters - embedding * (1 if shape.tied else 2)
+    frozen = int(PACKED * matrices) if four_bit else width_bytes * PRODUCTS * matrices
     # The embedding itself, and the output layer's two products.
-    held = width_bytes * (PRODUCTS * matrices + (1 + PRODUCTS) * embedding)
-    fast = shape.kind in FAST_KINDS and not recompute
+    held = frozen + width_bytes * (1 + PRODUCTS) * embedding
+    fast = shape.kind in FAST_KINDS and not recompute and not four_bit
     passing = _fast_values(shape, rows, longest) if fast else _values(shape, rows, recompute)
     logits = LOSS_COPIES * min(targets, TARGETS_AT_ONCE) * shape.vocabulary
     # A base is read in 32 bits, and narrowed when it is there. The output layer, prepared first,
     # is there four times at that moment.
     loaded = max(4 * shape.parameters, width_bytes * (matrices + 4 * embedding))
+    if four_bit:
+        # Packed one by one as they are read, from a file of which the whole stays in sight.
+        loaded = 2 * shape.parameters + frozen + width_bytes * 4 * embedding
     adapter = 4 * ADAPTER_COPIES * rank * shape.layers * _lora_width(shape)
     return int(SPARE * (PROCESS + adapter + max(held + 4 * (passing + logits), loaded)))
 

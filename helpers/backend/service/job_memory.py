@@ -23,7 +23,7 @@ RECOMPUTED = (
 
 
 def needed(spec: TrainSpec, lengths: TokenLengths) -> int:
-    """Bytes at the job's peak, in float32, which is what a job takes at most."""
+    """Bytes at the job's peak, in float32 unless in 4 bits, which is what a job takes at most."""
     longest = min(lengths.longest, spec.max_tokens)
     # A step packs examples together, up to MAX_ROWS rows at a time; the longest one must fit whole.
     rows = max(longest, min(MAX_ROWS, spec.batch_size * longest))
@@ -37,6 +37,7 @@ def needed(spec: TrainSpec, lengths: TokenLengths) -> int:
         targets=rows,
         rank=spec.rank,
         recompute=spec.recompute,
+        four_bit=spec.four_bit,
     )
 
 

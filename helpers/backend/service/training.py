@@ -30,7 +30,7 @@ from helpers.backend.training.hyperparameters import (
     resolve,
 )
 from helpers.backend.training.prepared import PreparedFile
-from helpers.backend.training.spec import TrainSpec
+from helpers.backend.training.spec import GET_FOUR_BITS, NO_FOUR_BITS, TrainSpec, has_four_bits
 from helpers.base.settings import Settings
 from helpers.base.template_tokenizer import folder_of
 from helpers.datasets.validation.codes import CODES
@@ -128,8 +128,11 @@ class Training:
 
     def _fitted(self, spec: TrainSpec, data: JobData) -> tuple[TrainSpec, list[str]]:
         """The job as it fits into memory. Raises `ApiError` for one that does not."""
-        if self._settings.executor or spec.four_bit:
-            return spec, []  # not this machine's memory
+        if self._settings.executor:
+            return spec, []  # not this machine's memory, nor its packages
+        if spec.four_bit and not has_four_bits():
+            why = f"WORKBOOK_4BIT is set: {NO_FOUR_BITS}. Remedy: {GET_FOUR_BITS}."
+            raise ApiError(400, why, param="model", code="unsupported_value")
         lengths = data.training.report.tokens
         free = self._free()
         if lengths and job_memory.needed(spec, lengths) > free:

@@ -20,6 +20,7 @@ from gguf import GGUFReader
 from helpers.backend.bases.adapter_file import write_adapter
 from helpers.backend.bases.families import family_of
 from helpers.backend.storage.gguf_files import WeightReader, read_llama
+from helpers.backend.training.spec import GET_FOUR_BITS, NO_FOUR_BITS, has_four_bits
 from helpers.base.errors import BackendError
 from helpers.base.files import atomic_folder
 from helpers.base.template_tokenizer import folder_of
@@ -49,7 +50,7 @@ def load_base(gguf: Path, *, four_bit: bool = False) -> PreTrainedModel:
 def load_folder(folder: Path, *, four_bit: bool = False) -> PreTrainedModel:
     """The model of a Hugging Face folder, as transformers reads it; code in it is never run.
 
-    `four_bit`: on the CUDA device, its linear layers in 4 bits, by bitsandbytes.
+    `four_bit`: its linear layers in 4 bits, by bitsandbytes, on the CUDA device if there is one.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -71,28 +72,26 @@ def load_folder(folder: Path, *, four_bit: bool = False) -> PreTrainedModel:
 
 
 def _in_four_bits(folder: Path, config: Any) -> PreTrainedModel:
-    from importlib.util import find_spec
-
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    if not torch.cuda.is_available() or find_spec("bitsandbytes") is None:
-        raise BackendError(
-            "training in 4 bits needs a CUDA device and the package bitsandbytes",
-            fix="install it, or unset WORKBOOK_4BIT",
-        )
+    if not has_four_bits():
+        raise BackendError(NO_FOUR_BITS, fix=GET_FOUR_BITS)
+    cuda = torch.cuda.is_available()
+    # Processors multiply float32 faster than what most of them make of bfloat16.
+    numbers = torch.bfloat16 if cuda else torch.float32
     how = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=numbers,
     )
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         config=config,
         quantization_config=how,
         # Loaded onto the device at once, where they are packed; the loop moves no such model.
-        device_map={"": 0},
-        dtype=torch.bfloat16,
+        device_map={"": 0 if cuda else "cpu"},
+        dtype=numbers,
         attn_implementation="sdpa",
         local_files_only=True,
         use_safetensors=True,

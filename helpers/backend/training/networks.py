@@ -55,7 +55,10 @@ def network(
 ) -> AnyNetwork:
     """The fastest exact network. `recompute` spares memory, which the fast one cannot."""
     made: AnyNetwork
-    if is_fast(model.get_base_model().config) and not recompute:
+    base = model.get_base_model()
+    # Matrices in 4 bits have a product of their own, which transformers and peft call.
+    packed = bool(getattr(base, "is_quantized", False))
+    if is_fast(base.config) and not recompute and not packed:
         made = Network(model, precision=precision, release=release)
     else:
         made = PeftNetwork(model, precision=precision, release=release, recompute=recompute)

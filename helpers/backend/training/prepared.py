@@ -32,7 +32,7 @@ from helpers.datasets.validation.report import TokenLengths, ValidationReport
 
 EXAMPLES, REPORT = "training.examples", "report.json"
 SUFFIX = Path(EXAMPLES).suffix
-FORM = 2
+FORM = 3
 """Raised whenever the same file would be built in another way."""
 TARGET, PROMPT = 1, 2
 """Bits of a token's mark: it is learnt, it is a word of the asker."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +29,13 @@ MAX_ROWS = 1024
 """Tokens in one forward pass; more are done in parts, which bounds the memory."""
 PAUSED = 75
 """Exit code of a process that saved its state and stopped as asked (EX_TEMPFAIL)."""
+NO_FOUR_BITS = "training in 4 bits needs the package bitsandbytes"
+GET_FOUR_BITS = "install it beside the course's packages, or unset WORKBOOK_4BIT"
+
+
+def has_four_bits() -> bool:
+    """Whether the package is there, which is not among the course's own."""
+    return find_spec("bitsandbytes") is not None
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class TrainSpec:
     recompute: bool = False
     """Work activations out twice: slower, and far less memory."""
     four_bit: bool = False
-    """Hold the frozen matrices in 4 bits (QLoRA, Dettmers et al. 2023), which needs CUDA."""
+    """Hold the frozen matrices in 4 bits (QLoRA, Dettmers et al. 2023), by bitsandbytes."""
     training_sha256: str = ""
     """Of the training file as it was uploaded; what was made of it says nothing of that."""
 
