@@ -49,7 +49,8 @@ class PeftNetwork:
         self.config: Any = base.config
         self.device: torch.device = base.lm_head.weight.device
         self._matrices = [p for p in model.parameters() if p.requires_grad]
-        if not getattr(base, "is_quantized", False):
+        packed = bool(getattr(base, "is_quantized", False))
+        if not packed:
             _narrow(base, precision)
         self.output = FrozenLinear(base.lm_head.weight.data)
         if release and base.lm_head.weight is not base.model.embed_tokens.weight:
@@ -60,6 +61,9 @@ class PeftNetwork:
                     _multiply_here(module, release=release)
         if recompute:
             base.gradient_checkpointing_enable({"use_reentrant": False})
+        if recompute or packed:
+            # A matrix in 4 bits that is asked outside training mode, as in a validation, may be
+            # laid out for answers alone: from then on no gradient passes it, and nothing says so.
             base.train()
             _without_dropout(base)
         self._recompute = recompute
@@ -142,7 +146,7 @@ def _narrow(base: Any, precision: torch.dtype) -> None:
 
 
 def _without_dropout(base: Any) -> None:
-    """Transformers works activations out twice in training mode alone, where dropout would act."""
+    """What needs training mode, where dropout would act, computes the same each time."""
     for module in base.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
