@@ -25,8 +25,8 @@ PROBE = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
 """A chat that every template can write."""
 SIGN = "\u2042"
 """A sign that no template writes itself."""
-CALL = {"name": "probe", "arguments": {"a": 1}}
-CALLED = [
+CALL: Message = {"name": "probe", "arguments": {"a": 1}}
+CALLED: list[Message] = [
     PROBE[0],
     {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": CALL}]},
     {"role": "tool", "content": "c"},
