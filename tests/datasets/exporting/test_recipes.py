@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
+import openai
 import pytest
 import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -12,6 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from helpers.base import jsonl
 from helpers.base.chat_format import chat_text
 from helpers.base.errors import DataError
+from helpers.base.settings import BASE_MODEL
 from helpers.base.tool_format import offered
 from helpers.datasets.exporting import recipes
 from helpers.datasets.exporting.export import export
@@ -199,3 +204,25 @@ def test_an_export_says_where_nobody_can_train_any_more(tmp_path):
         assert said in str(done)
         assert said in (tmp_path / name / "LOSSES.md").read_text(encoding="utf-8")
     assert "deprecated" not in str(export(path, tmp_path / "trl", target="trl"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["chat", "preference"])
+def test_the_script_for_openai_starts_a_job_with_our_settings(name, server, tmp_path):
+    path, url = tmp_path / "train.jsonl", f"{server.url}/v1"
+    jsonl.write(path, [EXAMPLES[name]] * 10)
+    export(path, tmp_path / "out", target="openai", validation=path)
+    words = [sys.executable, "train.py", BASE_MODEL]
+    own = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": server.token}
+    done = subprocess.run(words, cwd=tmp_path / "out", env=os.environ | own, capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    jobs = openai.OpenAI(base_url=url, api_key=server.token).fine_tuning.jobs
+    job = jobs.cancel(done.stdout.strip())
+    given = job.method.supervised if name == "chat" else job.method.dpo
+    ours = recipes.OURS
+    assert (given.hyperparameters.n_epochs, given.hyperparameters.batch_size) == (
+        ours.n_epochs, ours.batch_size
+    )  # fmt: skip
+    assert job.validation_file
+    assert name == "chat" or given.hyperparameters.beta == ours.beta
