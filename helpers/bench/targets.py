@@ -50,6 +50,7 @@ LIMIT = 7200
 COPIES = 12
 """Rows of each case: trainers refuse smaller files."""
 COURSE, PAIRS = "the course's training file", "the course's preferences"
+ALL_KINDS = {"chats of all kinds": "messages", "preferences of all kinds": "input"}
 SAME, LINE_BREAK = "same tokens", "the line break after an answer is learnt too"
 SEEN, OTHER, GONE = "read", "other tokens", "row left out"
 GOOD = (SAME, LINE_BREAK, SEEN)
@@ -109,22 +110,39 @@ class TargetBench:
         data = self.root / "data" / "support"
         return {COURSE: data / "train.jsonl", PAIRS: data / "preferences.jsonl"} | made
 
+    def mixed(self, name: str) -> dict[str, str]:
+        """The same for rows of all kinds in one file, which readers of columns hold against
+        each other: what one row lacks must not come from its neighbour.
+        """
+        texts = [(self.peers / "targets" / file).read_text(encoding="utf-8")
+                 for file in ("cases.json", "mixed.json")]  # fmt: skip
+        rows = [row for text in texts for row in json.loads(text).values()]
+        sources = {}
+        for case, key in ALL_KINDS.items():
+            sources[case] = self.folder / "sources" / f"all_{key}.jsonl"
+            # What is expected of a row with marks is other tokens; see the case of its own.
+            jsonl.write(sources[case], [r for r in rows if key in r and END not in str(r)])
+        return self._outcomes(name, sources)
+
     def outcomes(self, name: str) -> dict[str, str]:
         """What the package of a target did with each case, and which package it was."""
+        return self._outcomes(name, self.sources)
+
+    def _outcomes(self, name: str, sources: Mapping[str, Path]) -> dict[str, str]:
         target = TARGETS[name]
-        written = dict(self._written(target))
+        written = dict(self._written(target, sources))
         said = {row["folder"]: row for row in self.read(name, written.values())}
         packages = {row["package"] for row in said.values()}
         found = {"package": packages.pop()}
-        for case, source in self.sources.items():
+        for case, source in sources.items():
             folder = written.get(case)
             answer = said[folder.name] if folder else None
             found[case] = self._outcome(target, source, answer) if answer else GONE
         return found
 
-    def _written(self, target: Target) -> Iterator[tuple[str, Path]]:
-        for place, (case, source) in enumerate(self.sources.items()):
-            folder = self.folder / target.name / f"case{place}"
+    def _written(self, target: Target, sources: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
+        for case, source in sources.items():
+            folder = self.folder / target.name / source.stem
             also = self.valid if case == COURSE else None
             try:
                 # What a target cannot take is left out without a question; that is an outcome too.

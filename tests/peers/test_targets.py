@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.bench.targets import COURSE, GOOD, READ, TargetBench, write_table
+from helpers.bench.targets import ALL_KINDS, COURSE, GONE, GOOD, READ, TargetBench, write_table
 from helpers.datasets.exporting.targets import TARGETS
 from tests.places import ROOT
 
@@ -42,3 +42,9 @@ def test_a_package_reads_what_we_write_for_it(name, bench, outcomes):
     assert found[COURSE] in GOOD
     if not TARGETS[name].package.startswith("openai"):
         assert found["package"] == TARGETS[name].package
+
+
+@pytest.mark.parametrize("name", [name for name in READ if TARGETS[name].trainer])
+def test_a_trainer_reads_rows_of_all_kinds_in_one_file_as_it_reads_each_alone(name, bench):
+    found = bench.mixed(name)
+    assert all(found[case] in (*GOOD, GONE) for case in ALL_KINDS), found
