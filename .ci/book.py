@@ -49,9 +49,9 @@ def chapters() -> list[str]:
 
 
 def beside() -> list[str]:
-    """The pages of `docs/`, without their suffix."""
+    """The pages of `docs/` and the data card, without their suffix."""
     names = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
-    return [f"docs/{name}" for name in (*FIRST, *(n for n in names if n not in FIRST))]
+    return [*(f"docs/{n}" for n in (*FIRST, *(n for n in names if n not in FIRST))), "data/README"]
 
 
 def contents() -> str:
@@ -96,6 +96,8 @@ def gather(target: Path, *, repository: str = "") -> None:
     target.mkdir(parents=True)
     for name in ("docs", "data/examples"):
         shutil.copytree(ROOT / name, target / name)
+    for name in ("LICENSE", "data/LICENSE", "data/README.md"):
+        shutil.copy(ROOT / name, target / name)
     (target / "notebooks").mkdir()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         notebook = static(json.loads(path.read_text(encoding="utf-8")))

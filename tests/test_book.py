@@ -54,9 +54,29 @@ def test_links_in_stored_outputs_lead_to_pages_of_the_book(source):
     assert not [target for target in linked if target.endswith(".ipynb")]
 
 
+def texts(source):
+    """Each page and the Markdown in it."""
+    for path in sorted(source.rglob("*.md")):
+        yield path, path.read_text(encoding="utf-8")
+    for path in sorted(source.rglob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        prose = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+        yield path, "\n".join(prose)
+
+
+def test_links_in_texts_lead_to_files_of_the_book(source):
+    dead = [
+        f"{path.name}: {target}"
+        for path, text in texts(source)
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
+        if not (path.parent / target).exists()
+    ]
+    assert dead == []
+
+
 def test_the_contents_name_files_that_are_there(maker, source):
     named = re.findall(r"(?:file|root): (\S+)", maker.contents())
-    assert len(named) == len(CHAPTERS) + len(list((ROOT / "docs").glob("*.md"))) + 1
+    assert len(named) == len(CHAPTERS) + len(list((ROOT / "docs").glob("*.md"))) + 2
     missing = [n for n in named if not list(source.glob(f"{n}.*"))]
     assert missing == []
 
