@@ -66,7 +66,7 @@ function render({ model, el }) {
     cancel.hidden = ended || silent || !sure.hidden;
     if (silent) {
       note.textContent = "The notebook's kernel does not answer: it was restarted or is busy. The "
-        + "job goes on in the server. After a restart, run the cells above again, then this one.";
+        + "job goes on in the server. Run this cell again; after a restart, those above it first.";
     }
   };
   const draw = () => {
