@@ -24,6 +24,7 @@ WORK = ROOT / ".workbook" / "book"
 BOOK = "jupyter-book==1.0.4.post1"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGES = ("README.md", "docs", "notebooks")
+CARD = "data/README.md"
 FIRST = ("glossary", "workshop", "your_own_table", "measurements")
 """Pages that a reader wants first; all others of `docs/` follow."""
 STYLE = """/* Tables as JupyterLab shows them; a caption is read on its output's own ground. */
@@ -51,7 +52,8 @@ def chapters() -> list[str]:
 def beside() -> list[str]:
     """The pages of `docs/` and the data card, without their suffix."""
     names = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
-    return [*(f"docs/{n}" for n in (*FIRST, *(n for n in names if n not in FIRST))), "data/README"]
+    pages = [f"docs/{name}" for name in (*FIRST, *(n for n in names if n not in FIRST))]
+    return [*pages, CARD.removesuffix(".md")]
 
 
 def contents() -> str:
@@ -96,7 +98,7 @@ def gather(target: Path, *, repository: str = "") -> None:
     target.mkdir(parents=True)
     for name in ("docs", "data/examples"):
         shutil.copytree(ROOT / name, target / name)
-    for name in ("LICENSE", "data/LICENSE", "data/README.md"):
+    for name in ("LICENSE", "data/LICENSE", CARD):
         shutil.copy(ROOT / name, target / name)
     (target / "notebooks").mkdir()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
