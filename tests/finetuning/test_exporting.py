@@ -121,6 +121,13 @@ def test_the_card_names_data_licence_and_how_to_serve(state, tmp_path, monkeypat
         assert word in card
 
 
+def test_scores_stand_on_the_card_with_their_intervals(state, tmp_path):
+    scores = {"key facts": "0.81 [0.74, 0.87]", "yes|no": 0.5}
+    out = exporting.export(JOB, tmp_path / "out", name="support", state=state, scores=scores)
+    card = (out.folder / "README.md").read_text(encoding="utf-8")
+    assert "| key facts | 0.81 [0.74, 0.87] |\n| yes\\|no | 0.5 |" in card
+
+
 def test_a_base_that_came_as_gguf_is_not_merged(state, tmp_path):
     with pytest.raises(DataError, match=r"came as GGUF.*models add"):
         exporting.export(JOB, tmp_path / "out", name="desk", state=state, merged=True)

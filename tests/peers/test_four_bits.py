@@ -26,7 +26,7 @@ from tests.backend.bases.tiny_families import write_folder
 from tests.places import ROOT
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(2400)]
-EPOCHS, NEAR = 8, 2e-3
+EPOCHS, NEAR = 8, 1e-4
 LOOK = ROOT / "tests" / "peers" / "four_bits.py"
 
 

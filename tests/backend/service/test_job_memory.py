@@ -69,6 +69,20 @@ def test_what_fits_stays_and_what_is_tight_works_activations_out_twice(spec):
     assert fit(spec, LONG, free=free - 1) == replace(spec, recompute=True)
 
 
+def test_in_four_bits_a_job_takes_less_and_is_refused_without_the_package(
+    spec, settings, monkeypatch
+):
+    packed = replace(spec, four_bit=True)
+    assert needed(packed, SHORT) < needed(spec, SHORT)
+    data = SimpleNamespace(training=SimpleNamespace(report=SimpleNamespace(tokens=SHORT)))
+    monkeypatch.setattr(training, "has_four_bits", lambda: False)
+    with pytest.raises(ApiError, match=r"WORKBOOK_4BIT is set.*bitsandbytes\. Remedy: install it"):
+        Training(settings, None, None, None, None)._fitted(packed, data)
+    # A cluster's nodes have packages of their own.
+    elsewhere = replace(settings, executor="ray://head:8265")
+    assert Training(elsewhere, None, None, None, None)._fitted(packed, data) == (packed, [])
+
+
 def test_what_does_not_fit_is_refused_with_what_would(spec):
     large = replace(spec, batch_size=24)
     least = needed(replace(large, batch_size=3, recompute=True), SHORT)
