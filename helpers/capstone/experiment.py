@@ -203,7 +203,12 @@ def prove(
         store=material.store.what,
         max_tokens=material.max_tokens,
         estimate=expected,
-        notes=(*data.notes, *_left_out(plan, data, epochs=epochs), *_form(material)),
+        notes=(
+            *data.notes,
+            *_left_out(plan, data, epochs=epochs),
+            *_form(material),
+            *_idle_facts(turns),
+        ),
         model_folder=folder / "model",
         report_file=folder / "report.html",
     )
@@ -347,6 +352,12 @@ def _form(material: Material) -> list[str]:
     if not material.choices:
         return []
     return [f"A model could answer with nothing but one of the {len(material.choices)} labels."]
+
+
+def _idle_facts(turns: Sequence[AnswerTurn]) -> list[str]:
+    idle = sorted(scoring.stated_everywhere([sample(turn) for turn in turns]))
+    told = f"Not scored as facts, for nearly every right answer states them: {', '.join(idle)}."
+    return [told] if idle else []
 
 
 def _left_out(plan: ProofPlan, data: TableData, *, epochs: int) -> list[str]:

@@ -37,7 +37,8 @@ _STYLE = """<style>
 .answers { margin: 0 0 1.5rem; border-top: 1px solid var(--line); padding-top: 0.75rem }
 .answers dl { display: grid; grid-template-columns: 11rem 1fr; gap: 0.25rem 1rem; margin: 0 }
 .answers dt { color: var(--quiet) }
-.answers dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere }
+.answers dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere;
+  unicode-bidi: plaintext }
 .answers .right { font-weight: 600 }
 .cut { color: var(--warn); font-size: 0.85em }
 td.hit { background: var(--hit) } td.miss { background: var(--miss) }

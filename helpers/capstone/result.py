@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from helpers.capstone import scoring
 from helpers.capstone.estimate import Estimate
 from helpers.capstone.ranking import Ranking
@@ -96,7 +98,9 @@ class CapstoneResult:
                 "macro-F1": str(scoring.macro_f1(targets, outputs)),
             }
         shown = {}
-        checked = report.column(scoring.FACTS, kind=CHECKABLE)
+        found = report.column(scoring.FACTS, kind=CHECKABLE)
+        # Without those whose only numbers stand in nearly every answer.
+        checked = found[~np.isnan(found)]
         if checked.size:
             shown[f"facts ({checked.size} questions)"] = str(interval(checked))
         shown[f"chrF ({n} questions)"] = str(interval(report.column(scoring.CHRF)))

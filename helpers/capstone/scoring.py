@@ -9,13 +9,13 @@ methods, see `helpers.capstone.ranking`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from helpers.capstone.lookup import embedded
-from helpers.capstone.samples import CHECKABLE
 from helpers.datasets.checkable_facts import facts
 from helpers.evaluation.judge import probability_right
 from helpers.evaluation.scorers import Sample, Score, Scorer, chrf, normalise
@@ -29,6 +29,8 @@ FACTS, CHRF, SIMILARITY, LIKENESS = "facts", "chrf", "similarity", "likeness"
 JUDGE, LABEL = "judge", "accuracy"
 ENOUGH_FACTS, FEWEST_FACTS = 0.3, 5
 """Share, and number, of held-out answers with facts from which these carry the verdict."""
+EVERYWHERE = 0.8
+"""Share of the held-out answers that state a fact from which it tells nothing of a question."""
 OTHER = "(another answer)"
 AROUND = " .,:;!?\"'`*()[]{}"
 EXPLAINED = {
@@ -39,14 +41,30 @@ EXPLAINED = {
 }
 
 
-def fact_recall(output: str, sample: Sample) -> Score:
+def stated_everywhere(samples: Sequence[Sample]) -> frozenset[str]:
+    """Numbers that nearly all right answers state, such as the desk's own phone number.
+
+    Whoever states them knows nothing of the question: they are no facts that could be scored.
+    """
+    counts = Counter(fact for sample in samples for fact in facts(sample.target))
+    least = max(FEWEST_FACTS, EVERYWHERE * len(samples))
+    # What is mostly answered by "yes" is decided by the few that are not.
+    return frozenset(f for f, n in counts.items() if n >= least and f not in ("yes", "no"))
+
+
+def fact_scorer(samples: Sequence[Sample]) -> Scorer:
     """Share of the right answer's facts that the output states; without any it does not apply."""
-    wanted = facts(sample.target)
-    if not wanted:
-        return Score(None)
-    missing = sorted(wanted - facts(output))
-    share = 1 - len(missing) / len(wanted)
-    return Score(share, f"missing: {', '.join(missing)}" if missing else "")
+    idle = stated_everywhere(samples)
+
+    def recall(output: str, sample: Sample) -> Score:
+        wanted = facts(sample.target) - idle
+        if not wanted:
+            return Score(None)
+        missing = sorted(wanted - facts(output))
+        share = 1 - len(missing) / len(wanted)
+        return Score(share, f"missing: {', '.join(missing)}" if missing else "")
+
+    return recall
 
 
 def right_label(output: str, sample: Sample) -> Score:
@@ -88,7 +106,8 @@ def choose(samples: Sequence[Sample], *, labels: Sequence[str], judged: bool = F
     """The score that carries the verdict."""
     if labels:
         return LABEL
-    checkable = sum(sample.kind == CHECKABLE for sample in samples)
+    idle = stated_everywhere(samples)
+    checkable = sum(bool(facts(sample.target) - idle) for sample in samples)
     # A few facts in a large table would let a handful of questions decide.
     if checkable >= max(min(FEWEST_FACTS, len(samples)), ENOUGH_FACTS * len(samples)):
         return FACTS
@@ -112,7 +131,7 @@ def scorers_of(
         parts = [scorer(output, sample).value or 0.0 for scorer in (chrf, similarity)]
         return Score(sum(parts) / len(parts))
 
-    found = {FACTS: fact_recall, CHRF: chrf, SIMILARITY: similarity, LIKENESS: likeness}
+    found = {FACTS: fact_scorer(samples), CHRF: chrf, SIMILARITY: similarity, LIKENESS: likeness}
     return found | ({JUDGE: judge} if judge else {})
 
 

@@ -85,8 +85,7 @@ class Advice:
         return (
             f"<p><b>Begin with: {html_text(self.method)}</b>, on {html_text(self.place)}.</p>"
             f"<p>Because:</p><ul>{reasons}</ul><p>Next:</p><ol>{first}</ol>"
-            f"<p>Not yet the others:</p><ul>{against}</ul>"
-        )
+        ) + (f"<p>Not yet the others:</p><ul>{against}</ul>" if against else "")
 
 
 def recommend(case: Case) -> Advice:

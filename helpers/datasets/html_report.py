@@ -34,7 +34,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; margin: 0.5rem 0 1.5rem }
 th, td { border-bottom: 1px solid var(--line); padding: 0.25rem 0.75rem; text-align: left;
-  vertical-align: top; white-space: pre-wrap }
+  vertical-align: top; white-space: pre-wrap; unicode-bidi: plaintext }
 th { background: var(--band) }
 mark { background: var(--mark); color: inherit }
 """

@@ -241,6 +241,16 @@ def test_where_nobody_could_know_the_answers_no_method_is_advised(tmp_path):
         assert "The best of" not in text
 
 
+def test_a_number_below_every_answer_carries_no_verdict_and_is_named(tmp_path):
+    rows = [(asked, f"{said} Call 0800 1234567.") for asked, said in free_rows()]
+    done = experiment.run(connection(), written(tmp_path / "t.csv", rows), tmp_path / "out")
+    assert done.ranking.yardstick == "likeness"
+    assert "facts" not in " ".join(done.table().columns)
+    (note,) = [note for note in done.notes if note.startswith("Not scored as facts")]
+    assert note.endswith("states them: phone 08001234567.")
+    assert note in done.report_file.read_text("utf-8")
+
+
 def test_a_table_that_was_read_is_not_prepared_again(tmp_path, monkeypatch):
     table = written(tmp_path / "t.csv", free_rows())
     data = read_table(table, tmp_path / "out" / "dataset", TableOptions(), test=0.3)

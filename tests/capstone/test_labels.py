@@ -10,7 +10,7 @@ import pytest
 
 from helpers.capstone import experiment, takeaway, training
 from helpers.capstone.baselines import Linear, most_frequent, neighbours
-from helpers.capstone.scoring import OTHER, choose, confusion, macro_f1, right_label
+from helpers.capstone.scoring import OTHER, choose, confusion, fact_scorer, macro_f1, right_label
 from helpers.evaluation.scorers import Sample
 from tests.capstone.fake import connection
 
@@ -130,8 +130,24 @@ def test_an_endpoint_that_may_not_know_these_parameters_is_sent_neither(proved):
 
 
 def test_the_table_decides_what_carries_the_verdict():
-    facts, free = [sample("4 days")] * 5, [sample("fine", "without facts")] * 5
+    facts = [sample(f"{days} days") for days in range(4, 9)]
+    free = [sample("fine", "without facts")] * 5
     assert choose(facts, labels=("a", "b")) == "accuracy"
     assert choose([*facts, *free], labels=()) == "facts"
     assert choose([*facts[:1], *free], labels=()) == "likeness"
     assert choose(free, labels=(), judged=True) == "judge"
+
+
+def test_numbers_that_every_right_answer_states_are_no_facts():
+    # The desk's number stands below each answer; how many days it takes does in the first alone.
+    every = [sample(f"Look for the {name}. Call 0800 1234567.") for name in "abcdefghi"]
+    first = sample("It takes 4 days. Call 0800 1234567.")
+    assert choose(every, labels=()) == "likeness"
+    assert choose([*every, first], labels=()) == "likeness"
+    recall = fact_scorer([*every, first])
+    assert recall("Call 0800 1234567.", every[0]).value is None
+    assert recall("Call 0800 1234567.", first).value == 0
+    assert recall("In 4 days.", first).value == 1
+    # What most answers begin with decides nothing away, and few answers tell nothing.
+    assert choose([*[sample("Yes, always.")] * 9, sample("No, never.")], labels=()) == "facts"
+    assert choose(every[:4], labels=()) == "facts"
