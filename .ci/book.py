@@ -21,7 +21,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".workbook" / "book"
-BOOK = "jupyter-book==1.0.4.post1"
+BOOK = ("jupyter-book==1.0.4.post1", "sphinx-book-theme==1.1.4")
+"""With the theme of its time: newer ones bring two menu buttons, of which the visible one is dead
+in a narrow window, and a second search field."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGES = ("README.md", "docs", "notebooks")
 CARD = "data/README.md"
@@ -120,10 +122,11 @@ def environment() -> Path:
     """Python of the book's own environment, made at the first build."""
     home = WORK / "environment"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (home / "ready").exists():
+    ready, pins = home / "ready", "\n".join(BOOK)
+    if not ready.exists() or ready.read_text(encoding="utf-8") != pins:
         venv.create(home, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", BOOK], check=True)
-        (home / "ready").touch()
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *BOOK], check=True)
+        ready.write_text(pins, encoding="utf-8")
     return python
 
 

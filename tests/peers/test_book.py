@@ -25,3 +25,5 @@ def test_the_book_is_built_from_the_stored_outputs(tmp_path):
     assert (out / "searchindex.js").stat().st_size > 100_000
     assert all("book.css" in text for text in texts.values())
     assert "Loading widget" not in "".join(texts.values())
+    # A page that holds two of them opens neither in a narrow window.
+    assert {text.count("sidebar-toggle primary-toggle") for text in texts.values()} == {1}
