@@ -41,8 +41,9 @@ known = json.loads((base / "config.json").read_text(encoding="utf-8"))
 values.model |= {key: known[other] for key, other in SHAPE.items()}
 # Its recipes are programs; they cannot be imported.
 recipes = Path(find_spec("torchtune").origin).parents[1] / "recipes"
-made = runpy.run_path(str(recipes / "lora_finetune_single_device.py"))
-recipe = made["LoRAFinetuneRecipeSingleDevice"](cfg=values)
+pairs = "DPOLoss" in values.loss["_component_"]
+made = runpy.run_path(str(recipes / f"lora_{'dpo' if pairs else 'finetune'}_single_device.py"))
+recipe = made[f"LoRA{'DPO' if pairs else 'Finetune'}RecipeSingleDevice"](cfg=values)
 recipe.setup(cfg=values)
 # B begins at zero, so that the order of its rows, which differs for q and k, does not matter.
 given = load_file(start / "adapter_model.safetensors")
