@@ -44,7 +44,11 @@ FILES = {
 BATCH = {"supervised": 8, "dpo": 2}
 """Few pairs make enough steps to learn something so."""
 NEAR = 0.01
-"""The share by which losses may differ."""
+"""The share by which losses of answers may differ."""
+TRAINED = [*(("supervised", name) for name in ADAPTERS), ("dpo", "trl")]
+"""Of 20 preferences TRL learnt 95% of what ours did (2026-11-30: from 0.6931 to 0.3509, here to
+0.3332). Both losses begin equal and part when the rates do, as far as was seen: ten steps are few,
+and a preference's loss is small beside what is learnt of it."""
 T = TypeVar("T")
 LEARNT = 0.85
 """The share of what ours has learnt that others must have learnt too: their rates fall up to a
@@ -152,7 +156,7 @@ def bench(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("ours", "name"),
-    [(method, name) for method in FILES for name in ADAPTERS],
+    TRAINED,
     indirect=["ours"],
 )
 def test_an_epoch_elsewhere_comes_to_our_loss(name, ours, bench, tmp_path):
@@ -172,5 +176,9 @@ def test_an_epoch_elsewhere_comes_to_our_loss(name, ours, bench, tmp_path):
     print(f"{spec.method}, {name}: {losses} ({ours.losses} here), {said}")
     if name != "llamafactory":  # it learns the line break after an answer too
         assert losses[0] == pytest.approx(ours.losses[0], rel=1e-3)
-    assert valid == pytest.approx(ours.valid, rel=NEAR)
+    if spec.method == "dpo":
+        # The first loss is ln 2 whatever was read; the second follows from a step at equal rates.
+        assert losses[1] == pytest.approx(ours.losses[1], rel=1e-3)
+    else:
+        assert valid == pytest.approx(ours.valid, rel=NEAR)
     assert ours.untrained - valid > LEARNT * (ours.untrained - ours.valid)
