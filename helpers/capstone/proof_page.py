@@ -31,8 +31,9 @@ TEXT = 600
 _STYLE = """<style>
 .verdict { border-left: 4px solid var(--edge); background: var(--good);
   padding: 0.75rem 1rem; margin: 1rem 0 }
-.scores td:nth-child(n+2), .scores th:nth-child(n+2) { text-align: right; white-space: nowrap }
+.scores td:nth-child(n+2), .scores th:nth-child(n+2) { text-align: right }
 .scores td, .pairs td:nth-child(-n+4) { white-space: nowrap }
+.scores th:nth-child(n+2) { max-width: 7rem; vertical-align: bottom }
 .scores table, .pairs table { font-size: 0.9em }
 .answers { margin: 0 0 1.5rem; border-top: 1px solid var(--line); padding-top: 0.75rem }
 .answers dl { display: grid; grid-template-columns: 11rem 1fr; gap: 0.25rem 1rem; margin: 0 }
