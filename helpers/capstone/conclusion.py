@@ -10,12 +10,14 @@ decide, see `helpers.capstone.ranking`.
 from __future__ import annotations
 
 from helpers.capstone.baselines import FREQUENT, LOOKUPS
-from helpers.capstone.ranking import best_sentence, lookup_sentences, rounded, undecided
+from helpers.capstone.ranking import MethodPair, best_sentence, lookup_sentences, rounded, undecided
 from helpers.capstone.result import CapstoneResult
 from helpers.costs.advisor import ENOUGH, FIRST, Advice
 from helpers.costs.monthly import BOTH, TUNED
 from helpers.evaluation.statistics import p_text
 
+SLIGHT = 0.02
+"""A difference that many questions leave undecided, and that is not worth many more."""
 NO_METHOD = "reading the answers"
 """What is advised where no method scored anything."""
 
@@ -38,20 +40,31 @@ def advice(done: CapstoneResult) -> Advice:
         return _start_again(done)
     reasons = [best_sentence(found), *lookup_sentences(found)]
     against = {
-        name: f"{pair.comparison.difference.mean:.2f} behind, {p_text(pair.p)}."
+        name: f"{_gap(pair)}, {p_text(pair.p)}."
         if pair.decided
-        else f"{pair.comparison.difference.mean:.2f} behind, not decided: {pair.remedy}."
+        else f"{_gap(pair)}, not decided: {pair.remedy}."
         for name, pair in found.against_best().items()
     }
     steps = [f"Try the folder {done.model_folder.name}: it answers as {found.best} did."]
-    if any(not pair.decided for pair in found.against_best().values()):
-        least = max((p.needed or 0) for p in found.against_best().values() if not p.decided)
+    near = {name: pair for name, pair in found.against_best().items() if not pair.decided}
+    gaps = [pair.comparison.difference.mean for pair in near.values()]
+    if near and max(gaps) < SLIGHT and found.questions >= ENOUGH:
+        # So small a difference is hardly worth the questions that would prove it.
+        steps.append(f"Between {found.best} and {' and '.join(near)}, let the costs decide.")
+    elif near:
+        needed = max(pair.needed or 0 for pair in near.values())
         # First, since the rest of the advice rests on a result that is not decided.
         steps.insert(
-            0, f"Hold out more questions ({rounded(max(least, ENOUGH)):,} or so), ask again."
+            0, f"Hold out more questions ({rounded(max(needed, ENOUGH)):,} or so), ask again."
         )
     steps += [FIRST[found.best]] if found.best in FIRST else []
     return Advice(found.best, _place(found.best), tuple(reasons), against, tuple(steps))
+
+
+def _gap(pair: MethodPair) -> str:
+    mean = pair.comparison.difference.mean
+    # Of two that are nearly alike the simpler one is called better.
+    return f"{abs(mean):.2f} {'behind' if mean >= 0 else 'ahead, and less simple'}"
 
 
 def _start_again(done: CapstoneResult) -> Advice:

@@ -143,7 +143,7 @@ def _tests(found: Ranking) -> str:
         "corrected together (Holm). A pair below 0.05 is decided; of another one it is told how "
         "many questions would decide a difference such as this.</p>"
     )
-    head = ("higher", "lower", "difference with 95% interval", "corrected p", "decided")
+    head = ("method", "beside", "difference with 95% interval", "corrected p", "decided")
     shown = html_report.section("Every method against every other", head, rows, note)
     return f'<div class="pairs">{shown}</div>'
 

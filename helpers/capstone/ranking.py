@@ -51,7 +51,8 @@ NIL = 0.005
 
 @dataclass(frozen=True)
 class MethodPair:
-    """Two methods on the same questions, the one with the higher mean second."""
+    """Two methods on the same questions, the better one second: the one with the higher mean, or of
+    two that are nearly alike the simpler."""
 
     worse: str
     better: str
