@@ -314,8 +314,10 @@ class WaitingLine:
     def __call__(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
         # Another thing is counted now, or the one before ended.
+        if what != self._what:
+            self._told = -math.inf
         if what != self._what or not self._start:
-            self._start, self._what, self._told = now, what, -math.inf
+            self._start, self._what = now, what
         # A total of 0 ends a display, as `progress_bar.counted` says it.
         if not total:
             self._start = 0.0
@@ -323,12 +325,15 @@ class WaitingLine:
                 sys.stderr.write("\r\033[K")
             return
         gone = now - self._start
-        left = f", {gone / done * (total - done):.0f} s left" if done and done < total else ""
+        # From less than a second, nobody can tell.
+        known = gone >= 1 and 0 < done < total
+        left = f", {gone / done * (total - done):.0f} s left" if known else ""
         text = f"   {done} of {total} {what}, {gone:.0f} s{left}"
         if self._live:
             sys.stderr.write(f"\r\033[K{text}")
         elif now - self._told > 15:
-            # A log has lines: one every quarter of a minute.
+            # A log has lines: one every quarter of a minute, also where short waits of one kind
+            # follow each other.
             sys.stderr.write(f"{text}\n")
             self._told = now
         sys.stderr.flush()

@@ -181,7 +181,19 @@ def test_the_line_says_how_far_it_is(capsys):
     line = mine.WaitingLine()
     line(1, 4, "training steps")
     line(0, 0, "training steps")
-    assert "1 of 4 training steps" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "1 of 4 training steps" in told
+    # Nothing is known of what is left.
+    assert "left" not in told
+
+
+def test_short_waits_of_one_kind_are_one_line_of_a_log(capsys):
+    line = mine.WaitingLine()
+    for _ in range(5):
+        line(1, 16, "answers")
+        line(0, 0, "answers")
+    line(1, 8, "training steps")
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 def test_of_two_languages_one_is_asked_for_and_named_where_nobody_may_be_asked(tmp_path):
