@@ -120,7 +120,7 @@ def _in_words(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -
     """Tools, calls and results as what somebody says."""
     # With a system message, as `turns` would put that of the course's own model in front.
     first, *rest = turns(_with_system(messages), tools)
-    said = [{"role": turn.role, "content": turn.text} for turn in rest]
+    said: list[Message] = [{"role": turn.role, "content": turn.text} for turn in rest]
     head = first.text.lstrip()
     return [{"role": "system", "content": head}, *said] if head else said
 
