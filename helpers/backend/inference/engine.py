@@ -145,7 +145,9 @@ class Engine:
             from helpers.backend.inference.openvino_engine import OpenVinoEngine
 
             # Before llama.cpp, which fits every model: the first that fits answers.
-            self._engines.insert(0, OpenVinoEngine(threads=threads, max_loaded=max_loaded))
+            self._engines.insert(
+                0, OpenVinoEngine(threads=threads, cache=cache, max_loaded=max_loaded)
+            )
         self._embedder: xllamacpp.Server | None = None
         self._embedding = threading.Lock()
         self._closed = threading.Event()

@@ -10,7 +10,7 @@ The same request gives the same tokens alone and beside others, bit for bit. Thr
 so: no pass has a single token (another kernel, other sums), a prompt is cut only at multiples of
 32, and only whole blocks of prompts are shared, never what an answer left in the cache.
 
-    engine = OpenVinoEngine(threads=2)
+    engine = OpenVinoEngine(threads=2, cache=Path(".workbook/cache"))
     for delta in engine.answer(model, tokens, Sampling(), stopped=lambda: False):
         delta.text
 """
@@ -33,7 +33,7 @@ import psutil
 
 from helpers.backend.inference import llama_graph
 from helpers.backend.inference.blocks import Blocks, names
-from helpers.backend.inference.llama_graph import BLOCK, LlamaShape, LoraShape, Weight
+from helpers.backend.inference.llama_graph import BLOCK, GraphWeights, LlamaShape, LoraShape
 from helpers.backend.inference.models import ServedModel
 from helpers.backend.inference.rows import AnswerRow, Row, ScoredRow
 from helpers.backend.protocol.sampling import Delta, Sampling, TokenLogprob
@@ -71,7 +71,7 @@ class GraphName:
 class CompiledGraph:
     """Compiled weights, and the adapter that the next pass would use."""
 
-    weights: dict[str, Weight]
+    weights: GraphWeights
     request: openvino.InferRequest
     adapter_of: ServedModel | None = None
 
@@ -106,8 +106,8 @@ class OpenVinoEngine:
     name = "openvino"
     at_once = ROWS
 
-    def __init__(self, *, threads: int, max_loaded: int = 4) -> None:
-        self._threads, self._max_loaded = threads, max_loaded
+    def __init__(self, *, threads: int, cache: Path, max_loaded: int = 4) -> None:
+        self._threads, self._cache, self._max_loaded = threads, cache, max_loaded
         # Guards `_shapes`; a lock of its own, since a file is read under it.
         self._known = threading.Lock()
         self._shapes: dict[ServedModel, LlamaShape | None] = {}
@@ -229,6 +229,7 @@ class OpenVinoEngine:
         while True:
             with self._changed:
                 while not (self._new or self._tasks or self._waiting or self._rows or self._closed):
+                    self._set_aside()
                     self._changed.wait()
                 if self._closed:
                     break
@@ -349,7 +350,7 @@ class OpenVinoEngine:
     def _compiled(self, graph: GraphName) -> CompiledGraph:
         # A base and what was tuned on it are two graphs of the same weights.
         known = [made.weights for name, made in self._graphs.items() if name.gguf == graph.gguf]
-        weights = known[0] if known else llama_graph.llama_weights(graph.gguf, graph.shape)
+        weights = known[0] if known else self._weights(graph)
         compiled = llama_graph.compiled_llama(
             weights, graph.lora, graph.shape, threads=self._threads
         )
@@ -361,6 +362,14 @@ class OpenVinoEngine:
         for name, tensor in self._caches[graph.shape].tensors.items():
             request.set_tensor(name, tensor)
         return CompiledGraph(weights, request)
+
+    def _weights(self, graph: GraphName) -> GraphWeights:
+        return llama_graph.llama_weights(graph.gguf, graph.shape, folder=self._cache)
+
+    def _set_aside(self) -> None:
+        """Give back the memory of weights that graphs have in an order of their own by now."""
+        for graph in self._graphs.values():
+            graph.weights.file.set_aside()
 
     def _drop(self, model: ServedModel) -> None:
         graph = self._loaded.pop(model).graph
