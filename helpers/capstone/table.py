@@ -213,7 +213,8 @@ def _own_test(
             f"{Path(path).name} shares questions with the table: {leaks[0]}",
             fix="take the shared rows out of one of the two files",
         )
-    return file
+    # To where a share of the table itself would stand.
+    return file.replace(prepared.folder / "test.jsonl")
 
 
 def _talks(path: Path) -> tuple[Talk, ...]:

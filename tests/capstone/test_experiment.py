@@ -266,6 +266,8 @@ def test_an_own_test_table_is_held_out_and_may_not_repeat_the_training(tmp_path)
     done = experiment.run(connection(), table, tmp_path / "out", test=test)
     asked = {row["target"] for row in done.reports[BASE].rows}
     assert asked <= {answer for _, answer in rows[45:]}
+    held = (done.prepared.folder / "test.jsonl").read_text(encoding="utf-8")
+    assert all(answer in held for _, answer in rows[45:])
     with pytest.raises(DataError, match="shares questions"):
         experiment.run(connection(), table, tmp_path / "again", test=written(test, rows[:12]))
 
