@@ -229,7 +229,9 @@ class TargetBench:
         if len(ours) != len(rows):
             return OTHER
         # Some trainers shuffle their rows while they read them.
-        pairs = zip(sorted(ours, key=_ids), sorted(rows, key=lambda row: row["ids"]), strict=True)
+        # The same chat may stand there twice, with other weights.
+        theirs = sorted(rows, key=lambda row: (row["ids"], row["targets"]))
+        pairs = zip(sorted(ours, key=_learnt), theirs, strict=True)
         verdicts = {compare(*pair) for pair in pairs}
         return verdicts.pop() if len(verdicts) == 1 else OTHER
 
@@ -250,8 +252,9 @@ def save_tokenizer(folder: Path) -> None:
     tokenizer.save_pretrained(str(folder))
 
 
-def _ids(item: Example | Pair) -> list[int]:
-    return list(item.preferred.ids if isinstance(item, Pair) else item.ids)
+def _learnt(item: Example | Pair) -> tuple[list[int], list[bool]]:
+    one = item.preferred if isinstance(item, Pair) else item
+    return list(one.ids), list(one.targets)
 
 
 def compare(ours: Example | Pair, theirs: Mapping[str, Any]) -> str:
