@@ -209,9 +209,10 @@ def test_an_export_says_where_nobody_can_train_any_more(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["chat", "preference"])
 def test_the_script_for_openai_starts_a_job_with_our_settings(name, server, tmp_path):
-    path, url = tmp_path / "train.jsonl", f"{server.url}/v1"
+    path, other, url = tmp_path / "train.jsonl", tmp_path / "other.jsonl", f"{server.url}/v1"
     jsonl.write(path, [EXAMPLES[name]] * 10)
-    export(path, tmp_path / "out", target="openai", validation=path)
+    jsonl.write(other, [EXAMPLES[name]] * 2)
+    export(path, tmp_path / "out", target="openai", validation=other)
     words = [sys.executable, "train.py", BASE_MODEL]
     own = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": server.token}
     done = subprocess.run(words, cwd=tmp_path / "out", env=os.environ | own, capture_output=True,
