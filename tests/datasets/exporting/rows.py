@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -13,7 +14,8 @@ EXAMPLES: dict[str, dict[str, Any]] = json.loads(CASES.read_text(encoding="utf-8
 
 
 def canonical(example: TrainingExample, *, weights: bool = True) -> str:
-    """The example without what has no meaning: ids of calls, spaces in JSON, null for no text.
+    """The example without what has no meaning: ids of calls, the order in which their answers come
+    back, spaces in JSON, null for no text.
 
     Weights count in chats alone: of a preference, only the compared answers are learnt.
     """
@@ -31,5 +33,12 @@ def canonical(example: TrainingExample, *, weights: bool = True) -> str:
         if "tool_call_id" in row:
             row["tool_call_id"] = ids[row["tool_call_id"]]
         messages.append(row)
+    # Answers that follow each other belong to calls by their ids; some targets want their order.
+    runs = itertools.groupby(messages, key=lambda row: "tool_call_id" in row)
+    messages = [
+        row
+        for answers, rows in runs
+        for row in (sorted(rows, key=lambda one: one["tool_call_id"]) if answers else rows)
+    ]
     return json.dumps([example.kind, messages, example.tools, example.parallel_tool_calls,
                        example.metadata], sort_keys=True)  # fmt: skip
